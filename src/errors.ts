@@ -1,0 +1,101 @@
+/**
+ * The closed list of error codes a caller can meet; each has one HTTP status in `http/problem.ts`.
+ *
+ * A code is stable: clients may branch on it. Anything thrown that is not a {@link ServiceError} is a bug.
+ */
+export const ERROR_CODES = [
+  'ALREADY_EXISTS',
+  'AUTHENTICATION_REQUIRED',
+  'BUNDLE_MALFORMED',
+  'BUNDLE_SEQUENCE_REGRESSED',
+  'CERTIFICATE_INVALID',
+  'CONFIGURATION_INVALID',
+  'CONFLICT',
+  'CSR_REJECTED',
+  'DATABASE_UNAVAILABLE',
+  'DATA_FOLDER_LOCKED',
+  'EGRESS_REFUSED',
+  'ENDPOINT_URL_INVALID',
+  'EVIDENCE_REFUSED',
+  'FORBIDDEN',
+  'INTERNAL',
+  'INVALID_REQUEST',
+  'ISSUER_UNAVAILABLE',
+  'JSON_INVALID',
+  'KEK_MISSING',
+  'KEK_WRONG',
+  'MEDIA_TYPE_UNSUPPORTED',
+  'METHOD_NOT_ALLOWED',
+  'MISDIRECTED_HOST',
+  'NOT_FOUND',
+  'ORIGIN_REFUSED',
+  'OUTCOME_UNKNOWN',
+  'PAYLOAD_TOO_LARGE',
+  'PEER_ANSWER_REFUSED',
+  'PEER_UNREACHABLE',
+  'PRECONDITION_FAILED',
+  'PRECONDITION_REQUIRED',
+  'RATE_LIMITED',
+  'RELATIONSHIP_INVALID',
+  'SERVICE_STOPPING',
+  'SPIFFE_ID_INVALID',
+  'SVID_INVALID',
+  'SVID_REFUSED',
+  'TRANSACTION_MISUSE',
+  'TRUST_DOMAIN_INVALID',
+] as const
+
+/** One of {@link ERROR_CODES}. */
+export type ErrorCode = (typeof ERROR_CODES)[number]
+
+/** One field of a request that was refused: where it is (JSON pointer) and why. */
+export interface FieldError {
+  readonly in: 'body' | 'querystring' | 'params' | 'headers'
+  readonly pointer: string
+  readonly detail: string
+}
+
+/** What a {@link ServiceError} may carry beside its message. */
+export interface ServiceErrorOptions {
+  readonly cause?: unknown
+  /** The command or act that helps, ready to paste. */
+  readonly next?: string
+  readonly fields?: readonly FieldError[]
+  readonly retryAfterSeconds?: number
+}
+
+/**
+ * A refusal or failure that its reader can act on: found, wanted, and what to do next.
+ *
+ * Messages are lower case without a full stop, quote input cut short, and never hold a key, token or CSR.
+ */
+export class ServiceError extends Error {
+  override readonly name = 'ServiceError'
+  readonly code: ErrorCode
+  readonly next: string | undefined
+  readonly fields: readonly FieldError[]
+  readonly retryAfterSeconds: number | undefined
+
+  constructor(code: ErrorCode, message: string, options: ServiceErrorOptions = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause })
+    this.code = code
+    this.next = options.next
+    this.fields = options.fields ?? []
+    this.retryAfterSeconds = options.retryAfterSeconds
+  }
+}
+
+/** Whether something thrown is a {@link ServiceError}, of the given code if one is named. */
+export function isServiceError(thrown: unknown, code?: ErrorCode): thrown is ServiceError {
+  return thrown instanceof ServiceError && (code === undefined || thrown.code === code)
+}
+
+/** The message of anything thrown, for logs and status fields; never a stack. */
+export function messageOf(thrown: unknown): string {
+  return thrown instanceof Error ? thrown.message : String(thrown)
+}
+
+/** Input as it may stand in a message: JSON-quoted and cut to `maxLength` characters (default 80). */
+export function quoted(input: string, maxLength = 80): string {
+  return JSON.stringify(input.length > maxLength ? `${input.slice(0, maxLength)}…` : input)
+}
