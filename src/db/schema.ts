@@ -1,0 +1,409 @@
+import type { ColumnType, Generated, Kysely } from 'kysely'
+import type { SpiffeId } from '../spiffe/spiffe-id.ts'
+import type { TrustDomain } from '../spiffe/trust-domain.ts'
+import type { MeshId } from './ids.ts'
+
+/** A jsonb column: parsed on reading, written as JSON text. */
+export type Json<T> = ColumnType<T, string, string>
+
+/** Life of one authority (a key that signs). */
+export type AuthorityState = 'prepared' | 'active' | 'retired' | 'removed' | 'tainted' | 'revoked'
+
+/** What an authority signs. */
+export type AuthorityKind = 'x509_root' | 'x509_intermediate' | 'jwt'
+
+/** Standing of a relationship; health is apart. */
+export type RelationshipState = 'pending' | 'active' | 'suspended' | 'terminated'
+
+/** Consent of one side to a relationship. */
+export type Consent = 'given' | 'assumed' | 'pending' | 'withdrawn'
+
+/** Where a peer's bundle comes from. */
+export type BundleSource = 'https_web' | 'https_spiffe' | 'static'
+
+export interface MeshTable {
+  mesh_id: MeshId
+  display_name: string
+  dns_suffix: string
+  environment: string | null
+  /** Only what differs from the defaults; shape in mesh/api.ts. */
+  settings: Json<Record<string, number>>
+  version: Generated<bigint>
+  created_at: Date
+}
+
+export interface TrustDomainTable {
+  name: TrustDomain
+  mesh_id: MeshId
+  is_primary: boolean
+  issuer: 'managed' | 'observed'
+  bundle_host: string | null
+  profile: 'https_web' | 'https_spiffe'
+  /** Order of creation in the service; the first made is the default for handshakes without a known name. */
+  made_nr: Generated<bigint>
+  created_at: Date
+}
+
+export interface ClusterTable {
+  mesh_id: MeshId
+  name: string
+  role: 'primary' | 'remote'
+  region: string | null
+  zone: string | null
+  state: 'active' | 'draining' | 'disabled'
+  issuing: 'managed' | 'delegated'
+  created_at: Date
+}
+
+export interface AuthorityTable {
+  mesh_id: MeshId
+  id: string
+  trust_domain: TrustDomain
+  kind: AuthorityKind
+  cluster: string | null
+  /** The root that signed this intermediate. */
+  parent_id: string | null
+  state: AuthorityState
+  not_before: Date
+  not_after: Date
+  /** DER of the CA certificate; null for JWT keys. */
+  certificate: Uint8Array | null
+  /** DER SubjectPublicKeyInfo. */
+  public_key: Uint8Array
+  /** RFC 7638 thumbprint; the `kid` of JWT keys, and our stable name of any key. */
+  key_id: string
+  /** PKCS#8 under the KEK; null once erased. */
+  sealed_key: Uint8Array | null
+  prepared_at: Date
+  /** Bundle sequence with which it was first published; null for intermediates. */
+  published_sequence: bigint | null
+  published_at: Date | null
+  activated_at: Date | null
+  retired_at: Date | null
+  /** Fixed when it retires: from then on nothing signed under it may still be in use. */
+  remove_at: Date | null
+  removed_at: Date | null
+  /** Activated at the deadline although a condition did not hold. */
+  forced: Generated<boolean>
+  /** An intermediate that signs endpoint SVIDs only, until its root leaves. */
+  endpoint_only: Generated<boolean>
+}
+
+export interface BundleRevisionTable {
+  mesh_id: MeshId
+  trust_domain: TrustDomain
+  sequence: bigint
+  document: Uint8Array
+  /** SHA-256 of the document. */
+  digest: Uint8Array
+  hint_seconds: number
+  cause: string
+  created_at: Date
+}
+
+export interface ReaderTable {
+  mesh_id: MeshId
+  trust_domain: TrustDomain
+  id: string
+  label: string
+  kind: 'relationship' | 'manual'
+  relationship_id: string | null
+  first_at: Date | null
+  last_at: Date | null
+  fetches: Generated<bigint>
+  /** Newest sequence that it certainly holds. */
+  sequence: bigint | null
+  created_at: Date
+}
+
+export interface SecretTable {
+  name: string
+  sealed: Uint8Array
+  created_at: Date
+}
+
+export interface RelationshipTable {
+  mesh_id: MeshId
+  id: string
+  name: string
+  generation: Generated<bigint>
+  peer_mesh_name: string | null
+  our_consent: Consent
+  their_consent: Consent
+  state: RelationshipState
+  change_policy: 'auto'
+  hint_min_seconds: number | null
+  hint_max_seconds: number | null
+  note: string | null
+  version: Generated<bigint>
+  created_at: Date
+  activated_at: Date | null
+  terminated_at: Date | null
+}
+
+export interface RelationshipDomainTable {
+  mesh_id: MeshId
+  relationship_id: string
+  trust_domain: TrustDomain
+  source: BundleSource
+  endpoint_url: string | null
+  endpoint_spiffe_id: SpiffeId | null
+  /** The mesh's own reader row for this peer, so that its fetches of our bundle can be seen. */
+  reader_id: string | null
+}
+
+export interface PollTable {
+  mesh_id: MeshId
+  relationship_id: string
+  trust_domain: TrustDomain
+  next_at: Date
+  owner: string | null
+  epoch: Generated<bigint>
+  lease_until: Date | null
+  failures: Generated<number>
+  http_etag: string | null
+  health: Generated<string>
+  health_reason: string | null
+  last_attempt_at: Date | null
+  last_success_at: Date | null
+  last_error: string | null
+  /** Seconds between polls that the last outcome led to. */
+  interval_seconds: Generated<number>
+}
+
+export interface PeerBundleRevisionTable {
+  mesh_id: MeshId
+  relationship_id: string
+  trust_domain: TrustDomain
+  n: bigint
+  /** numeric(20,0): the whole uint64 range. */
+  sequence: string | null
+  refresh_hint_seconds: number | null
+  document: Uint8Array
+  digest: Uint8Array
+  received_at: Date
+  /** How the document was authenticated: resolved address, presented ID, chain fingerprint, redirects; or by hand and by whom. */
+  verified_by: Json<Record<string, unknown>>
+  origin: 'fetched' | 'manual'
+  disposition: 'current' | 'superseded' | 'removed'
+  reason: string | null
+}
+
+/** What an entry federates with. */
+export type FederatesWith = 'all' | 'none' | readonly TrustDomain[]
+
+export interface EntryTable {
+  mesh_id: MeshId
+  id: string
+  trust_domain: TrustDomain
+  spiffe_id: SpiffeId
+  x509_ttl_seconds: number
+  jwt_ttl_seconds: number
+  dns_names: Json<readonly string[]>
+  federates_with: Json<FederatesWith>
+  hint: string | null
+  expires_at: Date | null
+  version: Generated<bigint>
+  created_at: Date
+}
+
+export interface JoinTokenTable {
+  mesh_id: MeshId
+  id: string
+  entry_id: string
+  /** SHA-256 of the 256-bit secret. */
+  hash: Uint8Array
+  expires_at: Date
+  used_at: Date | null
+  created_at: Date
+}
+
+export interface SvidIssuedTable {
+  /** UTC day of `not_after`; the partition key. */
+  end_day: string
+  mesh_id: MeshId
+  trust_domain: TrustDomain
+  kind: 'x509' | 'jwt'
+  /** Hex serial number, or the JWT's `jti`. */
+  serial: string
+  spiffe_id: SpiffeId
+  entry_id: string
+  public_key_sha256: Uint8Array | null
+  authority_id: string
+  not_after: Date
+  first_attested_at: Date
+  bundle_sequence: bigint
+  refresh_at: Date
+  issued_at: Date
+}
+
+/** A port of a service. */
+export interface ServicePort {
+  readonly name: string
+  readonly port: number
+  readonly protocol?: string
+}
+
+export interface ServiceTable {
+  mesh_id: MeshId
+  namespace: string
+  name: string
+  ports: Json<readonly ServicePort[]>
+  version: Generated<bigint>
+  created_at: Date
+}
+
+export interface ServiceIdentityTable {
+  mesh_id: MeshId
+  namespace: string
+  name: string
+  spiffe_id: SpiffeId
+}
+
+export interface OfferTable {
+  mesh_id: MeshId
+  relationship_id: string
+  namespace: string
+  name: string
+  ports: Json<readonly ServicePort[]>
+  server_ids: Json<readonly SpiffeId[]>
+  source: 'manual' | 'exchange'
+  created_at: Date
+}
+
+export interface RuleTable {
+  mesh_id: MeshId
+  id: string
+  direction: 'export' | 'import'
+  effect: 'allow' | 'deny'
+  subject: Json<Record<string, unknown>>
+  audience: 'all' | 'self' | 'peers'
+  /** null = no narrowing. */
+  callers: Json<Record<string, unknown>> | null
+  priority: Generated<number>
+  expires_at: Date | null
+  note: string | null
+  version: Generated<bigint>
+  created_at: Date
+}
+
+export interface RulePeerTable {
+  mesh_id: MeshId
+  rule_id: string
+  relationship_id: string
+}
+
+export interface ApiTokenTable {
+  id: string
+  label: string
+  hash: Uint8Array
+  created_at: Date
+  expires_at: Date | null
+  revoked_at: Date | null
+}
+
+export interface GrantsTable {
+  principal: string
+  role: string
+  scope_kind: 'everything' | 'mesh'
+  /** '' for everything, else the mesh id. */
+  scope: string
+  created_at: Date
+}
+
+export interface EgressRuleTable {
+  id: string
+  /** CIDR, address or host name. */
+  destination: string
+  port: number | null
+  mesh_id: MeshId | null
+  note: string | null
+  created_at: Date
+}
+
+export interface AuditRecordTable {
+  id: Generated<bigint>
+  n: bigint | null
+  at: Date
+  mesh_id: string | null
+  actor: string
+  action: string
+  object: string
+  body: Uint8Array
+  hash: Uint8Array | null
+}
+
+export interface AuditLinkTable {
+  upto_n: bigint
+  hash: Uint8Array
+  signature: Uint8Array
+  at: Date
+}
+
+export interface LeaseTable {
+  name: string
+  owner: string | null
+  epoch: bigint
+  lease_until: Date | null
+}
+
+export interface ReplicaTable {
+  id: string
+  started_at: Date
+  seen_at: Date
+}
+
+/** The bundle sequence that each living replica serves, for "all replicas serve the key". */
+export interface ReplicaBundleTable {
+  replica_id: string
+  trust_domain: TrustDomain
+  sequence: bigint
+  since: Date
+}
+
+export interface ChangeTable {
+  mesh_id: string
+  topic: string
+  revision: bigint
+}
+
+export interface ServiceMetaTable {
+  name: string
+  value: string
+}
+
+/** All tables of the service; the migrations in `migrations/` make them. */
+export interface Tables {
+  mesh: MeshTable
+  trust_domain: TrustDomainTable
+  cluster: ClusterTable
+  authority: AuthorityTable
+  bundle_revision: BundleRevisionTable
+  reader: ReaderTable
+  secret: SecretTable
+  relationship: RelationshipTable
+  relationship_domain: RelationshipDomainTable
+  poll: PollTable
+  peer_bundle_revision: PeerBundleRevisionTable
+  entry: EntryTable
+  join_token: JoinTokenTable
+  svid_issued: SvidIssuedTable
+  service: ServiceTable
+  service_identity: ServiceIdentityTable
+  offer: OfferTable
+  rule: RuleTable
+  rule_peer: RulePeerTable
+  api_token: ApiTokenTable
+  grants: GrantsTable
+  egress_rule: EgressRuleTable
+  audit_record: AuditRecordTable
+  audit_link: AuditLinkTable
+  lease: LeaseTable
+  replica: ReplicaTable
+  replica_bundle: ReplicaBundleTable
+  change: ChangeTable
+  service_meta: ServiceMetaTable
+}
+
+/** A handle for queries: the pool, or a transaction of it. */
+export type Db = Kysely<Tables>
