@@ -1,5 +1,5 @@
 import { STATUS_CODES } from 'node:http'
-import { type ErrorCode, type FieldError, ServiceError } from '../errors.ts'
+import type { ErrorCode, FieldError, ServiceError } from '../errors.ts'
 
 /** The one table from error code to HTTP status (RFC 9110 §15). */
 export const STATUS = {
@@ -38,6 +38,8 @@ export const STATUS = {
   PRECONDITION_REQUIRED: 428,
   RATE_LIMITED: 429,
   RELATIONSHIP_INVALID: 422,
+  RULE_INVALID: 422,
+  SERVICE_INVALID: 422,
   SERVICE_STOPPING: 503,
   SPIFFE_ID_INVALID: 422,
   SVID_INVALID: 401,

@@ -1,0 +1,28 @@
+import type { FastifyRequest } from 'fastify'
+import { ServiceError, quoted } from '../errors.ts'
+
+/** The entity tag of a resource's version (RFC 9110 §8.8.3). */
+export function etagOf(version: bigint): string {
+  return `"v${version}"`
+}
+
+/**
+ * Refuses a change that was not made on the current version: PRECONDITION_REQUIRED without `If-Match` (428),
+ * PRECONDITION_FAILED when it names another version (412). `*` means any.
+ */
+export function requireMatch(request: FastifyRequest, version: bigint): void {
+  const wanted = request.headers['if-match']
+  const current = etagOf(version)
+  if (wanted === undefined) {
+    throw new ServiceError('PRECONDITION_REQUIRED', 'this change needs the header If-Match', {
+      next: `read the object and send its ETag (now ${current}) as If-Match`,
+    })
+  }
+  const tags = wanted.split(',').map((tag) => tag.trim())
+  if (tags.includes('*') || tags.includes(current)) return
+  throw new ServiceError(
+    'PRECONDITION_FAILED',
+    `the object changed meanwhile: If-Match is ${quoted(wanted)}, its version is ${current}`,
+    { next: 'read the object again, look at what changed, and repeat the change on its new ETag' },
+  )
+}

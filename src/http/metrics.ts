@@ -1,0 +1,81 @@
+import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client'
+
+/** All metrics of the service, in one place so that names and labels stay a table. */
+export type Metrics = ReturnType<typeof createMetrics>
+
+/** Makes a fresh registry with all metrics of the service; label values never hold ids of workloads or peers' text. */
+export function createMetrics() {
+  const registry = new Registry()
+  const registers = [registry]
+  return { registry, ...requestMetrics(registers), ...trustMetrics(registers) }
+}
+
+function requestMetrics(registers: Registry[]) {
+  return {
+    requests: new Counter({
+      name: 'entente_http_requests_total',
+      help: 'Requests answered, by listener, route pattern and status',
+      labelNames: ['listener', 'route', 'status'] as const,
+      registers,
+    }),
+    requestSeconds: new Histogram({
+      name: 'entente_http_request_seconds',
+      help: 'Time to answer, by listener (bundle fetches are counted, not timed)',
+      labelNames: ['listener'] as const,
+      buckets: [0.001, 0.005, 0.02, 0.1, 0.5, 2, 10],
+      registers,
+    }),
+    alarms: new Gauge({
+      name: 'entente_alarm',
+      help: '1 while an alarm is raised, by code',
+      labelNames: ['alarm'] as const,
+      registers,
+    }),
+  }
+}
+
+function trustMetrics(registers: Registry[]) {
+  return {
+    bundleFetches: new Counter({
+      name: 'entente_bundle_fetches_total',
+      help: 'Answers of the bundle endpoint, by status',
+      labelNames: ['status'] as const,
+      registers,
+    }),
+    polls: new Counter({
+      name: 'entente_polls_total',
+      help: 'Polls of peer bundle endpoints, by outcome',
+      labelNames: ['outcome'] as const,
+      registers,
+    }),
+    pollLateness: new Histogram({
+      name: 'entente_poll_lateness_seconds',
+      help: 'How long after its due time a poll began',
+      buckets: [0.1, 0.5, 1, 5, 15, 60, 300],
+      registers,
+    }),
+    svidsIssued: new Counter({
+      name: 'entente_svids_issued_total',
+      help: 'SVIDs handed out, by kind',
+      labelNames: ['kind'] as const,
+      registers,
+    }),
+    svidRefusals: new Counter({
+      name: 'entente_svid_refusals_total',
+      help: 'Requests for SVIDs that were refused, by error code',
+      labelNames: ['code'] as const,
+      registers,
+    }),
+    lifecycleActs: new Counter({
+      name: 'entente_authority_acts_total',
+      help: 'Acts of the authority lifecycle, by act and kind',
+      labelNames: ['act', 'kind'] as const,
+      registers,
+    }),
+  }
+}
+
+/** Adds the process and event-loop metrics of prom-client; once per process. */
+export function collectProcessMetrics(metrics: Metrics): void {
+  collectDefaultMetrics({ register: metrics.registry })
+}
