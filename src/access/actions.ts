@@ -1,0 +1,103 @@
+/** Roles that a grant can give. */
+export const ROLES = ['platform-admin'] as const
+
+/** One of {@link ROLES}. */
+export type Role = (typeof ROLES)[number]
+
+/**
+ * How far a grant must reach for an action: the whole service, the mesh named in the route's `:meshId`, or
+ * nothing beyond being somebody (`self`).
+ */
+export type ScopeKind = 'everything' | 'mesh' | 'self'
+
+/** What an action needs. */
+export interface ActionRule {
+  readonly scope: ScopeKind
+  readonly roles: readonly Role[]
+}
+
+const service = { scope: 'everything', roles: ['platform-admin'] } as const
+const mesh = { scope: 'mesh', roles: ['platform-admin'] } as const
+const self = { scope: 'self', roles: ROLES } as const
+
+/**
+ * The one table of action × role × scope.
+ *
+ * Every admin route names its row in `config.action`; a route without one stops the service at start. Names of
+ * meshes, trust domains and bundle hosts are unique in the service, so setting them is for `everything`.
+ */
+export const ACTIONS = {
+  'api-token.create': service,
+  'api-token.delete': service,
+  'api-token.list': service,
+  'audit.list': service,
+  'audit.verify': service,
+  'authority.activate': mesh,
+  'authority.list': mesh,
+  'authority.prepare': mesh,
+  'authority.read': mesh,
+  'bundle.read': mesh,
+  'bundle-reader.create': mesh,
+  'bundle-reader.delete': mesh,
+  'bundle-reader.list': mesh,
+  'cluster.list': mesh,
+  'egress-rule.create': service,
+  'egress-rule.delete': service,
+  'egress-rule.list': service,
+  'entry.create': mesh,
+  'entry.delete': mesh,
+  'entry.list': mesh,
+  'entry.read': mesh,
+  'entry.update': mesh,
+  'join-token.create': mesh,
+  'join-token.delete': mesh,
+  'join-token.list': mesh,
+  'mesh.create': service,
+  'mesh.delete': service,
+  'mesh.list': service,
+  'mesh.read': mesh,
+  'mesh.update': mesh,
+  'offer.create': mesh,
+  'offer.delete': mesh,
+  'offer.list': mesh,
+  'policy.explain': mesh,
+  'relationship.create': mesh,
+  'relationship.delete': mesh,
+  'relationship.list': mesh,
+  'relationship.read': mesh,
+  'relationship.refresh': mesh,
+  'relationship.set-bundle': mesh,
+  'relationship.terminate': mesh,
+  'relationship.update': mesh,
+  'rule.create': mesh,
+  'rule.delete': mesh,
+  'rule.list': mesh,
+  'rule.read': mesh,
+  'rule.update': mesh,
+  'service.create': mesh,
+  'service.delete': mesh,
+  'service.list': mesh,
+  'service.read': mesh,
+  'service.update': mesh,
+  'svid.list': mesh,
+  'trust-domain.create': service,
+  'trust-domain.list': mesh,
+  'trust-domain.read': mesh,
+  'trust-domain.update': service,
+  'whoami.read': self,
+} as const satisfies Record<string, ActionRule>
+
+/** The name of a row of {@link ACTIONS}; a route's `config.action`. */
+export type Action = keyof typeof ACTIONS
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** The row of the action table that this route passes through. */
+    action?: Action
+  }
+}
+
+/** Whether a text names a row of the table. */
+export function isAction(text: unknown): text is Action {
+  return typeof text === 'string' && Object.hasOwn(ACTIONS, text)
+}

@@ -1,0 +1,51 @@
+import type { Db } from '../db/schema.ts'
+import { databaseNow } from '../db/time.ts'
+import { canonicalJson } from './canonical-json.ts'
+import { insertRecord } from './store.ts'
+
+/** One change, as it goes into the log: who did what to what, and the particulars. */
+export interface AuditEntry {
+  /** The mesh it concerns; absent for changes of the whole service. */
+  readonly meshId?: string | undefined
+  /** `request.principal.name`, or `timer:<name>` for what the service did by itself. */
+  readonly actor: string
+  /** The action of the route (`relationship.create`), or a verb of the same form. */
+  readonly action: string
+  /** What was changed, as the user would name it (`relationship/globex`). */
+  readonly object: string
+  /** Before, after, reasons: any value that {@link canonicalJson} can write; never a private key, a token or a CSR. */
+  readonly body: unknown
+  /** The moment of the change; default the database's clock. */
+  readonly at?: Date | undefined
+}
+
+/**
+ * Appends a record inside the caller's transaction; it has no number until the sealer gives it one.
+ *
+ * Takes no shared lock: one insert, after one reading of the clock unless `at` is given.
+ */
+export async function recordAudit(trx: Db, entry: AuditEntry): Promise<void> {
+  const at = entry.at ?? (await databaseNow(trx))
+  await insertRecord(trx, {
+    at,
+    mesh_id: entry.meshId ?? null,
+    actor: entry.actor,
+    action: entry.action,
+    object: entry.object,
+    body: recordBytes({ ...entry, at }),
+  })
+}
+
+/** The exact bytes of a record; time, mesh, actor, action and object are in them, so the hash covers the columns. */
+export function recordBytes(entry: AuditEntry & { readonly at: Date }): Uint8Array {
+  const text = canonicalJson({
+    v: 1,
+    at: entry.at,
+    mesh: entry.meshId ?? null,
+    actor: entry.actor,
+    action: entry.action,
+    object: entry.object,
+    body: entry.body ?? null,
+  })
+  return new TextEncoder().encode(text)
+}
