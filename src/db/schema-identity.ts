@@ -1,0 +1,109 @@
+import type { Generated } from 'kysely'
+import type { SpiffeId } from '../spiffe/spiffe-id.ts'
+import type { TrustDomain } from '../spiffe/trust-domain.ts'
+import type { MeshId } from './ids.ts'
+import type { Json } from './json-column.ts'
+
+/** What an entry federates with. */
+export type FederatesWith = 'all' | 'none' | readonly TrustDomain[]
+
+export interface EntryTable {
+  mesh_id: MeshId
+  id: string
+  trust_domain: TrustDomain
+  spiffe_id: SpiffeId
+  x509_ttl_seconds: number
+  jwt_ttl_seconds: number
+  dns_names: Json<readonly string[]>
+  federates_with: Json<FederatesWith>
+  hint: string | null
+  expires_at: Date | null
+  version: Generated<bigint>
+  created_at: Date
+}
+
+export interface JoinTokenTable {
+  mesh_id: MeshId
+  id: string
+  entry_id: string
+  /** SHA-256 of the 256-bit secret. */
+  hash: Uint8Array
+  expires_at: Date
+  used_at: Date | null
+  created_at: Date
+}
+
+export interface SvidIssuedTable {
+  /** UTC day of `not_after`; the partition key. */
+  end_day: string
+  mesh_id: MeshId
+  trust_domain: TrustDomain
+  kind: 'x509' | 'jwt'
+  /** Hex serial number, or the JWT's `jti`. */
+  serial: string
+  spiffe_id: SpiffeId
+  entry_id: string
+  public_key_sha256: Uint8Array | null
+  authority_id: string
+  not_after: Date
+  first_attested_at: Date
+  bundle_sequence: bigint
+  refresh_at: Date
+  issued_at: Date
+}
+
+/** A port of a service. */
+export interface ServicePort {
+  readonly name: string
+  readonly port: number
+  readonly protocol?: string
+}
+
+export interface ServiceTable {
+  mesh_id: MeshId
+  namespace: string
+  name: string
+  ports: Json<readonly ServicePort[]>
+  version: Generated<bigint>
+  created_at: Date
+}
+
+export interface ServiceIdentityTable {
+  mesh_id: MeshId
+  namespace: string
+  name: string
+  spiffe_id: SpiffeId
+}
+
+export interface OfferTable {
+  mesh_id: MeshId
+  relationship_id: string
+  namespace: string
+  name: string
+  ports: Json<readonly ServicePort[]>
+  server_ids: Json<readonly SpiffeId[]>
+  source: 'manual' | 'exchange'
+  created_at: Date
+}
+
+export interface RuleTable {
+  mesh_id: MeshId
+  id: string
+  direction: 'export' | 'import'
+  effect: 'allow' | 'deny'
+  subject: Json<Record<string, unknown>>
+  audience: 'all' | 'self' | 'peers'
+  /** null = no narrowing. */
+  callers: Json<Record<string, unknown>> | null
+  priority: Generated<number>
+  expires_at: Date | null
+  note: string | null
+  version: Generated<bigint>
+  created_at: Date
+}
+
+export interface RulePeerTable {
+  mesh_id: MeshId
+  rule_id: string
+  relationship_id: string
+}
