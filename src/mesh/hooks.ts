@@ -1,0 +1,36 @@
+import type { MeshId } from '../db/ids.ts'
+import type { Db } from '../db/schema.ts'
+import type { Mesh } from './mesh.ts'
+
+/** What somebody is about to end. */
+export interface EndingTarget {
+  readonly kind: 'mesh'
+  readonly meshId: MeshId
+}
+
+/** Something that would end or break with a target. */
+export interface Dependant {
+  /** What it is: relationship, entry, service, … */
+  readonly kind: string
+  readonly name: string
+  /** What happens to it, in words. */
+  readonly effect: string
+  /** Whether the target may only be ended by force while this exists. */
+  readonly blocks: boolean
+}
+
+/** Tells what would end with a target; each higher feature hands one in. */
+export type Dependants = (db: Db, target: EndingTarget) => Promise<readonly Dependant[]>
+
+/** The moment and author of a change, for everything that happens in its transaction. */
+export interface ChangeContext {
+  readonly actor: string
+  /** The database's time. */
+  readonly now: Date
+}
+
+/** Gives a new mesh what it needs, in the transaction that makes it: authorities, bundle, posture rules. */
+export type Founder = (trx: Db, mesh: Mesh, context: ChangeContext) => Promise<void>
+
+/** Follows a change of a mesh's settings, in its transaction. */
+export type SettingsFollower = (trx: Db, mesh: Mesh, context: ChangeContext) => Promise<void>

@@ -1,0 +1,41 @@
+import type { MeshId } from '../db/ids.ts'
+import type { ProfileName } from '../spiffe/endpoint-profile.ts'
+import type { TrustDomain } from '../spiffe/trust-domain.ts'
+import type { MeshSettings } from './settings.ts'
+
+/** A mesh of this service. */
+export interface Mesh {
+  readonly meshId: MeshId
+  readonly displayName: string
+  /** The suffix of the host names of imported services. */
+  readonly dnsSuffix: string
+  readonly environment: string | undefined
+  readonly settings: MeshSettings
+  readonly version: bigint
+  readonly createdAt: Date
+}
+
+/** A trust domain of a mesh: one root set, one published bundle. */
+export interface MeshTrustDomain {
+  readonly name: TrustDomain
+  readonly meshId: MeshId
+  readonly isPrimary: boolean
+  readonly issuer: 'managed' | 'observed'
+  /** The host of its bundle endpoint; undefined = advertised at the primary host of its mesh (FE-24). */
+  readonly bundleHost: string | undefined
+  readonly profile: ProfileName
+  /** Order of creation in the service. */
+  readonly madeNr: bigint
+  readonly createdAt: Date
+}
+
+/** A cluster of a mesh: where an intermediate signs. */
+export interface Cluster {
+  readonly name: string
+  readonly role: 'primary' | 'remote'
+  readonly state: 'active' | 'draining' | 'disabled'
+  readonly issuing: 'managed' | 'delegated'
+}
+
+/** The cluster that every new mesh has. */
+export const FIRST_CLUSTER = 'default'

@@ -1,0 +1,205 @@
+import { type Static, Type } from 'typebox'
+import { type Db, inTransaction } from '../db/connect.ts'
+import { parseMeshId } from '../db/ids.ts'
+import type { DbClock } from '../db/time.ts'
+import { DryRunQuery } from '../http/dry-run.ts'
+import { etagOf, requireMatch } from '../http/etag.ts'
+import type { App } from '../http/listener.ts'
+import { decodeCursor, pageOf, PageQuery, pageSchema } from '../http/page.ts'
+import { parseTrustDomain } from '../spiffe/trust-domain.ts'
+import {
+  ChangeMeshBody,
+  CreatedMeshBody,
+  CreateMeshBody,
+  EndedBody,
+  MeshBody,
+  type MeshView,
+} from './api.ts'
+import { changeMesh } from './change-mesh.ts'
+import { createMesh, type CreateMeshDeps, type NewMesh } from './create-mesh.ts'
+import { deleteMesh } from './delete-mesh.ts'
+import { loadMesh } from './find-mesh.ts'
+import type { Dependants, SettingsFollower } from './hooks.ts'
+import { type Resolve, resolveHost } from './host-check.ts'
+import { nextAfterCreate } from './next-commands.ts'
+import { listMeshes } from './store.ts'
+import { viewMesh, withHostChecks } from './view.ts'
+
+/** What the mesh routes need. */
+export interface MeshRoutesOptions extends CreateMeshDeps {
+  readonly db: Db
+  readonly now: DbClock
+  readonly followers: readonly SettingsFollower[]
+  readonly dependants: readonly Dependants[]
+  /** Looks up bundle hosts; default the resolver of this machine. */
+  readonly resolve?: Resolve
+}
+
+const Params = Type.Object({ meshId: Type.String({ maxLength: 63 }) })
+const DeleteQuery = Type.Object(
+  {
+    ...DryRunQuery.properties,
+    force: Type.Optional(
+      Type.Boolean({ description: 'delete although active relationships end with it' }),
+    ),
+  },
+  { additionalProperties: false },
+)
+
+/** Meshes: create, list, read, change settings, delete. */
+export const meshRoutes = async (app: App, options: MeshRoutesOptions): Promise<void> => {
+  const { db, now, publicUrl } = options
+  const resolve = options.resolve ?? resolveHost
+
+  app.post(
+    '/meshes',
+    {
+      config: { action: 'mesh.create' },
+      schema: {
+        tags: ['meshes'],
+        summary: 'Create a mesh with its authorities and published bundle',
+        body: CreateMeshBody,
+        querystring: DryRunQuery,
+        response: { 201: CreatedMeshBody, 200: CreatedMeshBody },
+      },
+    },
+    async (request, reply) => {
+      const wanted = newMeshOf(request.body)
+      const actor = request.principal.name
+      const view = await inTransaction(
+        db,
+        async (trx) => {
+          const context = { actor, now: await now(trx) }
+          const { mesh } = await createMesh(trx, options, { wanted, context })
+          return viewMesh(trx, mesh, publicUrl)
+        },
+        { dryRun: request.query.dryRun },
+      )
+      const checked = await withHostChecks(view, publicUrl, resolve)
+      const body = { ...checked, next: nextAfterCreate(checked) }
+      if (request.query.dryRun === true) return reply.code(200).send(body)
+      reply.header('location', `/v1/meshes/${view.meshId}`).header('etag', tagOf(view))
+      return reply.code(201).send(body)
+    },
+  )
+
+  app.get(
+    '/meshes',
+    {
+      config: { action: 'mesh.list' },
+      schema: {
+        tags: ['meshes'],
+        summary: 'List meshes',
+        querystring: PageQuery,
+        response: { 200: pageSchema(MeshBody) },
+      },
+    },
+    async (request) => {
+      const { limit, cursor } = request.query
+      const after = decodeCursor(cursor, 1)?.[0]
+      const meshes = await listMeshes(db, { after, limit: limit + 1 })
+      const page = pageOf(meshes, limit, (mesh) => [mesh.meshId])
+      const items: MeshView[] = []
+      for (const mesh of page.items) items.push(await viewMesh(db, mesh, publicUrl))
+      return { items, nextCursor: page.nextCursor }
+    },
+  )
+
+  app.get(
+    '/meshes/:meshId',
+    {
+      config: { action: 'mesh.read' },
+      schema: {
+        tags: ['meshes'],
+        summary: 'Read a mesh, with what to hand to its peers',
+        params: Params,
+        response: { 200: MeshBody },
+      },
+    },
+    async (request, reply) => {
+      const mesh = await loadMesh(db, parseMeshId(request.params.meshId))
+      const view = await viewMesh(db, mesh, publicUrl)
+      reply.header('etag', tagOf(view))
+      return withHostChecks(view, publicUrl, resolve)
+    },
+  )
+
+  app.patch(
+    '/meshes/:meshId',
+    {
+      config: { action: 'mesh.update' },
+      schema: {
+        tags: ['meshes'],
+        summary: 'Change names and settings of a mesh',
+        params: Params,
+        body: ChangeMeshBody,
+        querystring: DryRunQuery,
+        response: { 200: MeshBody },
+      },
+    },
+    async (request, reply) => {
+      const meshId = parseMeshId(request.params.meshId)
+      const actor = request.principal.name
+      // Settings are single values, so If-Match is honoured where it is sent and not demanded.
+      const matches = request.headers['if-match'] !== undefined
+      const deps = {
+        followers: options.followers,
+        requireVersion: (version: bigint) => {
+          if (matches) requireMatch(request, version)
+        },
+      }
+      const view = await inTransaction(
+        db,
+        async (trx) => {
+          const context = { actor, now: await now(trx) }
+          const mesh = await changeMesh(trx, meshId, { change: request.body, context, deps })
+          return viewMesh(trx, mesh, publicUrl)
+        },
+        { dryRun: request.query.dryRun },
+      )
+      reply.header('etag', tagOf(view))
+      return view
+    },
+  )
+
+  app.delete(
+    '/meshes/:meshId',
+    {
+      config: { action: 'mesh.delete' },
+      schema: {
+        tags: ['meshes'],
+        summary: 'Delete a mesh; answers with what ended',
+        params: Params,
+        querystring: DeleteQuery,
+        response: { 200: EndedBody },
+      },
+    },
+    async (request) => {
+      const meshId = parseMeshId(request.params.meshId)
+      const { dryRun = false, force = false } = request.query
+      const actor = request.principal.name
+      const ended = await inTransaction(
+        db,
+        async (trx) => {
+          const context = { actor, now: await now(trx) }
+          const { dependants } = options
+          return deleteMesh(trx, meshId, { context, dependants, force, dryRun })
+        },
+        { dryRun },
+      )
+      return { ended: [...ended] }
+    },
+  )
+}
+
+function newMeshOf(body: Static<typeof CreateMeshBody>): NewMesh {
+  return {
+    ...body,
+    meshId: parseMeshId(body.meshId),
+    trustDomain: parseTrustDomain(body.trustDomain),
+  }
+}
+
+function tagOf(view: MeshView): string {
+  return etagOf(BigInt(view.version))
+}

@@ -1,0 +1,210 @@
+import type { Selectable } from 'kysely'
+import type { MeshId } from '../db/ids.ts'
+import type { ClusterTable, Db, MeshTable, TrustDomainTable } from '../db/schema.ts'
+import type { TrustDomain } from '../spiffe/trust-domain.ts'
+import type { Cluster, Mesh, MeshTrustDomain } from './mesh.ts'
+import { settingsInForce, settingsToStore } from './settings.ts'
+
+const MESH = [
+  'mesh_id',
+  'display_name',
+  'dns_suffix',
+  'environment',
+  'settings',
+  'version',
+  'created_at',
+] as const
+
+const DOMAIN = [
+  'name',
+  'mesh_id',
+  'is_primary',
+  'issuer',
+  'bundle_host',
+  'profile',
+  'made_nr',
+  'created_at',
+] as const
+
+/** Stores a new mesh; throws a unique violation when its id is taken. */
+export async function insertMesh(trx: Db, mesh: Mesh): Promise<void> {
+  await trx
+    .insertInto('mesh')
+    .values({
+      mesh_id: mesh.meshId,
+      display_name: mesh.displayName,
+      dns_suffix: mesh.dnsSuffix,
+      environment: mesh.environment ?? null,
+      settings: JSON.stringify(settingsToStore(mesh.settings)),
+      version: mesh.version,
+      created_at: mesh.createdAt,
+    })
+    .execute()
+}
+
+/** Stores a new trust domain and answers with it, its number included. */
+export async function insertTrustDomain(
+  trx: Db,
+  domain: Omit<MeshTrustDomain, 'madeNr'>,
+): Promise<MeshTrustDomain> {
+  const row = await trx
+    .insertInto('trust_domain')
+    .values({
+      name: domain.name,
+      mesh_id: domain.meshId,
+      is_primary: domain.isPrimary,
+      issuer: domain.issuer,
+      bundle_host: domain.bundleHost ?? null,
+      profile: domain.profile,
+      created_at: domain.createdAt,
+    })
+    .returning(DOMAIN)
+    .executeTakeFirstOrThrow()
+  return domainOf(row)
+}
+
+/** Stores a new cluster. */
+export async function insertCluster(
+  trx: Db,
+  meshId: MeshId,
+  cluster: Cluster & { readonly createdAt: Date },
+): Promise<void> {
+  await trx
+    .insertInto('cluster')
+    .values({
+      mesh_id: meshId,
+      name: cluster.name,
+      role: cluster.role,
+      region: null,
+      zone: null,
+      state: cluster.state,
+      issuing: cluster.issuing,
+      created_at: cluster.createdAt,
+    })
+    .execute()
+}
+
+/** The mesh with this id. */
+export async function findMesh(db: Db, meshId: MeshId): Promise<Mesh | undefined> {
+  const row = await db
+    .selectFrom('mesh')
+    .select(MESH)
+    .where('mesh_id', '=', meshId)
+    .executeTakeFirst()
+  return row === undefined ? undefined : meshOf(row)
+}
+
+/** The mesh with this id, locked until the transaction ends. */
+export async function lockMesh(trx: Db, meshId: MeshId): Promise<Mesh | undefined> {
+  const row = await trx
+    .selectFrom('mesh')
+    .select(MESH)
+    .where('mesh_id', '=', meshId)
+    .forUpdate()
+    .executeTakeFirst()
+  return row === undefined ? undefined : meshOf(row)
+}
+
+/** Meshes in the order of their ids, after `after` when given; at most `limit`. */
+export async function listMeshes(
+  db: Db,
+  { after, limit }: { readonly after?: string | undefined; readonly limit?: number | undefined },
+): Promise<Mesh[]> {
+  let query = db.selectFrom('mesh').select(MESH).orderBy('mesh_id')
+  if (after !== undefined) query = query.where('mesh_id', '>', after as MeshId)
+  if (limit !== undefined) query = query.limit(limit)
+  return (await query.execute()).map(meshOf)
+}
+
+/** Writes what of a mesh can change. */
+export async function updateMesh(trx: Db, mesh: Mesh): Promise<void> {
+  await trx
+    .updateTable('mesh')
+    .set({
+      display_name: mesh.displayName,
+      dns_suffix: mesh.dnsSuffix,
+      environment: mesh.environment ?? null,
+      settings: JSON.stringify(settingsToStore(mesh.settings)),
+      version: mesh.version,
+    })
+    .where('mesh_id', '=', mesh.meshId)
+    .execute()
+}
+
+/** Deletes a mesh with everything that is its own. */
+export async function deleteMesh(trx: Db, meshId: MeshId): Promise<void> {
+  await trx.deleteFrom('mesh').where('mesh_id', '=', meshId).execute()
+}
+
+/** All trust domains of one mesh, or of the service, the first made first. */
+export async function listTrustDomains(db: Db, meshId?: MeshId): Promise<MeshTrustDomain[]> {
+  let query = db.selectFrom('trust_domain').select(DOMAIN).orderBy('made_nr')
+  if (meshId !== undefined) query = query.where('mesh_id', '=', meshId)
+  return (await query.execute()).map(domainOf)
+}
+
+/** Locks a trust domain of a mesh until the transaction ends: whoever changes its keys or bundle holds it. */
+export async function lockTrustDomain(
+  trx: Db,
+  meshId: MeshId,
+  name: TrustDomain,
+): Promise<MeshTrustDomain | undefined> {
+  const row = await trx
+    .selectFrom('trust_domain')
+    .select(DOMAIN)
+    .where('mesh_id', '=', meshId)
+    .where('name', '=', name)
+    .forUpdate()
+    .executeTakeFirst()
+  return row === undefined ? undefined : domainOf(row)
+}
+
+/** The bundle hosts in use in the whole service. */
+export async function takenBundleHosts(db: Db): Promise<Set<string>> {
+  const rows = await db
+    .selectFrom('trust_domain')
+    .select('bundle_host')
+    .where('bundle_host', 'is not', null)
+    .execute()
+  return new Set(rows.flatMap(({ bundle_host: host }) => (host === null ? [] : [host])))
+}
+
+/** The clusters of a mesh by name. */
+export async function listClusters(db: Db, meshId: MeshId): Promise<Cluster[]> {
+  const rows = await db
+    .selectFrom('cluster')
+    .select(['name', 'role', 'state', 'issuing'])
+    .where('mesh_id', '=', meshId)
+    .orderBy('name')
+    .execute()
+  return rows.map(clusterOf)
+}
+
+function clusterOf(row: Pick<Selectable<ClusterTable>, keyof Cluster>): Cluster {
+  return { name: row.name, role: row.role, state: row.state, issuing: row.issuing }
+}
+
+function meshOf(row: Selectable<MeshTable>): Mesh {
+  return {
+    meshId: row.mesh_id,
+    displayName: row.display_name,
+    dnsSuffix: row.dns_suffix,
+    environment: row.environment ?? undefined,
+    settings: settingsInForce(row.settings),
+    version: row.version,
+    createdAt: row.created_at,
+  }
+}
+
+function domainOf(row: Selectable<TrustDomainTable>): MeshTrustDomain {
+  return {
+    name: row.name,
+    meshId: row.mesh_id,
+    isPrimary: row.is_primary,
+    issuer: row.issuer,
+    bundleHost: row.bundle_host ?? undefined,
+    profile: row.profile,
+    madeNr: row.made_nr,
+    createdAt: row.created_at,
+  }
+}
