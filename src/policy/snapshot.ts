@@ -1,0 +1,102 @@
+import { type MeshId } from '../db/ids.ts'
+import { type RelationshipState } from '../db/schema.ts'
+import { type SpiffeId } from '../spiffe/spiffe-id.ts'
+import { type TrustDomain } from '../spiffe/trust-domain.ts'
+import { buildRuleIndex, type RuleIndex, type SubjectName } from './rule-index.ts'
+import { type Rule } from './rule.ts'
+
+/** A service of ours and who may serve it. */
+export interface SnapshotService extends SubjectName {
+  readonly serverIds: readonly SpiffeId[]
+}
+
+/** A service that a peer shows us: a claim, kept apart from our own. */
+export interface SnapshotOffer extends SnapshotService {
+  readonly relationship: string
+  readonly source: 'manual' | 'exchange'
+}
+
+/** What decisions need to know of a relationship; its health has no say. */
+export interface SnapshotRelationship {
+  readonly name: string
+  readonly state: RelationshipState
+  readonly trustDomains: readonly TrustDomain[]
+  /** What a pending one still lacks, in words. */
+  readonly waitingFor: readonly string[]
+}
+
+/** Everything that decisions of one mesh depend on, as loaded. */
+export interface SnapshotInput {
+  readonly meshId: MeshId
+  readonly dnsSuffix: string
+  readonly trustDomains: readonly TrustDomain[]
+  readonly services: readonly SnapshotService[]
+  readonly relationships: readonly SnapshotRelationship[]
+  readonly offers: readonly SnapshotOffer[]
+  readonly rules: readonly Rule[]
+}
+
+/** One state of a mesh, indexed for decisions and never changed afterwards; a change builds the next one. */
+export interface Snapshot {
+  readonly meshId: MeshId
+  readonly dnsSuffix: string
+  readonly trustDomains: ReadonlySet<TrustDomain>
+  readonly services: ReadonlyMap<string, SnapshotService>
+  readonly relationships: ReadonlyMap<string, SnapshotRelationship>
+  /** Which relationship speaks for a foreign trust domain. */
+  readonly relationshipOf: ReadonlyMap<TrustDomain, SnapshotRelationship>
+  readonly offers: ReadonlyMap<string, ReadonlyMap<string, SnapshotOffer>>
+  readonly rules: RuleIndex
+}
+
+const STANDING: Readonly<Record<RelationshipState, number>> = {
+  active: 3,
+  suspended: 2,
+  pending: 1,
+  terminated: 0,
+}
+
+/** How a service is written everywhere, and its key here: `namespace/name`. */
+export function serviceKey({ namespace, name }: SubjectName): string {
+  return `${namespace}/${name}`
+}
+
+/** Builds the snapshot of a mesh. */
+export function buildSnapshot(input: SnapshotInput): Snapshot {
+  return {
+    meshId: input.meshId,
+    dnsSuffix: input.dnsSuffix,
+    trustDomains: new Set(input.trustDomains),
+    services: new Map(input.services.map((service) => [serviceKey(service), service])),
+    relationships: new Map(input.relationships.map((one) => [one.name, one])),
+    relationshipOf: speakers(input.relationships),
+    offers: offersByPeer(input.offers),
+    rules: buildRuleIndex(input.rules),
+  }
+}
+
+/** The name under which this mesh reaches a peer's service: `<name>.<namespace>.svc.<relationship>.<suffix>`. */
+export function hostnameOf(snapshot: Snapshot, relationship: string, subject: SubjectName): string {
+  return `${subject.name}.${subject.namespace}.svc.${relationship}.${snapshot.dnsSuffix}`
+}
+
+// A terminated relationship stays visible beside its successor, so the one that stands best speaks.
+function speakers(
+  relationships: readonly SnapshotRelationship[],
+): Map<TrustDomain, SnapshotRelationship> {
+  const byDomain = new Map<TrustDomain, SnapshotRelationship>()
+  for (const one of relationships.toSorted((a, b) => STANDING[a.state] - STANDING[b.state])) {
+    for (const trustDomain of one.trustDomains) byDomain.set(trustDomain, one)
+  }
+  return byDomain
+}
+
+function offersByPeer(offers: readonly SnapshotOffer[]): Map<string, Map<string, SnapshotOffer>> {
+  const byPeer = new Map<string, Map<string, SnapshotOffer>>()
+  for (const offer of offers) {
+    const ofPeer = byPeer.get(offer.relationship)
+    if (ofPeer === undefined) byPeer.set(offer.relationship, new Map([[serviceKey(offer), offer]]))
+    else ofPeer.set(serviceKey(offer), offer)
+  }
+  return byPeer
+}

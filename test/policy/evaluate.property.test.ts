@@ -1,0 +1,262 @@
+import { deepEqual } from 'node:assert/strict'
+import fc from 'fast-check'
+import t, { type Test } from 'tap'
+import { type Answer, type Query } from '../../src/policy/answer.ts'
+import { evaluate } from '../../src/policy/evaluate.ts'
+import { smallestChange } from '../../src/policy/remedy.ts'
+import { type Rule } from '../../src/policy/rule.ts'
+import { buildSnapshot, type SnapshotInput } from '../../src/policy/snapshot.ts'
+import { allowDraft, denyDraft, mesh, query, ruleOf, RUNS } from './arbitrary-mesh.ts'
+import { linearDecision } from './linear-decision.ts'
+
+function ask(input: SnapshotInput, asked: Query): Answer {
+  return evaluate(buildSnapshot(input), asked)
+}
+
+function withRules(input: SnapshotInput, rules: readonly Rule[]): SnapshotInput {
+  return { ...input, rules }
+}
+
+function holds<T>(t: Test, property: fc.IProperty<T>): void {
+  t.doesNotThrow(() => fc.assert(property, RUNS))
+}
+
+t.test('the indexed decision equals a linear one, cited rule included', async (t) => {
+  let allowed = 0
+  holds(
+    t,
+    fc.property(mesh, query, (input, asked) => {
+      const answer = ask(input, asked)
+      if (answer.decision === 'allow') allowed += 1
+      const ruleId = answer.steps.find((step) => step.ruleId !== undefined)?.ruleId
+      deepEqual({ decision: answer.decision, ruleId }, linearDecision(input, asked))
+    }),
+  )
+  t.ok(allowed > RUNS.numRuns / 20, `the random meshes also allow (${allowed} times)`)
+})
+
+t.test('without rules nothing is visible and nothing may be called', async (t) => {
+  holds(
+    t,
+    fc.property(
+      mesh,
+      query,
+      (input, asked) => ask(withRules(input, []), asked).decision === 'deny',
+    ),
+  )
+})
+
+t.test('adding an allow never takes an allow away', async (t) => {
+  holds(
+    t,
+    fc.property(mesh, query, allowDraft, (input, asked, draft) => {
+      const more = withRules(input, [...input.rules, ruleOf(draft, 'more')])
+      return ask(input, asked).decision === 'deny' || ask(more, asked).decision === 'allow'
+    }),
+  )
+})
+
+t.test('adding a deny never makes an allow', async (t) => {
+  holds(
+    t,
+    fc.property(mesh, query, denyDraft, (input, asked, draft) => {
+      const more = withRules(input, [...input.rules, ruleOf(draft, 'more')])
+      return ask(input, asked).decision === 'allow' || ask(more, asked).decision === 'deny'
+    }),
+  )
+})
+
+t.test('shuffling rules changes neither a decision nor its reasons', async (t) => {
+  const shuffled = mesh.chain((input) =>
+    fc.tuple(
+      fc.constant(input),
+      fc.shuffledSubarray([...input.rules], { minLength: input.rules.length }),
+    ),
+  )
+  holds(
+    t,
+    fc.property(shuffled, query, ([input, rules], asked) => {
+      deepEqual(ask(withRules(input, rules), asked), ask(input, asked))
+    }),
+  )
+})
+
+t.test('an applicable deny of either half suffices, whatever is allowed', async (t) => {
+  holds(
+    t,
+    fc.property(mesh, query, (input, asked) => {
+      const everything = { namespace: '*', name: '*' }
+      const denies = (['export', 'import'] as const).flatMap((direction) => [
+        ruleOf(
+          { direction, effect: 'deny', subject: everything, audience: { kind: 'all' } },
+          `${direction}-all`,
+        ),
+      ])
+      const self = { direction: 'export', effect: 'deny', audience: { kind: 'self' } } as const
+      denies.push(ruleOf({ ...self, subject: everything }, 'self'))
+      return ask(withRules(input, [...input.rules, ...denies]), asked).decision === 'deny'
+    }),
+  )
+})
+
+t.test('a deleted rule has no say in the next snapshot', async (t) => {
+  holds(
+    t,
+    fc.property(mesh, query, allowDraft, (input, asked, draft) => {
+      const only = withRules(input, [ruleOf(draft, 'only')])
+      const deleted = withRules(
+        only,
+        only.rules.filter((rule) => rule.id !== 'only'),
+      )
+      return ask(deleted, asked).decision === 'deny'
+    }),
+  )
+})
+
+t.test('nothing that one peer offers is ever offered to another', async (t) => {
+  holds(
+    t,
+    fc.property(mesh, query, (input, asked) => {
+      const nothingOurs = { ...input, services: [] }
+      const exported = ask(nothingOurs, { ...asked, of: undefined, to: 'globex' })
+      const passedOn = ask(input, { ...asked, of: 'initech', to: 'globex' })
+      return exported.decision === 'deny' && passedOn.decision === 'deny'
+    }),
+  )
+})
+
+t.test('what may be called can be seen', async (t) => {
+  holds(
+    t,
+    fc.property(mesh, query, (input, asked) => {
+      const { decision, undecided } = ask(input, asked)
+      if (decision === 'deny') return true
+      const to = asked.of === undefined ? undecided[0] : undefined
+      return ask(input, { ...asked, to, caller: undefined }).decision === 'allow'
+    }),
+  )
+})
+
+t.test('a half that only the peer knows never turns a deny into an allow', async (t) => {
+  holds(
+    t,
+    fc.property(mesh, query, (input, asked) => {
+      const { decision, steps } = ask(input, asked)
+      return (decision === 'deny') === steps.some((step) => step.outcome === 'deny')
+    }),
+  )
+})
+
+t.test('only an active relationship lets anything pass', async (t) => {
+  holds(
+    t,
+    fc.property(mesh, query, (input, asked) => {
+      const relationships = input.relationships.map((one) => ({
+        ...one,
+        state: 'suspended' as const,
+      }))
+      const answer = ask({ ...input, relationships }, asked)
+      return answer.decision === 'deny' || answer.undecided.length === 0
+    }),
+  )
+})
+
+t.test('the smallest change allows, and no part of it could be left out', async (t) => {
+  let changed = 0
+  holds(
+    t,
+    fc.property(mesh, query, (input, asked) => {
+      const changes = smallestChange(buildSnapshot(input), asked)
+      if (changes.length === 0 || changes.some((change) => change.act === 'relationship.create'))
+        return true
+      changed += 1
+      const after = (kept: typeof changes) =>
+        ask(
+          kept.reduce((mesh, one) => apply(mesh, asked, one), input),
+          asked,
+        )
+      const leavingOne = changes.map((left) => after(changes.filter((change) => change !== left)))
+      return (
+        after(changes).decision === 'allow' &&
+        leavingOne.every((answer) => answer.decision === 'deny')
+      )
+    }),
+  )
+  t.ok(changed > RUNS.numRuns / 4, `changes were proposed and tried (${changed} times)`)
+})
+
+t.test('an allowed question proposes no change', async (t) => {
+  holds(
+    t,
+    fc.property(mesh, query, (input, asked) => {
+      const snapshot = buildSnapshot(input)
+      return (
+        evaluate(snapshot, asked).decision === 'deny' ||
+        smallestChange(snapshot, asked).length === 0
+      )
+    }),
+  )
+})
+
+t.test('imported names keep relationships, namespaces and services apart', async (t) => {
+  holds(
+    t,
+    fc.property(mesh, query, query, (input, one, other) => {
+      const names = [one, other].map((asked) =>
+        ask(input, { ...asked, of: asked.of ?? 'globex', to: undefined, caller: undefined }),
+      )
+      const [a, b] = names.map((answer) => answer.hostname)
+      if (a === undefined || a !== b) return true
+      deepEqual([one.of ?? 'globex', one.subject], [other.of ?? 'globex', other.subject])
+      return true
+    }),
+  )
+})
+
+function apply(
+  input: SnapshotInput,
+  asked: Query,
+  change: { act: string; command: string; ruleId?: string },
+): SnapshotInput {
+  const service = { ...asked.subject, serverIds: [] }
+  switch (change.act) {
+    case 'rule.delete':
+      return withRules(
+        input,
+        input.rules.filter((rule) => rule.id !== change.ruleId),
+      )
+    case 'rule.create':
+      return withRules(input, [...input.rules, ruleOfCommand(change.command)])
+    case 'service.create':
+      return { ...input, services: [...input.services, service] }
+    case 'offer.create':
+      return {
+        ...input,
+        offers: [...input.offers, { ...service, relationship: asked.of ?? '', source: 'manual' }],
+      }
+    default:
+      return {
+        ...input,
+        relationships: input.relationships.map((one) => ({ ...one, state: 'active' })),
+      }
+  }
+}
+
+// Reads the printed command as the CLI would, so that the words are proven and not only the data behind them.
+function ruleOfCommand(command: string): Rule {
+  const [, , direction, name, , whom, , path] = command.split(' ')
+  const [namespace = '', service = ''] = (name ?? '').split('/')
+  const audience =
+    whom === 'self'
+      ? { kind: 'self' as const }
+      : { kind: 'peers' as const, relationships: [whom ?? ''] }
+  return ruleOf(
+    {
+      direction: direction as 'export' | 'import',
+      effect: 'allow',
+      subject: { namespace, name: service },
+      audience: { ...audience, ...(path !== undefined && { callers: { paths: [path] } }) },
+    },
+    'added',
+  )
+}

@@ -1,0 +1,105 @@
+import t from 'tap'
+import { ServiceError } from '../../src/errors.ts'
+import {
+  MAX_CALLERS,
+  MAX_PEERS,
+  MAX_PRIORITY,
+  parseRule,
+  type RuleDraft,
+  ruleLine,
+} from '../../src/policy/rule.ts'
+
+const NOW = new Date('2026-02-01T00:00:00Z')
+
+const draft: RuleDraft = {
+  direction: 'export',
+  effect: 'allow',
+  subject: { namespace: 'shop', name: 'cart' },
+  audience: { kind: 'peers', relationships: ['globex'] },
+}
+
+function pointersOf(broken: Partial<RuleDraft>): string[] {
+  try {
+    parseRule({ ...draft, ...broken }, NOW)
+    return []
+  } catch (error) {
+    if (!(error instanceof ServiceError) || error.code !== 'RULE_INVALID') throw error
+    return error.fields.map((field) => field.pointer)
+  }
+}
+
+t.test('a rule keeps what its author wrote and fills in the rest', async (t) => {
+  const rule = parseRule(draft, NOW)
+  t.equal(rule.priority, 0)
+  t.equal(rule.expiresAt, undefined)
+  t.equal(rule.audience.callers, undefined)
+  t.equal(ruleLine(rule), 'export allow shop/cart to globex')
+})
+
+t.test('a rule in one line names direction, effect, subject, audience and callers', async (t) => {
+  const rule = parseRule(
+    {
+      direction: 'import',
+      effect: 'deny',
+      subject: { namespace: '*', name: 'cart*' },
+      audience: { kind: 'all', callers: { namespaces: ['pay'], paths: ['/web'] } },
+    },
+    NOW,
+  )
+  t.equal(ruleLine(rule), 'import deny */cart* from all (callers pay /web)')
+})
+
+t.test('each thing that is wrong is told apart, all at once', async (t) => {
+  t.same(
+    pointersOf({
+      subject: { namespace: 'Shop', name: '*cart' },
+      audience: { kind: 'peers', callers: { namespaces: ['a', 'B'], paths: ['web'] } },
+      priority: 0.5,
+      expiresAt: NOW,
+      note: 'x'.repeat(501),
+    }),
+    [
+      '/subject/namespace',
+      '/subject/name',
+      '/audience/relationships',
+      '/audience/callers/namespaces/1',
+      '/audience/callers/paths/0',
+      '/priority',
+      '/expiresAt',
+      '/note',
+    ],
+  )
+})
+
+t.test('an audience names relationships exactly when it is made of them', async (t) => {
+  const at = ['/audience/relationships']
+  t.same(pointersOf({ audience: { kind: 'peers' } }), at)
+  t.same(pointersOf({ audience: { kind: 'peers', relationships: [] } }), at)
+  t.same(pointersOf({ audience: { kind: 'peers', relationships: ['globex', 'globex'] } }), at)
+  t.same(pointersOf({ audience: { kind: 'all', relationships: ['globex'] } }), at)
+  t.same(pointersOf({ audience: { kind: 'self', relationships: ['globex'] } }), at)
+  const many = Array.from({ length: MAX_PEERS + 1 }, (_, i) => `peer-${i}`)
+  t.same(pointersOf({ audience: { kind: 'peers', relationships: many } }), at)
+  t.same(pointersOf({ audience: { kind: 'peers', relationships: many.slice(1) } }), [])
+})
+
+t.test('a mesh imports nothing from itself', async (t) => {
+  t.same(pointersOf({ direction: 'import', audience: { kind: 'self' } }), ['/audience/kind'])
+  t.same(pointersOf({ direction: 'export', audience: { kind: 'self' } }), [])
+})
+
+t.test('callers name somebody, and not more than a reader can read', async (t) => {
+  const at = ['/audience/callers']
+  t.same(pointersOf({ audience: { kind: 'all', callers: {} } }), at)
+  t.same(pointersOf({ audience: { kind: 'all', callers: { namespaces: [], paths: [] } } }), at)
+  const many = Array.from({ length: MAX_CALLERS + 1 }, (_, i) => `/p${i}`)
+  t.same(pointersOf({ audience: { kind: 'all', callers: { paths: many } } }), at)
+  t.same(pointersOf({ audience: { kind: 'all', callers: { paths: many.slice(1) } } }), [])
+})
+
+t.test('priority and end stay within what they mean', async (t) => {
+  t.same(pointersOf({ priority: MAX_PRIORITY }), [])
+  t.same(pointersOf({ priority: MAX_PRIORITY + 1 }), ['/priority'])
+  t.same(pointersOf({ expiresAt: new Date(NOW.getTime() + 1) }), [])
+  t.same(pointersOf({ expiresAt: new Date(Number.NaN) }), ['/expiresAt'])
+})
