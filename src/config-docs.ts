@@ -38,7 +38,7 @@ export function configurationPage(): string {
 function shown(value: unknown): string {
   if (value === undefined) return ''
   if (Array.isArray(value)) return 'none'
-  return `\`${String(value)}\``
+  return `\`${JSON.stringify(value).replaceAll('"', '')}\``
 }
 
 if (import.meta.main) {

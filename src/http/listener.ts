@@ -62,7 +62,7 @@ const SAMPLE = 1000
  */
 export function createApp(options: AppOptions): App {
   const shared = {
-    loggerInstance: options.log as FastifyBaseLogger,
+    loggerInstance: options.log.child({}, { level: 'warn' }) as FastifyBaseLogger,
     logController: new LogController({ disableRequestLogging: true }),
     genReqId: () => randomUUID(),
     bodyLimit: BODY_LIMIT_BYTES,

@@ -92,6 +92,7 @@ async function templateDatabase(server: string): Promise<string> {
 }
 
 async function makeTemplateDatabase(client: Client, server: string, name: string): Promise<void> {
+  await client.query(`drop database if exists ${name}_draft`)
   await client.query(`create database ${name}_draft`)
   const pool = new Pool({ connectionString: withDatabase(server, `${name}_draft`) })
   const db = guardedKysely(new PostgresDialect({ pool }))
