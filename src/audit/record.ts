@@ -49,3 +49,28 @@ export function recordBytes(entry: AuditEntry & { readonly at: Date }): Uint8Arr
   })
   return new TextEncoder().encode(text)
 }
+
+/** The columns of a record as its bytes have them. */
+export interface RecordFields {
+  readonly at: string
+  readonly mesh: string | null
+  readonly actor: string
+  readonly action: string
+  readonly object: string
+}
+
+/** What a record's bytes say; undefined when they are no record of ours. */
+export function fieldsOf(
+  bytes: Uint8Array,
+): (RecordFields & { readonly body: unknown }) | undefined {
+  try {
+    const value: unknown = JSON.parse(Buffer.from(bytes).toString('utf8'))
+    return isRecord(value) ? value : undefined
+  } catch {
+    return undefined
+  }
+}
+
+function isRecord(value: unknown): value is RecordFields & { readonly body: unknown } {
+  return typeof value === 'object' && value !== null && 'actor' in value && 'body' in value
+}

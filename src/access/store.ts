@@ -1,0 +1,194 @@
+import { sql } from 'kysely'
+import type { Db } from '../db/schema.ts'
+import { type Role, ROLES } from './actions.ts'
+import type { Grant, Scope } from './principal.ts'
+
+/** A token as it is stored; the secret itself never is. */
+export interface StoredToken {
+  readonly id: string
+  readonly label: string
+  readonly hash: Uint8Array
+  readonly createdAt: Date
+  readonly expiresAt: Date | undefined
+  readonly revokedAt: Date | undefined
+}
+
+const COLUMNS = ['id', 'label', 'hash', 'created_at', 'expires_at', 'revoked_at'] as const
+
+interface Row {
+  readonly id: string
+  readonly label: string
+  readonly hash: Uint8Array
+  readonly created_at: Date
+  readonly expires_at: Date | null
+  readonly revoked_at: Date | null
+}
+
+/** The token with this hash. */
+export async function findTokenByHash(db: Db, hash: Uint8Array): Promise<StoredToken | undefined> {
+  const row = await db
+    .selectFrom('api_token')
+    .select(COLUMNS)
+    .where('hash', '=', hash)
+    .executeTakeFirst()
+  return row === undefined ? undefined : tokenOf(row)
+}
+
+/** The token with this id. */
+export async function findToken(db: Db, id: string): Promise<StoredToken | undefined> {
+  const row = await db
+    .selectFrom('api_token')
+    .select(COLUMNS)
+    .where('id', '=', id)
+    .executeTakeFirst()
+  return row === undefined ? undefined : tokenOf(row)
+}
+
+/** Tokens by id, those behind `after`; revoked ones are left out. */
+export async function listTokens(
+  db: Db,
+  { after, limit }: { readonly after: string | undefined; readonly limit: number },
+): Promise<StoredToken[]> {
+  let query = db.selectFrom('api_token').select(COLUMNS).where('revoked_at', 'is', null)
+  if (after !== undefined) query = query.where('id', '>', after)
+  const rows = await query.orderBy('id').limit(limit).execute()
+  return rows.map(tokenOf)
+}
+
+/** Stores a token's hash and what it may do. */
+export async function insertToken(
+  trx: Db,
+  token: Omit<StoredToken, 'revokedAt'>,
+  grants: readonly Grant[],
+): Promise<void> {
+  await trx
+    .insertInto('api_token')
+    .values({
+      id: token.id,
+      label: token.label,
+      hash: token.hash,
+      created_at: token.createdAt,
+      expires_at: token.expiresAt ?? null,
+      revoked_at: null,
+    })
+    .execute()
+  const rows = grants.map((grant) => ({
+    principal: token.id,
+    role: grant.role,
+    scope_kind: grant.scope.kind,
+    scope: grant.scope.kind === 'mesh' ? grant.scope.meshId : '',
+    created_at: token.createdAt,
+  }))
+  if (rows.length > 0) await trx.insertInto('grants').values(rows).execute()
+}
+
+/** What a token may do. */
+export async function findGrants(db: Db, tokenId: string): Promise<Grant[]> {
+  const grants = await findGrantsOf(db, [tokenId])
+  return grants.get(tokenId) ?? []
+}
+
+/** What several tokens may do, by token id. */
+export async function findGrantsOf(
+  db: Db,
+  tokenIds: readonly string[],
+): Promise<Map<string, Grant[]>> {
+  const grants = new Map<string, Grant[]>()
+  if (tokenIds.length === 0) return grants
+  const rows = await db
+    .selectFrom('grants')
+    .select(['principal', 'role', 'scope_kind', 'scope'])
+    .where('principal', 'in', tokenIds)
+    .orderBy('principal')
+    .orderBy('scope')
+    .execute()
+  for (const row of rows) {
+    if (!isRole(row.role)) continue
+    const scope: Scope =
+      row.scope_kind === 'mesh' ? { kind: 'mesh', meshId: row.scope } : { kind: 'everything' }
+    grants.set(row.principal, [...(grants.get(row.principal) ?? []), { role: row.role, scope }])
+  }
+  return grants
+}
+
+/** Marks a token as revoked and takes its grants away; false when it was revoked before. */
+export async function revokeToken(trx: Db, id: string, at: Date): Promise<boolean> {
+  const result = await trx
+    .updateTable('api_token')
+    .set({ revoked_at: at })
+    .where('id', '=', id)
+    .where('revoked_at', 'is', null)
+    .executeTakeFirst()
+  await trx.deleteFrom('grants').where('principal', '=', id).execute()
+  return result.numUpdatedRows > 0n
+}
+
+/**
+ * Ids of the tokens that may do everything now; locks their rows, so that two deletions at once cannot each
+ * believe that the other's token stays.
+ */
+export async function lockPlatformAdmins(trx: Db, now: Date): Promise<string[]> {
+  const { rows } = await sql<{ id: string }>`
+    select id::text as id from api_token
+    where revoked_at is null and (expires_at is null or expires_at > ${now})
+      and exists (select 1 from grants where principal = api_token.id::text
+        and role = 'platform-admin' and scope_kind = 'everything')
+    order by id for update of api_token`.execute(trx)
+  return rows.map((row) => row.id)
+}
+
+/** Ids of living tokens with this label. */
+export async function findLabelled(trx: Db, label: string): Promise<string[]> {
+  const rows = await trx
+    .selectFrom('api_token')
+    .select('id')
+    .where('label', '=', label)
+    .where('revoked_at', 'is', null)
+    .execute()
+  return rows.map((row) => row.id)
+}
+
+/** Whether any token was ever stored. */
+export async function hasTokens(db: Db): Promise<boolean> {
+  const row = await db.selectFrom('api_token').select('id').limit(1).executeTakeFirst()
+  return row !== undefined
+}
+
+/** Takes away every grant on a mesh; answers how many. */
+export async function deleteMeshGrants(trx: Db, meshId: string): Promise<number> {
+  const result = await trx
+    .deleteFrom('grants')
+    .where('scope_kind', '=', 'mesh')
+    .where('scope', '=', meshId)
+    .executeTakeFirst()
+  return Number(result.numDeletedRows)
+}
+
+/** Forgets tokens that were revoked or ended before `before`, with their grants; answers how many. */
+export async function deleteDeadTokens(trx: Db, before: Date): Promise<number> {
+  const dead = await trx
+    .deleteFrom('api_token')
+    .where((where) =>
+      where.or([where('revoked_at', '<', before), where('expires_at', '<', before)]),
+    )
+    .returning('id')
+    .execute()
+  const ids = dead.map((row) => row.id)
+  if (ids.length > 0) await trx.deleteFrom('grants').where('principal', 'in', ids).execute()
+  return ids.length
+}
+
+function tokenOf(row: Row): StoredToken {
+  return {
+    id: row.id,
+    label: row.label,
+    hash: row.hash,
+    createdAt: row.created_at,
+    expiresAt: row.expires_at ?? undefined,
+    revokedAt: row.revoked_at ?? undefined,
+  }
+}
+
+function isRole(text: string): text is Role {
+  return (ROLES as readonly string[]).includes(text)
+}
