@@ -156,7 +156,7 @@ const REMEDIES = new Map([
 ])
 
 function unreachable({ shown, url, timeoutSeconds }: Exchange, cause: unknown): CliFailure {
-  const isTimeout = cause instanceof Error && cause.name === 'TimeoutError'
+  const isTimeout = cause instanceof Error && /^(Timeout|Abort)Error$/.test(cause.name)
   const seconds = timeoutSeconds ?? DEFAULT_TIMEOUT_SECONDS
   const reason = isTimeout ? `no whole answer within ${seconds} s` : reasonOf(cause)
   const code = cause instanceof Error && 'code' in cause ? String(cause.code) : ''

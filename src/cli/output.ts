@@ -24,7 +24,7 @@ export interface Table {
 
 /** Builds a table; `empty` is the sentence that stands instead of a table without rows. */
 export function table<T>(rows: readonly T[], columns: readonly Column<T>[], empty = 'none'): Table {
-  const titles = columns.map(({ title }) => title)
+  const titles = columns.map(({ title }) => sanitizeLine(title))
   const cells = rows.map((row) => columns.map(({ value }) => cellOf(value(row))))
   return { kind: 'table', rows, titles, cells, empty }
 }
