@@ -63,7 +63,8 @@ export async function migrateDatabase(
   log: Logger,
 ): Promise<readonly string[]> {
   const url = config.DATABASE_LISTEN_URL ?? config.DATABASE_URL
-  const outcome = url === undefined ? await migrate(database.db) : await migratePostgres(url, log)
+  const outcome =
+    url === undefined ? await migrate(database.db) : await migratePostgres({ url, log })
   if (outcome.applied.length > 0) {
     log.info({ event: 'database.migrated', migrations: outcome.applied }, 'database migrated')
   }

@@ -113,7 +113,8 @@ export function guardedKysely(dialect: Dialect): Db {
   const single = dialect.createAdapter().supportsMultipleConnections === false
   return new Kysely<Tables>({
     dialect: {
-      createAdapter: () => manyConnections(dialect.createAdapter()),
+      createAdapter: () =>
+        single ? manyConnections(dialect.createAdapter()) : dialect.createAdapter(),
       createIntrospector: (db) => dialect.createIntrospector(db),
       createQueryCompiler: () => dialect.createQueryCompiler(),
       createDriver: () => guardDriver(dialect.createDriver(), single ? new Turns() : undefined),

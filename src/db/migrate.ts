@@ -1,10 +1,10 @@
 import { promises as fs } from 'node:fs'
 import path from 'node:path'
-import { PostgresAdapter, PostgresDialect, sql } from 'kysely'
+import { PostgresAdapter, PostgresDialect, type PostgresPool, sql } from 'kysely'
 import { FileMigrationProvider, Migrator } from 'kysely/migration'
 import { ServiceError, messageOf } from '../errors.ts'
 import { codeOf, translateDatabaseFailure } from './failures.ts'
-import { guardedKysely } from './connect.ts'
+import { type DatabaseLog, guardedKysely } from './connect.ts'
 import { openPool } from './pool.ts'
 import type { Db } from './schema.ts'
 
@@ -26,7 +26,7 @@ export interface MigrationOutcome {
  * Brings the database to the newest migration, one replica at a time.
  *
  * A database that is ahead of this code is used when its `min_code_version` allows it and refused otherwise.
- * Throws CONFIGURATION_INVALID then, and when another process holds the lock for over 60 s (naming it).
+ * Throws CONFIGURATION_INVALID then,
  */
 export async function migrate(db: Db, folder = MIGRATIONS_FOLDER): Promise<MigrationOutcome> {
   if (await isAhead(db, folder)) return { applied: [] }
@@ -35,40 +35,66 @@ export async function migrate(db: Db, folder = MIGRATIONS_FOLDER): Promise<Migra
     provider: new FileMigrationProvider({ fs, path, migrationFolder: folder }),
   })
   const { error, results } = await migrator.migrateToLatest()
-  if (error !== undefined) throw await explainFailure(db, error)
+  if (error instanceof Error) throw error
+  if (error !== undefined) throw new Error('the migration failed', { cause: error })
   const applied = (results ?? []).map((result) => result.migrationName)
   return { applied }
 }
 
-/** Migrates over a direct connection of its own, with the lock limited to a minute. */
-export async function migratePostgres(
-  url: string,
-  log: Parameters<typeof openPool>[0]['log'],
-): Promise<MigrationOutcome> {
+/** How a Postgres is migrated. */
+export interface PostgresMigration {
+  readonly url: string
+  readonly log: DatabaseLog
+  /** How long to wait for another replica that migrates; default 60. */
+  readonly lockSeconds?: number
+}
+
+/**
+ * Migrates over a direct connection of its own (a pooler may not carry the session lock).
+ *
+ * Throws as {@link migrate} does, and CONFIGURATION_INVALID naming the process that held the lock for too long.
+ */
+export async function migratePostgres(options: PostgresMigration): Promise<MigrationOutcome> {
+  const { url, log, lockSeconds = LOCK_SECONDS } = options
   const pool = openPool({ url, max: 2, statementTimeoutMs: 0, log })
-  const db = guardedKysely(new MigrationDialect({ pool }))
+  const adapter = new MigrationAdapter(lockSeconds)
+  const db = guardedKysely(new MigrationDialect(pool, adapter))
   try {
     return await migrate(db)
   } catch (error) {
-    throw translateDatabaseFailure(error)
+    throw translateDatabaseFailure(await explainFailure(db, error, lockSeconds))
   } finally {
     await db.destroy()
   }
 }
 
 class MigrationDialect extends PostgresDialect {
+  readonly #adapter: MigrationAdapter
+
+  constructor(pool: PostgresPool, adapter: MigrationAdapter) {
+    super({ pool })
+    this.#adapter = adapter
+  }
+
   override createAdapter(): PostgresAdapter {
-    return new MigrationAdapter()
+    return this.#adapter
   }
 }
 
 /** Kysely's own lock waits for an hour; a service that starts should say who is in the way. */
 class MigrationAdapter extends PostgresAdapter {
+  readonly #lockSeconds: number
+
+  constructor(lockSeconds: number) {
+    super()
+    this.#lockSeconds = lockSeconds
+  }
+
   override async acquireMigrationLock(
     ...[db]: Parameters<PostgresAdapter['acquireMigrationLock']>
   ): Promise<void> {
     await sql`
-      with lock_limit as (select set_config('lock_timeout', ${`${LOCK_SECONDS}s`}, true) as value)
+      with lock_limit as (select set_config('lock_timeout', ${`${this.#lockSeconds}s`}, true) as value)
       select pg_advisory_lock(${sql.lit(MIGRATION_LOCK)}) from lock_limit`.execute(db)
   }
 }
@@ -76,7 +102,7 @@ class MigrationAdapter extends PostgresAdapter {
 /** The advisory lock that Kysely's PostgresAdapter takes and releases. */
 const MIGRATION_LOCK = 3853314791062309107n
 
-async function explainFailure(db: Db, error: unknown): Promise<unknown> {
+async function explainFailure(db: Db, error: unknown, lockSeconds: number): Promise<unknown> {
   if (codeOf(error) !== '55P03') return error
   const { rows } = await sql<{ holder: string }>`
     select 'process ' || a.pid || ' (' || coalesce(nullif(a.application_name, ''), 'unnamed') ||
@@ -86,7 +112,7 @@ async function explainFailure(db: Db, error: unknown): Promise<unknown> {
       and (l.classid::bigint << 32) + l.objid::bigint = ${MIGRATION_LOCK}`.execute(db)
   return new ServiceError(
     'CONFIGURATION_INVALID',
-    `waited ${LOCK_SECONDS} s for the migration lock, held by ${rows[0]?.holder ?? 'nobody any more'}`,
+    `waited ${lockSeconds} s for the migration lock, held by ${rows[0]?.holder ?? 'nobody any more'}`,
     { cause: error, next: 'let that process finish its migration, or end it, and start again' },
   )
 }
