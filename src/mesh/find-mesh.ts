@@ -1,7 +1,7 @@
 import type { MeshId } from '../db/ids.ts'
 import type { Db } from '../db/schema.ts'
 import { quoted, ServiceError } from '../errors.ts'
-import type { TrustDomain } from '../spiffe/trust-domain.ts'
+import { parseTrustDomain, type TrustDomain } from '../spiffe/trust-domain.ts'
 import { type BundleEndpoint, bundleEndpointOf } from './bundle-host.ts'
 import type { Cluster, Mesh, MeshTrustDomain } from './mesh.ts'
 import * as store from './store.ts'
@@ -62,6 +62,16 @@ export async function primaryTrustDomain(db: Db, meshId: MeshId): Promise<MeshTr
   const primary = domains.find((domain) => domain.isPrimary)
   if (primary === undefined) throw noSuchMesh(meshId)
   return primary
+}
+
+/** The trust domain that a request means: the one named, or the mesh's primary one. Throws NOT_FOUND. */
+export async function chooseTrustDomain(
+  db: Db,
+  meshId: MeshId,
+  named: string | undefined,
+): Promise<MeshTrustDomain> {
+  if (named === undefined) return primaryTrustDomain(db, meshId)
+  return loadTrustDomain(db, meshId, parseTrustDomain(named))
 }
 
 /** The clusters of a mesh by name. */
