@@ -148,9 +148,35 @@ export async function findLabelled(trx: Db, label: string): Promise<string[]> {
   return rows.map((row) => row.id)
 }
 
-/** Whether any token was ever stored. */
-export async function hasTokens(db: Db): Promise<boolean> {
-  const row = await db.selectFrom('api_token').select('id').limit(1).executeTakeFirst()
+const FIRST_ADMIN = 'first-admin-token'
+
+/** Whether this database has had its first admin token. */
+export async function isFirstAdminTokenMade(db: Db): Promise<boolean> {
+  const row = await db
+    .selectFrom('service_meta')
+    .select('name')
+    .where('name', '=', FIRST_ADMIN)
+    .executeTakeFirst()
+  return row !== undefined
+}
+
+/** Notes that the first admin token is made; true for one caller only, also among replicas. */
+export async function claimFirstAdminToken(trx: Db): Promise<boolean> {
+  const result = await trx
+    .insertInto('service_meta')
+    .values({ name: FIRST_ADMIN, value: 'made' })
+    .onConflict((conflict) => conflict.column('name').doNothing())
+    .executeTakeFirst()
+  return (result.numInsertedOrUpdatedRows ?? 0n) > 0n
+}
+
+/** Whether a mesh of this id exists. */
+export async function hasMesh(db: Db, meshId: string): Promise<boolean> {
+  const row = await db
+    .selectFrom('mesh')
+    .select('mesh_id')
+    .where(sql<string>`mesh_id`, '=', meshId)
+    .executeTakeFirst()
   return row !== undefined
 }
 

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { link, mkdir, open, rename, unlink } from 'node:fs/promises'
+import { link, mkdir, open, rename, rm } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { ServiceError } from '../errors.ts'
 
@@ -24,16 +24,29 @@ export async function createPrivateFile(path: string, text: string): Promise<voi
       },
     )
   } finally {
-    await unlink(draft)
+    await rm(draft, { force: true })
   }
   await flushFolder(path)
 }
 
-/** Writes a file that only its owner can read (0600), replacing what was there in one step. */
-export async function replacePrivateFile(path: string, text: string): Promise<void> {
+/** A private file that is written and flushed, and does not have its name yet. */
+export interface PrivateDraft {
+  /** Gives the file its name in one step, replacing what was there. */
+  publish(): Promise<void>
+  /** Forgets the draft. */
+  discard(): Promise<void>
+}
+
+/** Writes a file that only its owner can read (0600) beside its place, for a caller that must do something first. */
+export async function draftPrivateFile(path: string, text: string): Promise<PrivateDraft> {
   const draft = await writeDraft(path, text)
-  await rename(draft, path)
-  await flushFolder(path)
+  return {
+    publish: async () => {
+      await rename(draft, path)
+      await flushFolder(path)
+    },
+    discard: () => rm(draft, { force: true }),
+  }
 }
 
 async function writeDraft(path: string, text: string): Promise<string> {
