@@ -160,16 +160,19 @@ export function readNamedBits(element: DerElement | undefined, what: string): nu
 /** A moment in one of the two forms of RFC 5280 §4.1.2.5: Zulu, with seconds, without fractions. */
 export function readTime(element: DerElement | undefined, what: string): Date {
   if (element === undefined) throw invalid(`${what} is missing`)
-  const text = contentOf(element).toString('latin1')
-  const long = fullTime(element.tag, text)
-  const match = long === undefined ? null : /^(\d{4})(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)Z$/.exec(long)
-  if (match === null) throw invalid(`${what} is no time as RFC 5280 writes it`)
-  const [, year, month, day, hour, minute, second] = match
-  const iso = `${year}-${month}-${day}T${hour}:${minute}:${second}.000Z`
-  const moment = new Date(iso)
-  if (Number.isNaN(moment.getTime()) || moment.toISOString() !== iso) {
-    throw invalid(`${what} is no moment of the calendar`)
+  const content = contentOf(element)
+  const yearDigits = YEAR_DIGITS.get(element.tag)
+  if (yearDigits === undefined || content.length !== yearDigits + 11 || content.at(-1) !== 0x5a) {
+    throw invalid(`${what} is no time as RFC 5280 writes it`)
   }
+  const [month, day, hour, minute, second] = [0, 2, 4, 6, 8].map((at) =>
+    digits(content, yearDigits + at, 2),
+  ) as [number, number, number, number, number]
+  const moment = new Date(Date.UTC(2000, month - 1, day, hour, minute, second))
+  moment.setUTCFullYear(fullYear(digits(content, 0, yearDigits), yearDigits), month - 1, day)
+  const isSame =
+    moment.getUTCMonth() === month - 1 && moment.getUTCDate() === day && hour < 24 && minute < 60
+  if (!isSame || !(second <= 59)) throw invalid(`${what} is no moment of the calendar`)
   return moment
 }
 
@@ -180,10 +183,25 @@ export function readAscii(element: DerElement, what: string): string {
   return content.toString('latin1')
 }
 
-function fullTime(tag: number, text: string): string | undefined {
-  if (tag === TAG.generalizedTime) return text
-  if (tag !== TAG.utcTime) return undefined
-  return `${Number(text.slice(0, 2)) >= 50 ? '19' : '20'}${text}` // RFC 5280 §4.1.2.5.1
+const YEAR_DIGITS = new Map<number, number>([
+  [TAG.utcTime, 2],
+  [TAG.generalizedTime, 4],
+])
+
+/** UTCTime means 1950 to 2049 (RFC 5280 §4.1.2.5.1). */
+function fullYear(year: number, yearDigits: number): number {
+  if (yearDigits === 4) return year
+  return year >= 50 ? 1900 + year : 2000 + year
+}
+
+/** NaN where a character is no digit, which no comparison then lets pass. */
+function digits(content: Buffer, at: number, count: number): number {
+  let value = 0
+  for (let index = at; index < at + count; index += 1) {
+    const digit = (content[index] ?? 0) - 0x30
+    value = digit >= 0 && digit <= 9 ? value * 10 + digit : Number.NaN
+  }
+  return value
 }
 
 function elementAt(bytes: Buffer, start: number, limit: number): DerElement {
