@@ -1,0 +1,116 @@
+import { createHash } from 'node:crypto'
+import { ServiceError } from '../errors.ts'
+import { checkAuthorities } from '../pki/authorities.ts'
+import { type Bundle, parseBundle, type SkippedKey, writeBundle } from '../spiffe/bundle.ts'
+import { type TrustDomain } from '../spiffe/trust-domain.ts'
+
+/** A document read as the bundle of a domain: what of it is used, and what was skipped. */
+export interface ReadDocument {
+  readonly document: Uint8Array
+  readonly bundle: Bundle
+  readonly skipped: readonly SkippedKey[]
+  /**
+   * SHA-256 over the canonical form of what is used: peers such as SPIRE write the same bundle with its keys
+   * in another order each time, and that is no change.
+   */
+  readonly digest: Uint8Array
+}
+
+/** The stored bundle that is in use. */
+export interface BundleInUse {
+  readonly digest: Uint8Array
+  readonly origin: 'fetched' | 'manual'
+}
+
+/** The newest document that was fetched and accepted; a bundle set by hand has no say in ordering (FE-38). */
+export interface NewestFetched {
+  readonly digest: Uint8Array
+  readonly sequence: bigint | undefined
+}
+
+/** What a fetched document is judged against. */
+export interface Ingestion {
+  readonly inUse: BundleInUse | undefined
+  readonly newestFetched: NewestFetched | undefined
+  /** An operator's word for this one fetch: take the document although its sequence went back. */
+  readonly acceptLowerSequence: boolean
+}
+
+/** What becomes of a fetched document. */
+export type Verdict =
+  | { readonly kind: 'unchanged'; readonly read: ReadDocument }
+  | { readonly kind: 'accepted'; readonly read: ReadDocument; readonly warnings: readonly string[] }
+
+/**
+ * Reads a document as the bundle of a domain: size, UTF-8, JSON without duplicate keys, shape (BU-12), then
+ * each authority by itself (BU-11, BU-13). Throws BUNDLE_MALFORMED when it is no bundle.
+ */
+export function readDocument(trustDomain: TrustDomain, document: Uint8Array): ReadDocument {
+  const parsed = parseBundle(trustDomain, document)
+  const { bundle, skipped } = checkAuthorities(parsed.bundle, parsed.skipped)
+  const digest = createHash('sha256').update(writeBundle(bundle)).digest()
+  return { document, bundle, skipped, digest: new Uint8Array(digest) }
+}
+
+/**
+ * Judges a fetched document: shape, authorities, sequence, change policy, in this order.
+ *
+ * Authorities that it no longer has are gone at once, up to all of them (BU-15, BU-17); policy `auto` takes
+ * every addition. Throws BUNDLE_MALFORMED, or BUNDLE_SEQUENCE_REGRESSED for a document older than the newest
+ * one fetched (FE-37): both leave the stored bundle as it is.
+ */
+export function decideBundle(
+  trustDomain: TrustDomain,
+  document: Uint8Array,
+  ingestion: Ingestion,
+): Verdict {
+  const read = readDocument(trustDomain, document)
+  const { inUse, newestFetched } = ingestion
+  if (inUse?.origin === 'fetched' && isSame(inUse.digest, read.digest))
+    return { kind: 'unchanged', read }
+  const warnings = newestFetched === undefined ? [] : orderWarnings(read, newestFetched, ingestion)
+  return { kind: 'accepted', read, warnings: [...warnings, ...skipWarnings(read)] }
+}
+
+function orderWarnings(
+  { bundle, digest }: ReadDocument,
+  newest: NewestFetched,
+  { acceptLowerSequence }: Ingestion,
+): string[] {
+  const { trustDomain, sequence } = bundle
+  if (newest.sequence === undefined) return []
+  if (sequence === undefined) {
+    return [`bundle of ${trustDomain} no longer carries a sequence; it was ${newest.sequence}`]
+  }
+  if (sequence < newest.sequence) {
+    if (!acceptLowerSequence) throw regressed(trustDomain, { sequence, newest: newest.sequence })
+    return [
+      `sequence of ${trustDomain} went back from ${newest.sequence} to ${sequence}, accepted by hand`,
+    ]
+  }
+  const isRepeated = sequence === newest.sequence && !isSame(digest, newest.digest)
+  return isRepeated
+    ? [`bundle of ${trustDomain} has other content under the same sequence ${sequence}`]
+    : []
+}
+
+function skipWarnings({ bundle, skipped }: ReadDocument): string[] {
+  return skipped.map(({ index, reason }) => `key ${index} of ${bundle.trustDomain} ${reason}`)
+}
+
+function regressed(
+  trustDomain: TrustDomain,
+  { sequence, newest }: { sequence: bigint; newest: bigint },
+): ServiceError {
+  return new ServiceError(
+    'BUNDLE_SEQUENCE_REGRESSED',
+    `bundle of "${trustDomain}" went back from sequence ${newest} to ${sequence}; the stored one stays`,
+    {
+      next: 'if the peer was restored from a backup, take it once with: entente federation refresh NAME --accept-lower-sequence',
+    },
+  )
+}
+
+function isSame(one: Uint8Array, other: Uint8Array): boolean {
+  return Buffer.compare(one, other) === 0
+}

@@ -1,0 +1,70 @@
+import { type Db } from '../db/schema.ts'
+import { readCertificate } from '../pki/certificate.ts'
+import { readDocument } from './accept-bundle.ts'
+import { type PollTask } from './claim-store.ts'
+import { findRevision } from './revision-store.ts'
+
+/** The X.509 authorities of one stored bundle, by which its endpoint is authenticated. */
+export interface Anchors {
+  readonly certificates: readonly Uint8Array[]
+  readonly windows: readonly { readonly notBefore: Date; readonly notAfter: Date }[]
+}
+
+const NONE: Anchors = { certificates: [], windows: [] }
+
+/** Memory for anchors of peers, in bytes of DER; the least recently used leave first. */
+const MAX_CACHED_BYTES = 32 * 1024 * 1024
+
+/**
+ * Reads the anchors of bundles in use, each revision once: a revision never changes, so an unchanged poll costs
+ * no statement for them. Which revision is in use is decided by the claim, never here.
+ */
+export class AnchorCache {
+  readonly #cached = new Map<string, { readonly anchors: Anchors; readonly bytes: number }>()
+  #bytes = 0
+
+  /** The anchors of the bundle that was in use when the poll was claimed; none when there is none. */
+  async of(db: Db, task: PollTask): Promise<Anchors> {
+    if (task.inUse === undefined) return NONE
+    const key = `${task.relationshipId} ${task.trustDomain} ${task.inUse.n}`
+    const known = this.#cached.get(key)
+    if (known !== undefined) {
+      this.#cached.delete(key)
+      this.#cached.set(key, known)
+      return known.anchors
+    }
+    const revision = await findRevision(db, task.meshId, { key: task, n: task.inUse.n })
+    if (revision === undefined) return NONE
+    const { bundle } = readDocument(task.trustDomain, revision.document)
+    const anchors = anchorsIn(bundle.x509Authorities)
+    this.#keep(key, anchors)
+    return anchors
+  }
+
+  #keep(key: string, anchors: Anchors): void {
+    const bytes = anchors.certificates.reduce((sum, { length }) => sum + length, 200)
+    this.#cached.set(key, { anchors, bytes })
+    this.#bytes += bytes
+    for (const [oldest, entry] of this.#cached) {
+      if (this.#bytes <= MAX_CACHED_BYTES) return
+      this.#cached.delete(oldest)
+      this.#bytes -= entry.bytes
+    }
+  }
+}
+
+/** Whether one of these anchors is valid at this moment. */
+export function hasUsableAnchor({ windows }: Anchors, now: Date): boolean {
+  return windows.some(({ notBefore, notAfter }) => notBefore <= now && now <= notAfter)
+}
+
+/** The anchors among a bundle's X.509 authorities. */
+export function anchorsIn(authorities: readonly { readonly certificate: Uint8Array }[]): Anchors {
+  return {
+    certificates: authorities.map(({ certificate }) => certificate),
+    windows: authorities.map(({ certificate }) => {
+      const { notBefore, notAfter } = readCertificate(certificate)
+      return { notBefore, notAfter }
+    }),
+  }
+}

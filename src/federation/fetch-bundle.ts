@@ -1,0 +1,100 @@
+import { type Clock } from '../clock.ts'
+import { type Db } from '../db/schema.ts'
+import { ServiceError } from '../errors.ts'
+import { type Outbound, type OutboundOutcome, type ServerProof } from '../http/outbound.ts'
+import { type AnchorCache } from './anchors.ts'
+import { type PollTask } from './claim-store.ts'
+import { type VerifiedBy } from './revision-store.ts'
+
+/** What fetching a peer's bundle needs. */
+export interface FetchDeps {
+  readonly db: Db
+  readonly outbound: Outbound
+  readonly anchors: AnchorCache
+  readonly clock: Clock
+  /** Whether redirects are followed (FE-29). */
+  readonly redirects: 'follow' | 'refuse'
+}
+
+/** What a peer's endpoint gave: a document, or word that ours is still the newest. */
+export type Fetched =
+  | { readonly kind: 'document'; readonly document: Uint8Array; readonly etag: string | undefined }
+  | { readonly kind: 'not-modified' }
+  | { readonly kind: 'failed'; readonly error: ServiceError }
+
+/** A fetch and how its server was authenticated. */
+export interface FetchResult {
+  readonly fetched: Fetched
+  readonly verifiedBy: VerifiedBy
+  readonly durationMs: number
+}
+
+/**
+ * Fetches a peer's bundle once, from its configured URL (FE-28), with the proof its profile demands (FE-03).
+ *
+ * For https_spiffe that is the endpoint's ID under the stored bundle in use, read now: a bootstrap bundle retires
+ * with the first fetch (FE-23). Without a usable authority nothing is contacted (FE-26).
+ */
+export async function fetchBundle(
+  deps: FetchDeps,
+  task: PollTask,
+  signal?: AbortSignal,
+): Promise<FetchResult> {
+  const startedMs = deps.clock.monotonicMs()
+  const outcome = await requestBundle(deps, task, signal)
+  const durationMs = Math.round(deps.clock.monotonicMs() - startedMs)
+  return { fetched: fetchedOf(outcome), verifiedBy: verifiedBy(outcome, task), durationMs }
+}
+
+type Attempt = OutboundOutcome | { readonly contact: undefined; readonly error: ServiceError }
+
+async function requestBundle(
+  deps: FetchDeps,
+  task: PollTask,
+  signal: AbortSignal | undefined,
+): Promise<Attempt> {
+  const proof = await proofFor(deps, task)
+  if (proof instanceof ServiceError) return { contact: undefined, error: proof }
+  return deps.outbound.request({
+    url: task.endpointUrl,
+    meshId: task.meshId,
+    proof,
+    // Only the ETag of the document in use: another answer could confirm what is not in force.
+    etag: task.inUse?.origin === 'fetched' ? task.httpEtag : undefined,
+    redirects: deps.redirects,
+    ...(signal === undefined ? {} : { signal }),
+  })
+}
+
+async function proofFor(
+  { db, anchors }: FetchDeps,
+  task: PollTask,
+): Promise<ServerProof | ServiceError> {
+  if (task.endpointId === undefined) return { kind: 'web' }
+  const { certificates } = await anchors.of(db, task)
+  if (certificates.length > 0) {
+    return { kind: 'spiffe', id: task.endpointId, anchors: certificates }
+  }
+  return new ServiceError(
+    'PEER_IDENTITY_REFUSED',
+    `the stored bundle of ${task.trustDomain} has no X.509 authority, so ${task.endpointId} cannot be authenticated`,
+  )
+}
+
+function fetchedOf(outcome: Attempt): Fetched {
+  if ('error' in outcome) return { kind: 'failed', error: outcome.error }
+  const { answer } = outcome
+  if (answer.status === 304) return { kind: 'not-modified' }
+  return { kind: 'document', document: answer.body, etag: answer.etag }
+}
+
+function verifiedBy({ contact }: Attempt, task: PollTask): VerifiedBy {
+  return {
+    how: 'fetch',
+    url: contact?.url ?? task.endpointUrl,
+    redirects: contact?.redirects ?? [],
+    address: contact?.address ?? null,
+    presentedIds: contact?.presentedIds ?? [],
+    chainSha256: contact?.chainSha256 ?? null,
+  }
+}

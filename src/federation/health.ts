@@ -1,0 +1,102 @@
+import { type BundleSource } from '../db/schema.ts'
+
+/** Health of a relationship, worst first; it never changes trust by itself. */
+export const HEALTHS = ['needs-bootstrap', 'stale', 'failing', 'ok'] as const
+
+/** One of {@link HEALTHS}. */
+export type Health = (typeof HEALTHS)[number]
+
+/** What a domain's health is decided by. */
+export interface HealthFacts {
+  readonly source: BundleSource
+  /** When its polling began: nothing can be stale before. */
+  readonly since: Date
+  readonly lastSuccessAt: Date | undefined
+  readonly lastError: string | undefined
+  readonly failures: number
+  readonly intervalSeconds: number
+  /** Whether a stored X.509 authority of the domain is valid now. */
+  readonly hasUsableAuthority: boolean
+  /** Whether there were X.509 authorities at all; a static bundle of JWT keys alone needs none. */
+  readonly hasX509Authorities: boolean
+}
+
+/** A health, why, and what a person can do about it. */
+export interface HealthReport {
+  readonly health: Health
+  readonly reason: string | undefined
+  readonly wayOut: string | undefined
+}
+
+/** A domain whose last success is older than three intervals is stale, but not before this many seconds. */
+export const STALE_MIN_SECONDS = 15 * 60
+
+const STALE_INTERVALS = 3
+
+/** The relationship and domain that a way out names. */
+export interface HealthSubject {
+  readonly relationship: string
+  readonly trustDomain: string
+}
+
+/**
+ * Decides the health of one domain of a relationship, with the reason and the way out (FE-26, FE-36, FE-38).
+ */
+export function decideHealth(facts: HealthFacts, subject: HealthSubject, now: Date): HealthReport {
+  if (needsBootstrap(facts)) return bootstrapReport(facts, subject)
+  if (facts.source === 'static') return OK
+  if (isStale(facts, now)) return staleReport(facts, subject)
+  if (facts.failures > 0) {
+    const reason = facts.lastError ?? 'the last poll failed'
+    return { health: 'failing', reason, wayOut: refreshCommand(subject) }
+  }
+  return OK
+}
+
+/** The worst of several reports; ok when there is none. */
+export function worstHealth(reports: readonly HealthReport[]): HealthReport {
+  for (const health of HEALTHS) {
+    const found = reports.find((report) => report.health === health)
+    if (found !== undefined) return found
+  }
+  return OK
+}
+
+const OK: HealthReport = { health: 'ok', reason: undefined, wayOut: undefined }
+
+function needsBootstrap(facts: HealthFacts): boolean {
+  if (facts.hasUsableAuthority) return false
+  if (facts.source === 'https_spiffe') return true
+  return facts.source === 'static' && facts.hasX509Authorities
+}
+
+function bootstrapReport(facts: HealthFacts, subject: HealthSubject): HealthReport {
+  const { trustDomain, relationship } = subject
+  const what = facts.hasX509Authorities
+    ? `every stored X.509 authority of ${trustDomain} has expired or is not valid yet`
+    : `the stored bundle of ${trustDomain} has no X.509 authority`
+  const so = facts.source === 'static' ? '' : ', so its endpoint cannot be authenticated'
+  return {
+    health: 'needs-bootstrap',
+    reason: what + so,
+    wayOut: `get its newest bundle from the peer out of band, then: entente bundle set ${relationship} --trust-domain ${trustDomain} --file FILE`,
+  }
+}
+
+function isStale(facts: HealthFacts, now: Date): boolean {
+  const limit = Math.max(STALE_MIN_SECONDS, STALE_INTERVALS * facts.intervalSeconds)
+  return now.getTime() - (facts.lastSuccessAt ?? facts.since).getTime() > limit * 1000
+}
+
+function staleReport(facts: HealthFacts, subject: HealthSubject): HealthReport {
+  const last =
+    facts.lastSuccessAt === undefined
+      ? 'no poll has succeeded yet'
+      : `no poll has succeeded since ${facts.lastSuccessAt.toISOString()}`
+  const reason = facts.lastError === undefined ? last : `${last}: ${facts.lastError}`
+  return { health: 'stale', reason, wayOut: refreshCommand(subject) }
+}
+
+function refreshCommand({ relationship }: HealthSubject): string {
+  return `the stored bundle stays in force; to try again now: entente federation refresh ${relationship}`
+}

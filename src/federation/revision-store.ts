@@ -1,0 +1,274 @@
+import { type Selectable, sql } from 'kysely'
+import { type MeshId } from '../db/ids.ts'
+import { type Db, type PeerBundleRevisionTable } from '../db/schema.ts'
+import { type TrustDomain } from '../spiffe/trust-domain.ts'
+
+/** How a document was authenticated: the connection that brought it, or the person who did. */
+export type VerifiedBy =
+  | {
+      readonly how: 'fetch'
+      readonly url: string
+      readonly redirects: readonly string[]
+      readonly address: string | null
+      readonly presentedIds: readonly string[]
+      readonly chainSha256: string | null
+    }
+  | { readonly how: 'hand'; readonly actor: string }
+
+/** One bundle of a peer that was in use, or is. */
+export interface PeerRevision {
+  /** Our own number within the domain, counting from 1. */
+  readonly n: bigint
+  readonly sequence: bigint | undefined
+  readonly hintSeconds: number | undefined
+  readonly document: Uint8Array
+  readonly digest: Uint8Array
+  readonly receivedAt: Date
+  readonly verifiedBy: VerifiedBy
+  readonly origin: 'fetched' | 'manual'
+  readonly disposition: 'current' | 'superseded' | 'removed'
+  readonly reason: string | undefined
+}
+
+/** One domain of one relationship. */
+export interface DomainKey {
+  readonly relationshipId: string
+  readonly trustDomain: TrustDomain
+}
+
+const REVISION = [
+  'n',
+  'sequence',
+  'refresh_hint_seconds',
+  'document',
+  'digest',
+  'received_at',
+  'verified_by',
+  'origin',
+  'disposition',
+  'reason',
+] as const
+
+/** Stores a revision; the one in use before must have been retired. */
+export async function insertRevision(
+  trx: Db,
+  meshId: MeshId,
+  { key, revision }: { readonly key: DomainKey; readonly revision: PeerRevision },
+): Promise<void> {
+  await trx
+    .insertInto('peer_bundle_revision')
+    .values({
+      mesh_id: meshId,
+      relationship_id: key.relationshipId,
+      trust_domain: key.trustDomain,
+      n: revision.n,
+      sequence: revision.sequence?.toString() ?? null,
+      refresh_hint_seconds: revision.hintSeconds ?? null,
+      document: revision.document,
+      digest: revision.digest,
+      received_at: revision.receivedAt,
+      verified_by: JSON.stringify(revision.verifiedBy),
+      origin: revision.origin,
+      disposition: revision.disposition,
+      reason: revision.reason ?? null,
+    })
+    .execute()
+}
+
+/** Takes the revision in use out of use, as superseded by a newer one or removed with its relationship. */
+export async function retireCurrent(
+  trx: Db,
+  meshId: MeshId,
+  { key, to }: { readonly key: DomainKey; readonly to: 'superseded' | 'removed' },
+): Promise<void> {
+  await trx
+    .updateTable('peer_bundle_revision')
+    .set({ disposition: to })
+    .where('mesh_id', '=', meshId)
+    .where('relationship_id', '=', key.relationshipId)
+    .where('trust_domain', '=', key.trustDomain)
+    .where('disposition', '=', 'current')
+    .execute()
+}
+
+/** The revision in use. */
+export async function findCurrent(
+  db: Db,
+  meshId: MeshId,
+  key: DomainKey,
+): Promise<PeerRevision | undefined> {
+  const row = await ofDomain(db, meshId, key)
+    .where('disposition', '=', 'current')
+    .executeTakeFirst()
+  return row === undefined ? undefined : revisionOf(row)
+}
+
+/** The revision of this number. */
+export async function findRevision(
+  db: Db,
+  meshId: MeshId,
+  { key, n }: { readonly key: DomainKey; readonly n: bigint },
+): Promise<PeerRevision | undefined> {
+  const row = await ofDomain(db, meshId, key).where('n', '=', n).executeTakeFirst()
+  return row === undefined ? undefined : revisionOf(row)
+}
+
+/** The newest revision that was fetched, whatever became of it (FE-37, FE-38). */
+export async function findNewestFetched(
+  db: Db,
+  meshId: MeshId,
+  key: DomainKey,
+): Promise<PeerRevision | undefined> {
+  const row = await ofDomain(db, meshId, key)
+    .where('origin', '=', 'fetched')
+    .orderBy('n', 'desc')
+    .limit(1)
+    .executeTakeFirst()
+  return row === undefined ? undefined : revisionOf(row)
+}
+
+/** Revisions of a domain, the newest first, before `before` when given; documents left out of nothing. */
+export async function listRevisions(
+  db: Db,
+  meshId: MeshId,
+  page: { readonly key: DomainKey; readonly before?: bigint | undefined; readonly limit: number },
+): Promise<PeerRevision[]> {
+  let query = ofDomain(db, meshId, page.key).orderBy('n', 'desc').limit(page.limit)
+  if (page.before !== undefined) query = query.where('n', '<', page.before)
+  return (await query.execute()).map(revisionOf)
+}
+
+/** The number for the next revision of a domain. */
+export async function nextNumber(trx: Db, meshId: MeshId, key: DomainKey): Promise<bigint> {
+  const row = await trx
+    .selectFrom('peer_bundle_revision')
+    .select((eb) => eb.fn.max('n').as('newest'))
+    .where('mesh_id', '=', meshId)
+    .where('relationship_id', '=', key.relationshipId)
+    .where('trust_domain', '=', key.trustDomain)
+    .executeTakeFirst()
+  return (row?.newest ?? 0n) + 1n
+}
+
+/** How many fetched revisions of a domain were stored since a moment. */
+export async function countFetchedSince(
+  db: Db,
+  meshId: MeshId,
+  { key, since }: { readonly key: DomainKey; readonly since: Date },
+): Promise<number> {
+  const row = await db
+    .selectFrom('peer_bundle_revision')
+    .select((eb) => eb.fn.countAll().as('count'))
+    .where('mesh_id', '=', meshId)
+    .where('relationship_id', '=', key.relationshipId)
+    .where('trust_domain', '=', key.trustDomain)
+    .where('origin', '=', 'fetched')
+    .where('received_at', '>', since)
+    .executeTakeFirst()
+  return Number(row?.count ?? 0)
+}
+
+/** The domains of a relationship of which a document was ever fetched and accepted. */
+export async function fetchedDomains(
+  db: Db,
+  meshId: MeshId,
+  relationshipId: string,
+): Promise<Set<TrustDomain>> {
+  const rows = await db
+    .selectFrom('peer_bundle_revision')
+    .select('trust_domain')
+    .distinct()
+    .where('mesh_id', '=', meshId)
+    .where('relationship_id', '=', relationshipId)
+    .where('origin', '=', 'fetched')
+    .execute()
+  return new Set(rows.map((row) => row.trust_domain))
+}
+
+/** The bundle in use of one domain of an active relationship. */
+export interface ActiveBundleRow extends PeerRevision {
+  readonly relationship: string
+  readonly relationshipId: string
+  readonly trustDomain: TrustDomain
+}
+
+/** The bundles in use of all active relationships of a mesh. */
+export async function listActiveBundles(db: Db, meshId: MeshId): Promise<ActiveBundleRow[]> {
+  const rows = await db
+    .selectFrom('peer_bundle_revision as b')
+    .innerJoin('relationship as r', (join) =>
+      join.onRef('r.mesh_id', '=', 'b.mesh_id').onRef('r.id', '=', 'b.relationship_id'),
+    )
+    .select(REVISION.map((column) => `b.${column}` as const))
+    .select(['b.relationship_id', 'b.trust_domain', 'r.name'])
+    .where('b.mesh_id', '=', meshId)
+    .where('b.disposition', '=', 'current')
+    .where('r.state', '=', 'active')
+    .execute()
+  return rows.map((row) => ({
+    ...revisionOf(row),
+    relationship: row.name,
+    relationshipId: row.relationship_id,
+    trustDomain: row.trust_domain,
+  }))
+}
+
+/** What of the history of peers' bundles is kept. */
+export interface RevisionRetention {
+  readonly before: Date
+  readonly maxRevisions: number
+  readonly maxBytes: number
+}
+
+/**
+ * Deletes revisions beyond the retention and answers how many: never the one in use, nor the newest fetched,
+ * by which the next document is ordered.
+ */
+export async function pruneRevisions(db: Db, keep: RevisionRetention): Promise<bigint> {
+  const result = await sql`
+    delete from peer_bundle_revision as r using (
+      select mesh_id, relationship_id, trust_domain, n, received_at,
+        row_number() over newest_first as place,
+        sum(octet_length(document)) over newest_first as bytes,
+        max(n) filter (where origin = 'fetched')
+          over (partition by mesh_id, relationship_id, trust_domain) as newest_fetched
+      from peer_bundle_revision
+      window newest_first as (
+        partition by mesh_id, relationship_id
+        order by (disposition = 'current') desc, received_at desc, n desc, trust_domain
+      )
+    ) as old
+    where r.mesh_id = old.mesh_id and r.relationship_id = old.relationship_id
+      and r.trust_domain = old.trust_domain and r.n = old.n
+      and r.disposition <> 'current'
+      and r.n is distinct from old.newest_fetched
+      and (old.received_at < ${keep.before} or old.place > ${keep.maxRevisions}
+        or old.bytes > ${keep.maxBytes})`.execute(db)
+  return result.numAffectedRows ?? 0n
+}
+
+function ofDomain(db: Db, meshId: MeshId, key: DomainKey) {
+  return db
+    .selectFrom('peer_bundle_revision')
+    .select(REVISION)
+    .where('mesh_id', '=', meshId)
+    .where('relationship_id', '=', key.relationshipId)
+    .where('trust_domain', '=', key.trustDomain)
+}
+
+function revisionOf(
+  row: Pick<Selectable<PeerBundleRevisionTable>, (typeof REVISION)[number]>,
+): PeerRevision {
+  return {
+    n: row.n,
+    sequence: row.sequence === null ? undefined : BigInt(row.sequence),
+    hintSeconds: row.refresh_hint_seconds ?? undefined,
+    document: row.document,
+    digest: row.digest,
+    receivedAt: row.received_at,
+    verifiedBy: row.verified_by as VerifiedBy,
+    origin: row.origin,
+    disposition: row.disposition,
+    reason: row.reason ?? undefined,
+  }
+}
