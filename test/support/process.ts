@@ -1,0 +1,91 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { setTimeout as delay } from 'node:timers/promises'
+import { request } from 'undici'
+import type { Test } from 'tap'
+import { freePorts } from './service.ts'
+
+/** A service in a process of its own, started with the real executable. */
+export interface ServiceProcess {
+  readonly child: ChildProcess
+  readonly adminOrigin: string
+  readonly federationOrigin: string
+  readonly workloadOrigin: string
+  readonly telemetryOrigin: string
+  /** Everything it printed so far. */
+  output(): string
+  /** Resolves with its exit code (or signal) when it has ended. */
+  ended(): Promise<number | string>
+  kill(signal: NodeJS.Signals): void
+}
+
+/** Longest start that is still waited for; ten times what it takes. */
+const START_LIMIT_MS = 60_000
+
+/** Starts `bin/entente serve` with the given environment and waits until `/readyz` answers 200. */
+export async function startProcess(
+  t: Pick<Test, 'teardown'>,
+  environment: Record<string, string>,
+): Promise<ServiceProcess> {
+  const started = await spawnProcess(t, environment)
+  const deadline = Date.now() + START_LIMIT_MS
+  while (Date.now() < deadline) {
+    if (started.child.exitCode !== null) throw new Error(`it ended: ${started.output()}`)
+    if ((await readyStatus(started)) === 200) return started
+    await delay(50)
+  }
+  throw new Error(`not ready after ${START_LIMIT_MS} ms: ${started.output()}`)
+}
+
+/** Status of `/readyz`, 0 when nothing answers. */
+export async function readyStatus(process: ServiceProcess): Promise<number> {
+  try {
+    const answer = await request(`${process.telemetryOrigin}/readyz`)
+    await answer.body.dump()
+    return answer.statusCode
+  } catch {
+    return 0
+  }
+}
+
+/** Starts `bin/entente serve` without waiting; it is killed when the test ends. */
+export async function spawnProcess(
+  t: Pick<Test, 'teardown'>,
+  environment: Record<string, string>,
+): Promise<ServiceProcess> {
+  const [federation = 0, workload = 0, admin = 0, telemetry = 0] = await freePorts(4)
+  const child = spawn(process.execPath, ['bin/entente', 'serve'], {
+    env: {
+      PATH: process.env['PATH'],
+      ENTENTE_PUBLIC_URL: `https://localhost:${federation}`,
+      ENTENTE_FEDERATION_ADDRESS: `127.0.0.1:${federation}`,
+      ENTENTE_WORKLOAD_ADDRESS: `127.0.0.1:${workload}`,
+      ENTENTE_ADMIN_ADDRESS: `127.0.0.1:${admin}`,
+      ENTENTE_TELEMETRY_ADDRESS: `127.0.0.1:${telemetry}`,
+      ...environment,
+    },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  let printed = ''
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.setEncoding('utf8')
+    stream.on('data', (text: string) => (printed += text))
+  }
+  const end = once(child, 'exit').then(
+    ([code, signal]: (number | string | null)[]) => code ?? signal ?? '',
+  )
+  t.teardown(async () => {
+    if (child.exitCode === null && child.signalCode === null) child.kill('SIGKILL')
+    await end
+  })
+  return {
+    child,
+    adminOrigin: `http://127.0.0.1:${admin}`,
+    federationOrigin: `https://localhost:${federation}`,
+    workloadOrigin: `https://localhost:${workload}`,
+    telemetryOrigin: `http://127.0.0.1:${telemetry}`,
+    output: () => printed,
+    ended: () => end,
+    kill: (signal) => child.kill(signal),
+  }
+}
