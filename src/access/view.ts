@@ -1,0 +1,48 @@
+import type { ApiTokenView, CreatedApiTokenView, GrantView, WhoamiView } from './api.ts'
+import { ACTIONS, isAction } from './actions.ts'
+import type { TokenWithGrants } from './api-tokens.ts'
+import { type Grant, type Principal, isAllowed } from './principal.ts'
+
+/** A token as the API shows it; never its hash. */
+export function viewToken({ token, grants }: TokenWithGrants): ApiTokenView {
+  return {
+    id: token.id,
+    label: token.label,
+    createdAt: token.createdAt.toISOString(),
+    expiresAt: token.expiresAt?.toISOString() ?? null,
+    revokedAt: token.revokedAt?.toISOString() ?? null,
+    grants: grants.map(viewGrant),
+  }
+}
+
+/** A new token as the API shows it, with its secret unless this was a dry run. */
+export function viewCreatedToken(
+  created: TokenWithGrants & { readonly secret: string },
+  { dryRun }: { readonly dryRun: boolean },
+): CreatedApiTokenView {
+  const token = viewToken(created)
+  if (dryRun) return { ...token, next: [] }
+  const use = 'ENTENTE_TOKEN_FILE=FILE entente whoami'
+  const next = [use, `entente api-token delete ${token.id}`]
+  return { ...token, token: created.secret, next }
+}
+
+/** A principal as the API shows it to itself. */
+export function viewPrincipal(principal: Principal): WhoamiView {
+  const { grants } = principal
+  const meshes = grants.map(({ scope }) => (scope.kind === 'mesh' ? scope.meshId : undefined))
+  return {
+    name: principal.name,
+    tokenId: principal.tokenId,
+    label: principal.label,
+    expiresAt: principal.expiresAt?.toISOString() ?? null,
+    grants: grants.map(viewGrant),
+    actions: Object.keys(ACTIONS)
+      .filter(isAction)
+      .filter((action) => meshes.some((meshId) => isAllowed(grants, action, meshId))),
+  }
+}
+
+function viewGrant({ role, scope }: Grant): GrantView {
+  return scope.kind === 'mesh' ? { role, meshId: scope.meshId } : { role }
+}

@@ -1,0 +1,98 @@
+import type { Db } from '../db/schema.ts'
+import type { App } from '../http/listener.ts'
+import { decodeCursor, pageOf, pageSchema } from '../http/page.ts'
+import { ServiceError } from '../errors.ts'
+import {
+  AuditQuery,
+  AuditRecordBody,
+  type AuditRecordView,
+  VerdictBody,
+  VerifyQuery,
+} from './api.ts'
+import { type AuditKey, auditPublicPem } from './audit-key.ts'
+import { headText, parseHead } from './chain.ts'
+import { fieldsOf } from './record.ts'
+import { type SealedRecord, findRecords } from './store.ts'
+import { verifyLog } from './verify.ts'
+
+/** What the audit routes need. */
+export interface AuditRoutesOptions {
+  readonly db: Db
+  readonly key: AuditKey
+}
+
+/** The audit log: its records by number, and a check of the whole. */
+export const auditRoutes = async (app: App, options: AuditRoutesOptions): Promise<void> => {
+  const { db, key } = options
+
+  app.get(
+    '/audit',
+    {
+      config: { action: 'audit.list' },
+      schema: {
+        tags: ['audit'],
+        summary: 'List audit records by number',
+        description: 'A change shows here within a second of its commit, once it has a number.',
+        querystring: AuditQuery,
+        response: { 200: pageSchema(AuditRecordBody) },
+      },
+    },
+    async (request) => {
+      const { limit, cursor, mesh, bytes, ...filter } = request.query
+      const behind = cursorNumber(cursor)
+      const rows = await findRecords(db, { ...filter, meshId: mesh, behind, limit: limit + 1 })
+      const { items, nextCursor } = pageOf(rows, limit, (row) => [String(row.n)])
+      return { items: items.map((row) => viewRecord(row, bytes === true)), nextCursor }
+    },
+  )
+
+  app.get(
+    '/audit/verify',
+    {
+      config: { action: 'audit.verify' },
+      schema: {
+        tags: ['audit'],
+        summary: 'Check the whole audit log on its stored bytes',
+        description:
+          'Names the first record that is broken. Without `head` a tail that was cut off cleanly does not show.',
+        querystring: VerifyQuery,
+        response: { 200: VerdictBody },
+      },
+    },
+    async (request) => {
+      const { head } = request.query
+      const against = head === undefined ? undefined : parseHead(head)
+      const verdict = await verifyLog(db, { publicKey: key.publicKey, head: against })
+      const { broken } = verdict
+      return {
+        ok: broken === undefined,
+        verified: String(verdict.verified),
+        head: verdict.head === undefined ? null : headText(verdict.head),
+        unsealed: String(verdict.open),
+        publicKey: auditPublicPem(key),
+        broken: broken === undefined ? null : { ...broken, n: String(broken.n) },
+      }
+    },
+  )
+}
+
+function cursorNumber(cursor: string | undefined): bigint | undefined {
+  const text = decodeCursor(cursor, 1)?.[0]
+  if (text === undefined) return undefined
+  if (/^[0-9]{1,18}$/.test(text)) return BigInt(text)
+  throw new ServiceError('INVALID_REQUEST', 'the cursor is not one that this list gave out')
+}
+
+function viewRecord(record: SealedRecord, withBytes: boolean): AuditRecordView {
+  return {
+    n: String(record.n),
+    at: record.at.toISOString(),
+    meshId: record.mesh_id,
+    actor: record.actor,
+    action: record.action,
+    object: record.object,
+    body: fieldsOf(record.body)?.body ?? null,
+    hash: record.hash === null ? null : Buffer.from(record.hash).toString('hex'),
+    ...(withBytes ? { bytes: Buffer.from(record.body).toString('utf8') } : {}),
+  }
+}
