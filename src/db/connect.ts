@@ -11,6 +11,7 @@ import {
 import { ServiceError } from '../errors.ts'
 import { isDatabaseAway, isRetryable, translateDatabaseFailure } from './failures.ts'
 import { lockFolder } from './folder-lock.ts'
+import type { DatabaseLog } from './log.ts'
 import { type Listening, listenOnPglite, listenOnPostgres } from './notify.ts'
 import { openPglite } from './pglite.ts'
 import { openPool } from './pool.ts'
@@ -21,11 +22,6 @@ export type { Db } from './schema.ts'
 
 /** Which engine holds the data. */
 export type Engine = 'pglite' | 'postgres'
-
-/** The log that the database layer writes to. */
-export interface DatabaseLog {
-  warn(fields: object, message: string): void
-}
 
 /** Where the data is: a folder for the embedded engine, or a Postgres URL. */
 export type DatabaseOptions =

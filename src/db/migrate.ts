@@ -4,7 +4,8 @@ import { PostgresAdapter, PostgresDialect, type PostgresPool, sql } from 'kysely
 import { FileMigrationProvider, Migrator } from 'kysely/migration'
 import { ServiceError, messageOf } from '../errors.ts'
 import { codeOf, translateDatabaseFailure } from './failures.ts'
-import { type DatabaseLog, guardedKysely } from './connect.ts'
+import { guardedKysely } from './connect.ts'
+import type { DatabaseLog } from './log.ts'
 import { openPool } from './pool.ts'
 import type { Db } from './schema.ts'
 

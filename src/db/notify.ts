@@ -1,7 +1,7 @@
 import type { PGlite } from '@electric-sql/pglite'
 import { Client, escapeIdentifier } from 'pg'
 import { messageOf } from '../errors.ts'
-import type { DatabaseLog } from './connect.ts'
+import type { DatabaseLog } from './log.ts'
 
 /** What to hear. */
 export interface Listening {

@@ -1,6 +1,6 @@
 import { Pool, types } from 'pg'
 import { messageOf } from '../errors.ts'
-import type { DatabaseLog } from './connect.ts'
+import type { DatabaseLog } from './log.ts'
 
 /** int8 as bigint and date as text, as on the embedded engine; a double would round sequences. */
 types.setTypeParser(types.builtins.INT8, (text) => BigInt(text))
