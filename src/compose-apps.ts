@@ -1,6 +1,10 @@
 import { readFileSync } from 'node:fs'
 import swagger from '@fastify/swagger'
 import swaggerUi from '@fastify/swagger-ui'
+import { addAccess } from './access/access-hook.ts'
+import { guardAdmin } from './access/admin-guard.ts'
+import { accessRoutes } from './access/routes.ts'
+import { auditRoutes } from './audit/routes.ts'
 import type { Base } from './compose-base.ts'
 import type { Parts } from './compose-parts.ts'
 import { telemetryRoutes } from './http/health.ts'
@@ -27,12 +31,24 @@ function mountTelemetry(base: Base): App {
   return app
 }
 
-async function mountAdmin(base: Base, _parts: Parts): Promise<App> {
+async function mountAdmin(base: Base, parts: Parts): Promise<App> {
   const { log, metrics } = base
   const app = createApp({ name: 'admin', log, metrics, maxConnections: 1024, ...adminTls(base) })
+  guardAdmin(app, { hosts: base.config.ADMIN_HOSTS })
   await app.register(swagger, openApiOptions())
   await app.register(swaggerUi, { routePrefix: '/docs' })
+  await app.register(async (v1: App) => mountAdminApi(v1, base, parts), { prefix: '/v1' })
   return app
+}
+
+/** Everything under `/v1`: each route passes through the table of actions. */
+function mountAdminApi(v1: App, base: Base, parts: Parts): void {
+  const { database, clock, log, metrics, now } = base
+  const { db } = database
+  const onRefused = (reason: string): void => metrics.loginsRefused.inc({ reason })
+  addAccess(v1, { db, clock, log, onRefused })
+  v1.register(accessRoutes, { db, now })
+  v1.register(auditRoutes, { db, key: parts.auditKey })
 }
 
 function adminTls({ config }: Base): { tls?: { cert: Buffer; key: Buffer } } {

@@ -1,4 +1,9 @@
+import { join } from 'node:path'
+import { ensureAdminToken } from './access/admin-token.ts'
+import { type AuditKey, loadAuditKey } from './audit/audit-key.ts'
+import { Sealer } from './audit/sealer.ts'
 import type { Base } from './compose-base.ts'
+import type { Config } from './config.ts'
 import type { Ticker } from './ticker.ts'
 
 /** The long-lived objects of the features, each made once. */
@@ -6,12 +11,57 @@ export interface Parts {
   /** The hosts and ports under which others reach us. */
   readonly publicUrl: string
   readonly workloadUrl: string
+  /** File with the first admin token. */
+  readonly adminTokenFile: string
+  readonly auditKey: AuditKey
+  /** Stopped after everything that may still write audit records. */
+  readonly sealer: Sealer
 }
 
 /** Makes the features' objects in the order of the house; nothing listens or ticks yet. */
 export async function buildParts(base: Base): Promise<Parts> {
   const { config } = base
-  return { publicUrl: config.PUBLIC_URL, workloadUrl: workloadUrlOf(config) }
+  const auditKey = await loadAuditKey(base.database.db, base.keyring)
+  return {
+    publicUrl: config.PUBLIC_URL,
+    workloadUrl: workloadUrlOf(config),
+    adminTokenFile: await firstAdminToken(base),
+    auditKey,
+    sealer: makeSealer(base, auditKey),
+  }
+}
+
+/** The file with the admin token: the one named, or the one made in the data folder. */
+export function adminTokenFile(config: Config): string {
+  return config.ADMIN_TOKEN_FILE ?? join(config.DATA_DIR, 'admin.token')
+}
+
+async function firstAdminToken({ config, database, log }: Base): Promise<string> {
+  const file = adminTokenFile(config)
+  const create = config.DATABASE_URL === undefined && config.ADMIN_TOKEN_FILE === undefined
+  const { outcome } = await ensureAdminToken(database.db, { file, create })
+  if (outcome === 'made') log.info({ event: 'admin-token.made', path: file }, 'admin token made')
+  if (outcome === 'unknown') {
+    log.warn(
+      { event: 'admin-token.unknown', path: file, next: 'entente admin-token reset' },
+      'the admin token file holds a token that this database does not accept',
+    )
+  }
+  return file
+}
+
+function makeSealer(base: Base, key: AuditKey): Sealer {
+  const { alarms, metrics, clock, log, now, replicaId } = base
+  return new Sealer({
+    db: base.database.background,
+    key,
+    owner: replicaId,
+    clock,
+    log,
+    now,
+    onLink: (link) => metrics.auditSealed.set(Number(link.upto_n)),
+    onTailLost: (message) => alarms.raise('audit.tail-lost', 'audit log', { message }),
+  })
 }
 
 /** The base URL of the workload listener: configured, or the public host with the listener's port. */
@@ -23,6 +73,7 @@ function workloadUrlOf(config: Base['config']): string {
 }
 
 /** Starts everything that repeats; stopped in reverse order. */
-export function startTickers(_base: Base, _parts: Parts): readonly Ticker[] {
+export function startTickers(_base: Base, parts: Parts): readonly Ticker[] {
+  parts.sealer.start()
   return []
 }

@@ -44,6 +44,7 @@ export async function startService(options: BaseOptions): Promise<Service> {
   }
   try {
     const parts = await buildParts(base)
+    closers.push(() => parts.sealer.stop())
     await base.changes.start()
     closers.push(() => base.changes.stop())
     const apps = await mountApps(base, parts)

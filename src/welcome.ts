@@ -12,7 +12,7 @@ export async function welcomeText(service: Service): Promise<string> {
       : './bin/entente mesh list'
   return `
 entente is running
-  admin API   ${scheme}://${addresses.admin}/v1
+  admin API   ${scheme}://${addresses.admin}/v1, token in ${parts.adminTokenFile}
   API reader  ${scheme}://${addresses.admin}/docs
   federation  ${parts.publicUrl}
   workload    ${parts.workloadUrl}

@@ -25,6 +25,17 @@ function requestMetrics(registers: Registry[]) {
       buckets: [0.001, 0.005, 0.02, 0.1, 0.5, 2, 10],
       registers,
     }),
+    loginsRefused: new Counter({
+      name: 'entente_logins_refused_total',
+      help: 'Requests to the admin API whose token was refused, by reason',
+      labelNames: ['reason'] as const,
+      registers,
+    }),
+    auditSealed: new Gauge({
+      name: 'entente_audit_sealed_records',
+      help: 'Number of the newest audit record that this replica sealed',
+      registers,
+    }),
     alarms: new Gauge({
       name: 'entente_alarm',
       help: '1 while an alarm is raised, by code',

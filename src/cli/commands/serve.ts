@@ -25,9 +25,15 @@ function registerSecrets(program: Command): void {
     .description('make a key-encryption key in a new file, readable by its owner only')
     .requiredOption('--out <file>', 'the file to write; it must not exist')
     .action(refuse)
-  program
+  const adminToken = program
     .command('admin-token')
     .description('the first API token of the service')
+  adminToken
+    .command('create')
+    .description('make a token in a new file, for ENTENTE_ADMIN_TOKEN_FILE of a new service')
+    .requiredOption('--out <file>', 'the file to write; it must not exist')
+    .action(refuse)
+  adminToken
     .command('reset')
     .description('make a new admin token in the database; the old one ends')
     .option('--config <file>', 'YAML file with settings; the environment wins over it')
