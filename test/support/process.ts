@@ -1,5 +1,6 @@
-import { type ChildProcess, spawn } from 'node:child_process'
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { request } from 'undici'
 import type { Test } from 'tap'
@@ -87,5 +88,25 @@ export async function spawnProcess(
     output: () => printed,
     ended: () => end,
     kill: (signal) => child.kill(signal),
+  }
+}
+
+/** Environment of a service on Postgres with a KEK and an admin token made by the product. */
+export function postgresEnvironment(
+  folder: string,
+  url: string,
+): {
+  readonly ENTENTE_DATABASE_URL: string
+  readonly ENTENTE_KEK_FILE: string
+  readonly ENTENTE_ADMIN_TOKEN_FILE: string
+} {
+  const kek = join(folder, 'kek')
+  const token = join(folder, 'token')
+  execFileSync(process.execPath, ['bin/entente', 'kek', 'create', '--out', kek])
+  execFileSync(process.execPath, ['bin/entente', 'admin-token', 'create', '--out', token])
+  return {
+    ENTENTE_DATABASE_URL: url,
+    ENTENTE_KEK_FILE: kek,
+    ENTENTE_ADMIN_TOKEN_FILE: token,
   }
 }

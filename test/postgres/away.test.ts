@@ -1,0 +1,135 @@
+import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
+import { type AddressInfo, type Socket, connect, createServer } from 'node:net'
+import { setTimeout as delay } from 'node:timers/promises'
+import { Agent, request } from 'undici'
+import t from 'tap'
+import { POSTGRES_URL, type Teardown, testPostgresUrl } from '../support/database.ts'
+import {
+  type ServiceProcess,
+  postgresEnvironment,
+  readyStatus,
+  startProcess,
+} from '../support/process.ts'
+
+const server = POSTGRES_URL
+const skip = server === undefined && 'needs ENTENTE_TEST_DATABASE_URL (a PostgreSQL server)'
+
+/** A TCP link to the database that can be cut and mended, so that the server itself stays as it is. */
+async function cuttableLink(t: Teardown, url: string) {
+  const target = new URL(url)
+  const open = new Set<Socket>()
+  let cut = false
+  const link = createServer((near) => {
+    if (cut) {
+      near.destroy()
+      return
+    }
+    const far = connect(Number(target.port), target.hostname)
+    for (const [from, to] of [
+      [near, far],
+      [far, near],
+    ] as const) {
+      open.add(from)
+      from.on('error', () => undefined)
+      from.on('close', () => {
+        open.delete(from)
+        to.destroy()
+      })
+      from.pipe(to)
+    }
+  }).listen(0, '127.0.0.1')
+  await once(link, 'listening')
+  t.teardown(() => {
+    for (const socket of open) socket.destroy()
+    link.close()
+  })
+  target.hostname = '127.0.0.1'
+  target.port = String((link.address() as AddressInfo).port)
+  return {
+    url: target.href,
+    cut: () => {
+      cut = true
+      for (const socket of open) socket.destroy()
+    },
+    mend: () => {
+      cut = false
+    },
+  }
+}
+
+interface Call {
+  readonly method: 'GET' | 'POST'
+  readonly path: string
+  readonly token: string
+  readonly body?: object
+}
+
+async function admin(service: ServiceProcess, call: Call) {
+  const answer = await request(`${service.adminOrigin}/v1${call.path}`, {
+    method: call.method,
+    headers: { authorization: `Bearer ${call.token}`, 'content-type': 'application/json' },
+    body: call.body === undefined ? null : JSON.stringify(call.body),
+  })
+  const text = await answer.body.text()
+  return { status: answer.statusCode, headers: answer.headers, text }
+}
+
+const anyServer = new Agent({ connect: { rejectUnauthorized: false } })
+
+async function bundleStatus(service: ServiceProcess): Promise<number> {
+  const url = `${service.federationOrigin}/bundles/acme.example`
+  const answer = await request(url, { dispatcher: anyServer })
+  await answer.body.dump()
+  return answer.statusCode
+}
+
+async function until(what: () => Promise<boolean>): Promise<boolean> {
+  for (let i = 0; i < 600; i += 1) {
+    if (await what()) return true
+    await delay(50)
+  }
+  return false
+}
+
+t.test(
+  'while the database is away writes answer 503, bundles and health go on, and nothing acknowledged is lost',
+  { skip },
+  async (t) => {
+    if (server === undefined) return
+    const link = await cuttableLink(t, await testPostgresUrl(t, server))
+    const environment = {
+      ...postgresEnvironment(t.testdir({}), link.url),
+      ENTENTE_SERVE_STALE_SECONDS: '5',
+    }
+    const token = readFileSync(environment.ENTENTE_ADMIN_TOKEN_FILE, 'utf8').trim()
+    const service = await startProcess(t, environment)
+    const create = (meshId: string) =>
+      admin(service, {
+        method: 'POST',
+        path: '/meshes',
+        token,
+        body: { meshId, trustDomain: `${meshId}.example` },
+      })
+    t.equal((await create('acme')).status, 201)
+    t.ok(await until(async () => (await bundleStatus(service)) === 200))
+
+    link.cut()
+    const refused = await create('globex')
+    t.equal(refused.status, 503)
+    t.equal(refused.headers['content-type'], 'application/problem+json')
+    t.match(refused.headers['retry-after'], /^\d+$/)
+    t.match(refused.text, /DATABASE_UNAVAILABLE/)
+    t.equal(await bundleStatus(service), 200, 'bundles are served from memory')
+    t.equal(await readyStatus(service), 200, 'ready while bundles are served')
+    t.ok(await until(async () => (await bundleStatus(service)) === 503), 'too old in the end')
+
+    link.mend()
+    t.ok(await until(async () => (await bundleStatus(service)) === 200), 'it recovers by itself')
+    t.ok(await until(async () => (await create('globex')).status === 201))
+    const list = await admin(service, { method: 'GET', path: '/meshes', token })
+    t.match(list.text, /acme.example/)
+    t.match(list.text, /globex.example/)
+    t.equal(service.child.exitCode, null, 'the process never ended')
+  },
+)
