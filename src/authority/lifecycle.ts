@@ -15,8 +15,8 @@ export interface Readiness {
   readonly replicasBehind: number
   /** Until when holders of living SVIDs are known to use a bundle without it; undefined when there are none. */
   readonly holdersBehindUntil: Date | undefined
-  /** End of the last living SVID that was signed under it; undefined when none lives. */
-  readonly lastSvidEndsAt: Date | undefined
+  /** End of the last living SVID under it, or of a join token that names it; undefined when there is none. */
+  readonly inUseUntil: Date | undefined
 }
 
 /** One reason why an authority may not become active yet. */
@@ -204,8 +204,8 @@ function removalReason(authority: Authority, situation: Situation): string | und
   if (authority.notAfter <= situation.now) return 'it ended'
   if (!isPublishedKind(authority.kind)) return undefined
   if (authority.removeAt === undefined || authority.removeAt > situation.now) return undefined
-  const { lastSvidEndsAt } = situation.readinessOf(authority)
-  if (lastSvidEndsAt !== undefined && lastSvidEndsAt > situation.now) return undefined
+  const { inUseUntil } = situation.readinessOf(authority)
+  if (inUseUntil !== undefined && inUseUntil > situation.now) return undefined
   return 'nothing signed under it is still in use'
 }
 
@@ -215,10 +215,10 @@ function removalReason(authority: Authority, situation: Situation): string | und
  */
 export function removalTime(
   authority: Authority,
-  { lastSvidEndsAt }: Readiness,
+  { inUseUntil }: Pick<Readiness, 'inUseUntil'>,
   { settings, now }: Pick<Situation, 'settings' | 'now'>,
 ): Date {
-  const last = lastSvidEndsAt !== undefined && lastSvidEndsAt > now ? lastSvidEndsAt : now
+  const last = inUseUntil !== undefined && inUseUntil > now ? inUseUntil : now
   const removal = addSeconds(last, settings.removalSkewSeconds)
   return removal < authority.notAfter ? removal : authority.notAfter
 }

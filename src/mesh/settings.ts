@@ -36,7 +36,7 @@ export const SETTINGS = {
   endpointSvidSeconds: {
     default: DAY,
     min: 2,
-    max: 90 * DAY,
+    max: DAY,
     what: 'life of the SVIDs that our own listeners present',
   },
   maxX509SvidSeconds: { default: DAY, min: 1, max: DAY, what: 'longest X509-SVID' },

@@ -20,7 +20,7 @@ const READY: Readiness = {
   largestHintSeconds: 300,
   replicasBehind: 0,
   holdersBehindUntil: undefined,
-  lastSvidEndsAt: undefined,
+  inUseUntil: undefined,
 }
 const ROOT: Slot = { kind: 'x509_root', cluster: undefined }
 const JWT: Slot = { kind: 'jwt', cluster: undefined }
@@ -199,10 +199,10 @@ t.test('intermediates wait for nothing, but only under the root that signs', (t)
 
 t.test('FE-32 a retired key is removed when its last SVID ended and not before', (t) => {
   const now = addSeconds(START, 10 * DAY)
-  const lastSvidEndsAt = addSeconds(now, 3600)
+  const inUseUntil = addSeconds(now, 3600)
   const active = authority({ id: 'new' })
-  const removeAt = removalTime(active, { ...READY, lastSvidEndsAt }, { settings: DEFAULTS, now })
-  t.same(removeAt, addSeconds(lastSvidEndsAt, 120), 'the last end plus the skew of verifiers')
+  const removeAt = removalTime(active, { ...READY, inUseUntil }, { settings: DEFAULTS, now })
+  t.same(removeAt, addSeconds(inUseUntil, 120), 'the last end plus the skew of verifiers')
   const old = authority({ id: 'old', state: 'retired', hasKey: false, removeAt })
   const at = (moment: Date, readiness: Partial<Readiness> = {}): string[] =>
     told(
@@ -216,10 +216,10 @@ t.test('FE-32 a retired key is removed when its last SVID ended and not before',
     )
   t.same(at(addSeconds(removeAt, -1)), [])
   t.same(at(removeAt), ['remove old'])
-  const straggler = { lastSvidEndsAt: addSeconds(removeAt, 60) }
+  const straggler = { inUseUntil: addSeconds(removeAt, 60) }
   t.same(at(removeAt, straggler), [], 'an SVID that another replica signed last still lives')
   t.same(at(addSeconds(removeAt, 60), straggler), ['remove old'])
-  t.same(at(old.notAfter, { lastSvidEndsAt: addSeconds(START, 999 * DAY) }), [
+  t.same(at(old.notAfter, { inUseUntil: addSeconds(START, 999 * DAY) }), [
     'prepare x509_root',
     'remove old',
   ])
