@@ -33,6 +33,7 @@ export function chooseEndpointIssuer<A extends Authority>(
     .filter((one) => one.kind === 'x509_root' && isServing(one) && one.notAfter > now)
     .toSorted((one, other) => timeOf(one.publishedAt) - timeOf(other.publishedAt))
     .flatMap((root) => issuersUnder(root, authorities, now))
+    .filter(({ usableUntil }) => usableUntil > now)
   const lasting = candidates.find(
     ({ usableUntil }) => usableUntil >= addSeconds(now, LEAST_LEFT_SECONDS),
   )

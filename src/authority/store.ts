@@ -2,30 +2,33 @@ import { sql } from 'kysely'
 import type { MeshId } from '../db/ids.ts'
 import type { Db } from '../db/schema.ts'
 import type { TrustDomain } from '../spiffe/trust-domain.ts'
-import type { StoredAuthority } from './authority.ts'
+import type { Authority, StoredAuthority } from './authority.ts'
 
-const AUTHORITY = [
-  'mesh_id',
-  'id',
+const FACTS = [
   'trust_domain',
+  'id',
   'kind',
   'cluster',
   'parent_id',
   'state',
   'not_before',
   'not_after',
+  'published_sequence',
+  'published_at',
+  'remove_at',
+  'endpoint_only',
+] as const
+const AUTHORITY = [
+  ...FACTS,
+  'mesh_id',
   'certificate',
   'public_key',
   'key_id',
   'prepared_at',
-  'published_sequence',
-  'published_at',
   'activated_at',
   'retired_at',
-  'remove_at',
   'removed_at',
   'forced',
-  'endpoint_only',
 ] as const
 
 /** A new authority with its private key sealed. */
@@ -98,14 +101,19 @@ export async function listLiving(
   return rows.map(authorityOf)
 }
 
-/** Every authority of the service that is not removed, grouped by nothing, the oldest first. */
-export async function listAllLiving(db: Db): Promise<StoredAuthority[]> {
-  const rows = await columns(db)
+/** The facts of every authority of the service that is not removed, the oldest first. */
+export async function listAllLiving(
+  db: Db,
+): Promise<(Authority & Pick<StoredAuthority, 'trustDomain'>)[]> {
+  const rows = await db
+    .selectFrom('authority')
+    .select(FACTS)
+    .select((row) => row('sealed_key', 'is not', null).as('has_key'))
     .where('state', '!=', 'removed')
     .orderBy('prepared_at')
     .orderBy('id')
     .execute()
-  return rows.map(authorityOf)
+  return rows.map((row) => ({ ...factsOf(row), trustDomain: row.trust_domain }))
 }
 
 /** A page of a mesh's authorities by id, the removed ones included when asked for. */
@@ -246,29 +254,35 @@ export async function pruneRemoved(db: Db, before: Date): Promise<bigint> {
 
 type Row = Awaited<ReturnType<ReturnType<typeof columns>['executeTakeFirstOrThrow']>>
 
-function authorityOf(row: Row): StoredAuthority {
+function factsOf(row: Pick<Row, (typeof FACTS)[number] | 'has_key'>): Authority {
   return {
-    meshId: row.mesh_id,
     id: row.id,
-    trustDomain: row.trust_domain,
     kind: row.kind,
     cluster: row.cluster ?? undefined,
     parentId: row.parent_id ?? undefined,
     state: row.state,
     notBefore: row.not_before,
     notAfter: row.not_after,
+    publishedSequence: row.published_sequence ?? undefined,
+    publishedAt: row.published_at ?? undefined,
+    removeAt: row.remove_at ?? undefined,
+    endpointOnly: row.endpoint_only,
+    hasKey: Boolean(row.has_key),
+  }
+}
+
+function authorityOf(row: Row): StoredAuthority {
+  return {
+    ...factsOf(row),
+    meshId: row.mesh_id,
+    trustDomain: row.trust_domain,
     certificate: row.certificate ?? undefined,
     publicKey: row.public_key,
     keyId: row.key_id,
     preparedAt: row.prepared_at,
-    publishedSequence: row.published_sequence ?? undefined,
-    publishedAt: row.published_at ?? undefined,
     activatedAt: row.activated_at ?? undefined,
     retiredAt: row.retired_at ?? undefined,
-    removeAt: row.remove_at ?? undefined,
     removedAt: row.removed_at ?? undefined,
     forced: row.forced,
-    endpointOnly: row.endpoint_only,
-    hasKey: Boolean(row.has_key),
   }
 }

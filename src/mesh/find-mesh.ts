@@ -79,6 +79,11 @@ export async function clustersOf(db: Db, meshId: MeshId): Promise<Cluster[]> {
   return store.listClusters(db, meshId)
 }
 
+/** The clusters of every mesh, by mesh. */
+export async function allClusters(db: Db): Promise<ReadonlyMap<MeshId, readonly Cluster[]>> {
+  return store.listAllClusters(db)
+}
+
 /** Where the bundle of a trust domain is published; `publicUrl` is the base of our URLs. */
 export async function bundleEndpointOfDomain(
   db: Db,

@@ -180,6 +180,17 @@ export async function listClusters(db: Db, meshId: MeshId): Promise<Cluster[]> {
   return rows.map(clusterOf)
 }
 
+/** The clusters of every mesh. */
+export async function listAllClusters(db: Db): Promise<Map<MeshId, Cluster[]>> {
+  const rows = await db
+    .selectFrom('cluster')
+    .select(['mesh_id', 'name', 'role', 'state', 'issuing'])
+    .orderBy('name')
+    .execute()
+  const grouped = Map.groupBy(rows, ({ mesh_id: meshId }) => meshId)
+  return new Map([...grouped].map(([meshId, found]) => [meshId, found.map(clusterOf)]))
+}
+
 function clusterOf(row: Pick<Selectable<ClusterTable>, keyof Cluster>): Cluster {
   return { name: row.name, role: row.role, state: row.state, issuing: row.issuing }
 }

@@ -1,0 +1,140 @@
+import type { KeyObject } from 'node:crypto'
+import type { Clock } from '../clock.ts'
+import type { Changes } from '../db/changes.ts'
+import type { MeshId } from '../db/ids.ts'
+import type { Keyring } from '../db/keyring.ts'
+import type { Db } from '../db/schema.ts'
+import { ServiceError } from '../errors.ts'
+import type { X509Issuer } from '../pki/ca-certificate.ts'
+import type { TrustDomain } from '../spiffe/trust-domain.ts'
+import { canSign, type StoredAuthority } from './authority.ts'
+import { openPrivateKey } from './make-authority.ts'
+import { findSealedKey, listLiving } from './store.ts'
+
+/** Who signs X509-SVIDs of a trust domain now. */
+export interface X509Signer {
+  readonly authorityId: string
+  /** The same object as long as the signer is the same, so that what was computed for it can be kept. */
+  readonly issuer: X509Issuer
+  /** Intermediates between leaf and root (DER), the leaf's issuer first; no root. */
+  readonly chain: readonly Uint8Array[]
+  readonly notAfter: Date
+}
+
+/** Who signs JWT-SVIDs of a trust domain now. */
+export interface JwtSigner {
+  readonly authorityId: string
+  readonly kid: string
+  readonly privateKey: KeyObject
+  readonly notAfter: Date
+}
+
+/** What {@link Signers} needs. */
+export interface SignersOptions {
+  readonly db: Db
+  readonly keyring: Keyring
+  readonly clock: Clock
+  readonly changes: Pick<Changes, 'on'>
+}
+
+interface Signing {
+  readonly x509: X509Signer | undefined
+  readonly jwt: JwtSigner | undefined
+}
+
+/**
+ * The active authorities with their keys opened, kept in memory and read again after every change.
+ *
+ * Only authorities in state `active` sign (FE-30). Both calls throw ISSUER_UNAVAILABLE when there is none that
+ * still lives.
+ */
+export class Signers {
+  readonly #options: SignersOptions
+  readonly #known = new Map<string, Promise<Signing>>()
+
+  constructor(options: SignersOptions) {
+    this.#options = options
+    for (const topic of ['bundle', 'mesh'] as const) {
+      options.changes.on(topic, (meshId) => this.forget(meshId))
+    }
+  }
+
+  /** The signer of X509-SVIDs. */
+  async x509(meshId: MeshId, trustDomain: TrustDomain): Promise<X509Signer> {
+    return this.#living(meshId, trustDomain, ({ x509 }) => x509)
+  }
+
+  /** The signer of JWT-SVIDs. */
+  async jwt(meshId: MeshId, trustDomain: TrustDomain): Promise<JwtSigner> {
+    return this.#living(meshId, trustDomain, ({ jwt }) => jwt)
+  }
+
+  /** Forgets the signers of a mesh; the next use reads them again. */
+  forget(meshId: MeshId): void {
+    for (const key of this.#known.keys()) if (key.startsWith(`${meshId} `)) this.#known.delete(key)
+  }
+
+  async #living<S extends X509Signer | JwtSigner>(
+    meshId: MeshId,
+    trustDomain: TrustDomain,
+    choose: (signing: Signing) => S | undefined,
+  ): Promise<S> {
+    const known = choose(await this.#signing(meshId, trustDomain))
+    if (known !== undefined && known.notAfter > this.#options.clock.now()) return known
+    this.#known.delete(keyOf(meshId, trustDomain))
+    const again = choose(await this.#signing(meshId, trustDomain))
+    if (again !== undefined && again.notAfter > this.#options.clock.now()) return again
+    throw new ServiceError('ISSUER_UNAVAILABLE', `no authority of ${trustDomain} can sign now`, {
+      retryAfterSeconds: 5,
+      next: 'entente authority list',
+    })
+  }
+
+  async #signing(meshId: MeshId, trustDomain: TrustDomain): Promise<Signing> {
+    const key = keyOf(meshId, trustDomain)
+    const known = this.#known.get(key)
+    if (known !== undefined) return known
+    const loading = this.#load(meshId, trustDomain)
+    this.#known.set(key, loading)
+    try {
+      return await loading
+    } catch (error) {
+      if (this.#known.get(key) === loading) this.#known.delete(key)
+      throw error
+    }
+  }
+
+  async #load(meshId: MeshId, trustDomain: TrustDomain): Promise<Signing> {
+    const authorities = await listLiving(this.#options.db, meshId, trustDomain)
+    const now = this.#options.clock.now()
+    const active = authorities.filter((one) => one.state === 'active' && canSign(one, now))
+    const intermediate = active.find(({ kind }) => kind === 'x509_intermediate')
+    const jwt = active.find(({ kind }) => kind === 'jwt')
+    return {
+      x509: intermediate === undefined ? undefined : await this.#x509Signer(intermediate),
+      jwt: jwt === undefined ? undefined : await this.#jwtSigner(jwt),
+    }
+  }
+
+  async #x509Signer(authority: StoredAuthority): Promise<X509Signer | undefined> {
+    const { id: authorityId, certificate, notAfter } = authority
+    if (certificate === undefined) return undefined
+    const privateKey = await this.#openKey(authority)
+    return { authorityId, issuer: { certificate, privateKey }, chain: [certificate], notAfter }
+  }
+
+  async #jwtSigner(authority: StoredAuthority): Promise<JwtSigner> {
+    const { id: authorityId, keyId: kid, notAfter } = authority
+    return { authorityId, kid, privateKey: await this.#openKey(authority), notAfter }
+  }
+
+  async #openKey(authority: StoredAuthority): Promise<KeyObject> {
+    const { db, keyring } = this.#options
+    const sealed = await findSealedKey(db, authority.meshId, authority.id)
+    return openPrivateKey(keyring, authority, sealed)
+  }
+}
+
+function keyOf(meshId: MeshId, trustDomain: TrustDomain): string {
+  return `${meshId} ${trustDomain}`
+}
