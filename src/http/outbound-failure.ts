@@ -73,6 +73,10 @@ const CHAIN_CODES = new Set([
   'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
 ])
 
+/** What else OpenSSL can find wrong with a chain, by the names that Node gives it. */
+const OTHER_CERTIFICATE_CODES =
+  /^(?:CERT_|CRL_|ERROR_IN_|INVALID_|PATH_LENGTH_|HOSTNAME_MISMATCH|UNABLE_TO_DEC|UNSPECIFIED)/
+
 /** The refusal or failure behind whatever a connection threw; a ServiceError stays what it is. */
 export function failureOf(thrown: unknown, context: FailureContext): ServiceError {
   const known = serviceErrorIn(thrown)
@@ -95,6 +99,10 @@ function certificateFailure(code: string, context: FailureContext): ServiceError
       `the certificate of ${target} does not name that host`,
       profileHint(context),
     )
+  }
+  if (OTHER_CERTIFICATE_CODES.test(code)) {
+    const words = code.toLowerCase().replaceAll('_', ' ')
+    return identityRefused(`a certificate presented by ${target} cannot be used: ${words}`)
   }
   if (!CHAIN_CODES.has(code)) return undefined
   return wanted.kind === 'web'
@@ -120,7 +128,8 @@ function shown({ presentedIds }: FailureContext): string {
 
 function otherFailure(code: string, thrown: unknown, context: FailureContext): ServiceError {
   const detail = messageOf(thrown).split('\n', 1)[0]?.slice(0, 200) ?? ''
-  if (code.startsWith('HPE_')) return notHttp(context, detail)
+  if (code.startsWith('HPE_') || nameOf(thrown) === 'HTTPParserError')
+    return notHttp(context, detail)
   if (code === 'EPROTO' || code.startsWith('ERR_SSL_') || code.startsWith('ERR_TLS_')) {
     return new ServiceError(
       'PEER_UNREACHABLE',
