@@ -1,5 +1,5 @@
 import { X509Certificate } from 'node:crypto'
-import { ServiceError } from '../errors.ts'
+import { messageOf, ServiceError } from '../errors.ts'
 import { type SpiffeId } from '../spiffe/spiffe-id.ts'
 import { certificateAlgorithmFor, type SignatureAlgorithm, signBytes } from './algorithms.ts'
 import {
@@ -96,7 +96,7 @@ export function prepareX509Svid(request: X509SvidRequest): PreparedX509Svid {
   const template = templateOf(request.issuer)
   const subjectKeyId = subjectKeyIdentifier(request.publicKey)
   const tbs = writeTbs(request, template, subjectKeyId)
-  const facts = readTbs(tbs)
+  const facts = readOwn(tbs)
   const wanted = {
     ...request,
     subjectKeyId: subjectKeyId.toString('hex'),
@@ -178,6 +178,14 @@ function writeTbs(request: X509SvidRequest, template: IssuerTemplate, keyId: Buf
   )
 }
 
+function readOwn(tbs: Buffer): TbsFacts {
+  try {
+    return readTbs(tbs)
+  } catch (cause) {
+    throw refused(`cannot be read back: ${messageOf(cause)}`, cause)
+  }
+}
+
 /** Whether OpenSSL verifies the certificate and sees in it what we saw; throws `SVID_REFUSED` if not. */
 function isReadAlike(der: Buffer, facts: TbsFacts, template: IssuerTemplate): true {
   const certificate = openSslReads(der)
@@ -198,10 +206,11 @@ function openSslReads(der: Buffer): X509Certificate {
   try {
     return new X509Certificate(der)
   } catch (cause) {
-    throw new ServiceError('SVID_REFUSED', 'X509-SVID: OpenSSL cannot read it back', { cause })
+    throw refused('cannot be read back by OpenSSL', cause)
   }
 }
 
-function refused(what: string): ServiceError {
-  return new ServiceError('SVID_REFUSED', `X509-SVID ${what}`)
+function refused(what: string, cause?: unknown): ServiceError {
+  const options = cause === undefined ? {} : { cause }
+  return new ServiceError('SVID_REFUSED', `X509-SVID ${what}`, options)
 }
