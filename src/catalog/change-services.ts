@@ -1,0 +1,160 @@
+import { recordAudit } from '../audit/record.ts'
+import { bumpChange } from '../db/changes.ts'
+import { isForeignKeyViolation, isUniqueViolation } from '../db/failures.ts'
+import { type MeshId } from '../db/ids.ts'
+import { type Db } from '../db/schema.ts'
+import { ServiceError } from '../errors.ts'
+import { loadMesh, noSuchMesh, trustDomainsOf } from '../mesh/find-mesh.ts'
+import { type ChangeContext } from '../mesh/hooks.ts'
+import {
+  type Owner,
+  parseService,
+  type Service,
+  type ServiceContent,
+  type ServiceDraft,
+  type ServiceName,
+  serviceTitle,
+} from './service.ts'
+import * as store from './store.ts'
+
+/**
+ * Adds a service to the catalogue of a mesh, in the caller's transaction; it is visible to nobody until a rule says so.
+ *
+ * Throws NOT_FOUND, SERVICE_INVALID, ALREADY_EXISTS.
+ */
+export async function createService(
+  trx: Db,
+  meshId: MeshId,
+  { draft, context }: { readonly draft: ServiceDraft; readonly context: ChangeContext },
+): Promise<Service> {
+  await loadMesh(trx, meshId)
+  const content = parseService(draft, await ownerOf(trx, meshId))
+  const service = { ...content, version: 1n, createdAt: context.now }
+  try {
+    await store.insertService(trx, meshId, service)
+  } catch (error) {
+    if (isUniqueViolation(error)) throw alreadyThere(content, error)
+    if (isForeignKeyViolation(error)) throw noSuchMesh(meshId)
+    throw error
+  }
+  await settle(trx, meshId, {
+    context,
+    action: 'service.create',
+    name: content,
+    body: auditedService(content),
+  })
+  return service
+}
+
+/** What a change of a service needs. */
+export interface ServiceChange {
+  readonly name: ServiceName
+  readonly change: Partial<Pick<ServiceDraft, 'ports' | 'identities'>>
+  readonly context: ChangeContext
+  /** Refuses when the caller did not see the version that is there. */
+  readonly requireVersion: (version: bigint) => void
+}
+
+/**
+ * Changes where a service listens or who may serve it, in the caller's transaction.
+ *
+ * Throws NOT_FOUND, SERVICE_INVALID, PRECONDITION_FAILED.
+ */
+export async function changeService(
+  trx: Db,
+  meshId: MeshId,
+  { name, change, context, requireVersion }: ServiceChange,
+): Promise<Service> {
+  const before = await lockedService(trx, meshId, name)
+  requireVersion(before.version)
+  const content = parseService({ ...before, ...change }, await ownerOf(trx, meshId))
+  const after = { ...before, ...content, version: before.version + 1n }
+  await store.updateService(trx, meshId, after)
+  const body = { before: auditedService(before), after: auditedService(after) }
+  await settle(trx, meshId, { context, action: 'service.update', name, body })
+  return after
+}
+
+/** What a deletion of a service needs. */
+export type ServiceDeletion = Omit<ServiceChange, 'change'>
+
+/**
+ * Deletes a service, in the caller's transaction; rules that name it stay and match nothing.
+ *
+ * Throws NOT_FOUND, PRECONDITION_FAILED.
+ */
+export async function deleteService(
+  trx: Db,
+  meshId: MeshId,
+  { name, context, requireVersion }: ServiceDeletion,
+): Promise<Service> {
+  const before = await lockedService(trx, meshId, name)
+  requireVersion(before.version)
+  await store.deleteService(trx, meshId, name)
+  await settle(trx, meshId, {
+    context,
+    action: 'service.delete',
+    name,
+    body: auditedService(before),
+  })
+  return before
+}
+
+/** The part of a service that audit records show. */
+export function auditedService({ ports, identities }: ServiceContent): Record<string, unknown> {
+  return { ports, identities }
+}
+
+/** The refusal for a service that does not exist. */
+export function noSuchService(meshId: MeshId, name: ServiceName): ServiceError {
+  return new ServiceError('NOT_FOUND', `mesh ${meshId} has no service ${serviceTitle(name)}`, {
+    next: 'entente service list',
+  })
+}
+
+interface Settlement {
+  readonly context: ChangeContext
+  readonly action: string
+  readonly name: ServiceName
+  readonly body: unknown
+}
+
+async function settle(
+  trx: Db,
+  meshId: MeshId,
+  { context, action, name, body }: Settlement,
+): Promise<void> {
+  await recordAudit(trx, {
+    meshId,
+    at: context.now,
+    actor: context.actor,
+    action,
+    object: `service/${serviceTitle(name)}`,
+    body,
+  })
+  await bumpChange(trx, meshId, 'rule')
+}
+
+async function lockedService(trx: Db, meshId: MeshId, name: ServiceName): Promise<Service> {
+  await loadMesh(trx, meshId)
+  const service = await store.lockService(trx, meshId, name)
+  if (service === undefined) throw noSuchService(meshId, name)
+  return service
+}
+
+async function ownerOf(trx: Db, meshId: MeshId): Promise<Owner> {
+  const domains = await trustDomainsOf(trx, meshId)
+  return {
+    title: `mesh ${meshId}`,
+    trustDomains: domains.map((domain) => domain.name),
+    primary: domains.find((domain) => domain.isPrimary)?.name,
+  }
+}
+
+function alreadyThere(name: ServiceName, cause: unknown): ServiceError {
+  const title = serviceTitle(name)
+  return new ServiceError('ALREADY_EXISTS', `service ${title} is in the catalogue already`, {
+    cause,
+    next: `entente service list --namespace ${name.namespace}`,
+  })
+}

@@ -1,0 +1,180 @@
+import { type FastifyRequest } from 'fastify'
+import { type Db, inTransaction } from '../db/connect.ts'
+import { parseMeshId } from '../db/ids.ts'
+import { type DbClock } from '../db/time.ts'
+import { DryRunQuery } from '../http/dry-run.ts'
+import { etagOf, requireMatch } from '../http/etag.ts'
+import { type App } from '../http/listener.ts'
+import { decodeCursor, pageOf, pageSchema } from '../http/page.ts'
+import { loadMesh } from '../mesh/find-mesh.ts'
+import {
+  ChangeServiceBody,
+  CreatedServiceBody,
+  CreateServiceBody,
+  MeshParams,
+  ServiceBody,
+  ServiceParams,
+  ServicesQuery,
+} from './api.ts'
+import { changeService, createService, deleteService, noSuchService } from './change-services.ts'
+import { type Service, serviceTitle } from './service.ts'
+import { findService, listServices } from './store.ts'
+import { viewService } from './view.ts'
+
+/** What the catalogue's routes need. */
+export interface CatalogRoutesOptions {
+  readonly db: Db
+  readonly now: DbClock
+}
+
+/** The services of a mesh: create, list, read, change, delete. */
+export const serviceRoutes = async (app: App, { db, now }: CatalogRoutesOptions): Promise<void> => {
+  app.post(
+    '/meshes/:meshId/services',
+    {
+      config: { action: 'service.create' },
+      schema: {
+        tags: ['services'],
+        summary: 'Add a service to the catalogue; rules decide who sees it',
+        params: MeshParams,
+        body: CreateServiceBody,
+        querystring: DryRunQuery,
+        response: { 201: CreatedServiceBody, 200: CreatedServiceBody },
+      },
+    },
+    async (request, reply) => {
+      const meshId = parseMeshId(request.params.meshId)
+      const { dryRun } = request.query
+      const service = await inTransaction(
+        db,
+        async (trx) => {
+          const context = { actor: request.principal.name, now: await now(trx) }
+          return createService(trx, meshId, { draft: request.body, context })
+        },
+        { dryRun },
+      )
+      const body = { ...viewService(service), next: nextAfterCreate(service) }
+      if (dryRun === true) return reply.code(200).send(body)
+      const title = serviceTitle(service)
+      reply.header('location', `/v1/meshes/${meshId}/services/${title}`)
+      return reply.code(201).header('etag', etagOf(service.version)).send(body)
+    },
+  )
+
+  app.get(
+    '/meshes/:meshId/services',
+    {
+      config: { action: 'service.list' },
+      schema: {
+        tags: ['services'],
+        summary: 'List the services of a mesh',
+        params: MeshParams,
+        querystring: ServicesQuery,
+        response: { 200: pageSchema(ServiceBody) },
+      },
+    },
+    async (request) => {
+      const meshId = parseMeshId(request.params.meshId)
+      const { limit, cursor, namespace } = request.query
+      await loadMesh(db, meshId)
+      const after = decodeCursor(cursor, 2)
+      const rows = await listServices(db, meshId, { namespace, after, limit: limit + 1 })
+      const page = pageOf(rows, limit, (service) => [service.namespace, service.name])
+      return { items: page.items.map(viewService), nextCursor: page.nextCursor }
+    },
+  )
+
+  app.get(
+    '/meshes/:meshId/services/:namespace/:name',
+    {
+      config: { action: 'service.read' },
+      schema: {
+        tags: ['services'],
+        summary: 'Read a service',
+        params: ServiceParams,
+        response: { 200: ServiceBody },
+      },
+    },
+    async (request, reply) => {
+      const meshId = parseMeshId(request.params.meshId)
+      await loadMesh(db, meshId)
+      const service = await findService(db, meshId, request.params)
+      if (service === undefined) throw noSuchService(meshId, request.params)
+      reply.header('etag', etagOf(service.version))
+      return viewService(service)
+    },
+  )
+
+  app.patch(
+    '/meshes/:meshId/services/:namespace/:name',
+    {
+      config: { action: 'service.update' },
+      schema: {
+        tags: ['services'],
+        summary: 'Change the ports of a service or who may serve it',
+        params: ServiceParams,
+        body: ChangeServiceBody,
+        querystring: DryRunQuery,
+        response: { 200: ServiceBody },
+      },
+    },
+    async (request, reply) => {
+      const meshId = parseMeshId(request.params.meshId)
+      const { body: change, params: name, query } = request
+      const requireVersion = matchIfSent(request)
+      const service = await inTransaction(
+        db,
+        async (trx) => {
+          const context = { actor: request.principal.name, now: await now(trx) }
+          return changeService(trx, meshId, { name, change, context, requireVersion })
+        },
+        { dryRun: query.dryRun },
+      )
+      reply.header('etag', etagOf(service.version))
+      return viewService(service)
+    },
+  )
+
+  app.delete(
+    '/meshes/:meshId/services/:namespace/:name',
+    {
+      config: { action: 'service.delete' },
+      schema: {
+        tags: ['services'],
+        summary: 'Delete a service; answers with what it was',
+        params: ServiceParams,
+        querystring: DryRunQuery,
+        response: { 200: ServiceBody },
+      },
+    },
+    async (request) => {
+      const meshId = parseMeshId(request.params.meshId)
+      const { params: name, query } = request
+      const requireVersion = matchIfSent(request)
+      const service = await inTransaction(
+        db,
+        async (trx) => {
+          const context = { actor: request.principal.name, now: await now(trx) }
+          return deleteService(trx, meshId, { name, context, requireVersion })
+        },
+        { dryRun: query.dryRun },
+      )
+      return viewService(service)
+    },
+  )
+}
+
+// A service holds single values, so If-Match is honoured where it is sent and not demanded.
+function matchIfSent(request: FastifyRequest): (version: bigint) => void {
+  return (version) => {
+    if (request.headers['if-match'] !== undefined) requireMatch(request, version)
+  }
+}
+
+function nextAfterCreate(service: Service): string[] {
+  const title = serviceTitle(service)
+  return [
+    `entente rule export ${title} --to RELATIONSHIP`,
+    `entente explain ID --may-call ${title}`,
+  ]
+}
