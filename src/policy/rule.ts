@@ -110,16 +110,50 @@ export function readRule(draft: RuleDraft): RuleContent {
   }
 }
 
+/** The draft that would make a rule again. */
+export function draftOf(rule: RuleContent): RuleDraft {
+  const { direction, effect, subject, audience, priority, expiresAt, note } = rule
+  const { kind, relationships, callers } = audience
+  return {
+    direction,
+    effect,
+    subject: { namespace: subject.namespace.text, name: subject.name.text },
+    audience: {
+      kind,
+      ...(kind === 'peers' && { relationships }),
+      ...(callers !== undefined && {
+        callers: {
+          namespaces: callers.namespaces.map((pattern) => pattern.text),
+          paths: callers.paths.map((pattern) => pattern.text),
+        },
+      }),
+    },
+    priority,
+    ...(expiresAt !== undefined && { expiresAt }),
+    ...(note !== undefined && { note }),
+  }
+}
+
 /**
- * The rule that a new draft means, if it may stand.
+ * Refuses a draft that may not stand: RULE_INVALID with one field error per thing that is wrong.
  *
- * Throws RULE_INVALID with one field error per thing that is wrong; an end that has passed by `now` is wrong too.
+ * An end that has passed by `now` is wrong too. With `touched`, only those members are judged: what stands may
+ * have become odd since (its end passed, its relationships are gone) and is no fault of this change.
  */
-export function parseRule(draft: RuleDraft, now: Date): RuleContent {
-  const fields = [...subjectErrors(draft), ...audienceErrors(draft), ...attributeErrors(draft, now)]
+export function checkRule(
+  draft: RuleDraft,
+  now: Date,
+  touched?: readonly (keyof RuleDraft)[],
+): void {
+  const errors = [...subjectErrors(draft), ...audienceErrors(draft), ...attributeErrors(draft, now)]
+  const fields =
+    touched === undefined
+      ? errors
+      : errors.filter(({ pointer }) =>
+          touched.some((name) => `${pointer}/`.startsWith(`/${name}/`)),
+        )
   const [first] = fields
   if (first !== undefined) throw new ServiceError('RULE_INVALID', first.detail, { fields })
-  return readRule(draft)
 }
 
 /** Whether a caller is one of those meant; nobody named means everybody. */

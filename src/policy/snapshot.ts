@@ -1,3 +1,4 @@
+import { type Port } from '../catalog/service.ts'
 import { type MeshId } from '../db/ids.ts'
 import { type RelationshipState } from '../db/schema.ts'
 import { type SpiffeId } from '../spiffe/spiffe-id.ts'
@@ -5,8 +6,9 @@ import { type TrustDomain } from '../spiffe/trust-domain.ts'
 import { buildRuleIndex, type RuleIndex, type SubjectName } from './rule-index.ts'
 import { type Rule } from './rule.ts'
 
-/** A service of ours and who may serve it. */
+/** A service of ours: where it listens and who may serve it. */
 export interface SnapshotService extends SubjectName {
+  readonly ports: readonly Port[]
   readonly serverIds: readonly SpiffeId[]
 }
 
@@ -28,6 +30,8 @@ export interface SnapshotRelationship {
 /** Everything that decisions of one mesh depend on, as loaded. */
 export interface SnapshotInput {
   readonly meshId: MeshId
+  /** Grows with every change of anything below. */
+  readonly revision: bigint
   readonly dnsSuffix: string
   readonly trustDomains: readonly TrustDomain[]
   readonly services: readonly SnapshotService[]
@@ -39,6 +43,7 @@ export interface SnapshotInput {
 /** One state of a mesh, indexed for decisions and never changed afterwards; a change builds the next one. */
 export interface Snapshot {
   readonly meshId: MeshId
+  readonly revision: bigint
   readonly dnsSuffix: string
   readonly trustDomains: ReadonlySet<TrustDomain>
   readonly services: ReadonlyMap<string, SnapshotService>
@@ -47,13 +52,6 @@ export interface Snapshot {
   readonly relationshipOf: ReadonlyMap<TrustDomain, SnapshotRelationship>
   readonly offers: ReadonlyMap<string, ReadonlyMap<string, SnapshotOffer>>
   readonly rules: RuleIndex
-}
-
-const STANDING: Readonly<Record<RelationshipState, number>> = {
-  active: 3,
-  suspended: 2,
-  pending: 1,
-  terminated: 0,
 }
 
 /** How a service is written everywhere, and its key here: `namespace/name`. */
@@ -65,6 +63,7 @@ export function serviceKey({ namespace, name }: SubjectName): string {
 export function buildSnapshot(input: SnapshotInput): Snapshot {
   return {
     meshId: input.meshId,
+    revision: input.revision,
     dnsSuffix: input.dnsSuffix,
     trustDomains: new Set(input.trustDomains),
     services: new Map(input.services.map((service) => [serviceKey(service), service])),
@@ -80,15 +79,13 @@ export function hostnameOf(snapshot: Snapshot, relationship: string, subject: Su
   return `${subject.name}.${subject.namespace}.svc.${relationship}.${snapshot.dnsSuffix}`
 }
 
-// A terminated relationship stays visible beside its successor, so the one that stands best speaks.
+// A foreign trust domain stands in one relationship of a mesh at most, so the order has no say.
 function speakers(
   relationships: readonly SnapshotRelationship[],
 ): Map<TrustDomain, SnapshotRelationship> {
-  const byDomain = new Map<TrustDomain, SnapshotRelationship>()
-  for (const one of relationships.toSorted((a, b) => STANDING[a.state] - STANDING[b.state])) {
-    for (const trustDomain of one.trustDomains) byDomain.set(trustDomain, one)
-  }
-  return byDomain
+  return new Map(
+    relationships.flatMap((one) => one.trustDomains.map((domain) => [domain, one] as const)),
+  )
 }
 
 function offersByPeer(offers: readonly SnapshotOffer[]): Map<string, Map<string, SnapshotOffer>> {

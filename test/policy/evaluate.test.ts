@@ -71,9 +71,10 @@ function meshWith(rules: readonly string[]): Snapshot {
   const { services, relationships, offers } = vectors.mesh
   return buildSnapshot({
     meshId: 'acme' as MeshId,
+    revision: 1n,
     dnsSuffix: 'mesh.internal',
     trustDomains: [parseTrustDomain('acme.example')],
-    services: services.map((service) => ({ ...nameOf(service), serverIds: [] })),
+    services: services.map((service) => ({ ...nameOf(service), ports: [], serverIds: [] })),
     relationships: Object.entries(relationships).map(([name, state]) => ({
       name,
       state,
@@ -85,6 +86,7 @@ function meshWith(rules: readonly string[]): Snapshot {
         ...nameOf(one),
         relationship,
         source: 'manual' as const,
+        ports: [],
         serverIds: [],
       })),
     ),
@@ -143,32 +145,3 @@ t.test('reasons are sentences that name the rule, the peer and who decides', asy
     ],
   )
 })
-
-t.test(
-  'of two relationships with one trust domain the one that stands better speaks',
-  async (t) => {
-    const trustDomains = [parseTrustDomain('globex.example')]
-    const service = { namespace: 'shop', name: 'cart', serverIds: [] }
-    for (const states of [
-      ['terminated', 'active'],
-      ['active', 'terminated'],
-    ] as const) {
-      const snapshot = buildSnapshot({
-        meshId: 'acme' as MeshId,
-        dnsSuffix: 'mesh.internal',
-        trustDomains: [],
-        services: [service],
-        relationships: states.map((state) => ({
-          name: `globex-${state}`,
-          state,
-          trustDomains,
-          waitingFor: [],
-        })),
-        offers: [],
-        rules: [readLine('export allow */* to globex-active', 0)],
-      })
-      const caller = parseSpiffeId('spiffe://globex.example/web')
-      t.equal(evaluate(snapshot, { subject: service, caller, at: new Date(0) }).decision, 'allow')
-    }
-  },
-)

@@ -4,7 +4,8 @@ import {
   MAX_CALLERS,
   MAX_PEERS,
   MAX_PRIORITY,
-  parseRule,
+  checkRule,
+  readRule,
   type RuleDraft,
   ruleLine,
 } from '../../src/policy/rule.ts'
@@ -20,7 +21,7 @@ const draft: RuleDraft = {
 
 function pointersOf(broken: Partial<RuleDraft>): string[] {
   try {
-    parseRule({ ...draft, ...broken }, NOW)
+    checkRule({ ...draft, ...broken }, NOW)
     return []
   } catch (error) {
     if (!(error instanceof ServiceError) || error.code !== 'RULE_INVALID') throw error
@@ -29,7 +30,7 @@ function pointersOf(broken: Partial<RuleDraft>): string[] {
 }
 
 t.test('a rule keeps what its author wrote and fills in the rest', async (t) => {
-  const rule = parseRule(draft, NOW)
+  const rule = readRule(draft)
   t.equal(rule.priority, 0)
   t.equal(rule.expiresAt, undefined)
   t.equal(rule.audience.callers, undefined)
@@ -37,15 +38,12 @@ t.test('a rule keeps what its author wrote and fills in the rest', async (t) => 
 })
 
 t.test('a rule in one line names direction, effect, subject, audience and callers', async (t) => {
-  const rule = parseRule(
-    {
-      direction: 'import',
-      effect: 'deny',
-      subject: { namespace: '*', name: 'cart*' },
-      audience: { kind: 'all', callers: { namespaces: ['pay'], paths: ['/web'] } },
-    },
-    NOW,
-  )
+  const rule = readRule({
+    direction: 'import',
+    effect: 'deny',
+    subject: { namespace: '*', name: 'cart*' },
+    audience: { kind: 'all', callers: { namespaces: ['pay'], paths: ['/web'] } },
+  })
   t.equal(ruleLine(rule), 'import deny */cart* from all (callers pay /web)')
 })
 
@@ -102,4 +100,12 @@ t.test('priority and end stay within what they mean', async (t) => {
   t.same(pointersOf({ priority: MAX_PRIORITY + 1 }), ['/priority'])
   t.same(pointersOf({ expiresAt: new Date(NOW.getTime() + 1) }), [])
   t.same(pointersOf({ expiresAt: new Date(Number.NaN) }), ['/expiresAt'])
+})
+
+t.test('a change is judged for what it touches, not for what became odd before', async (t) => {
+  const odd = { ...draft, audience: { kind: 'peers' as const }, expiresAt: NOW }
+  t.throws(() => checkRule(odd, NOW), { code: 'RULE_INVALID' })
+  t.doesNotThrow(() => checkRule(odd, NOW, ['note', 'effect']))
+  t.throws(() => checkRule(odd, NOW, ['audience']), { code: 'RULE_INVALID' })
+  t.throws(() => checkRule(odd, NOW, ['expiresAt']), { code: 'RULE_INVALID' })
 })

@@ -1,0 +1,218 @@
+import { type Static, Type } from 'typebox'
+import { MeshParams } from '../catalog/api.ts'
+import { PageQuery } from '../http/page.ts'
+import { DECISIONS, OUTCOMES, STEPS } from './answer.ts'
+import {
+  AUDIENCE_KINDS,
+  DIRECTIONS,
+  EFFECTS,
+  MAX_CALLERS,
+  MAX_NOTE_LENGTH,
+  MAX_PEERS,
+  MAX_PRIORITY,
+} from './rule.ts'
+
+const NamePattern = Type.String({
+  minLength: 1,
+  maxLength: 64,
+  description: 'a DNS label, the beginning of one and "*", or "*"',
+})
+
+const SubjectBody = Type.Object(
+  { namespace: NamePattern, name: NamePattern },
+  { additionalProperties: false },
+)
+
+const CallersBody = Type.Object(
+  {
+    namespaces: Type.Optional(Type.Array(NamePattern, { maxItems: MAX_CALLERS })),
+    paths: Type.Optional(
+      Type.Array(
+        Type.String({
+          minLength: 1,
+          maxLength: 2048,
+          description: 'a SPIFFE path, or its beginning and "*"',
+        }),
+        { maxItems: MAX_CALLERS },
+      ),
+    ),
+  },
+  { additionalProperties: false },
+)
+
+const AudienceBody = Type.Object(
+  {
+    kind: Type.Enum([...AUDIENCE_KINDS]),
+    relationships: Type.Optional(
+      Type.Array(Type.String({ maxLength: 63 }), {
+        maxItems: MAX_PEERS,
+        description: 'names of relationships, for kind "peers"',
+      }),
+    ),
+    callers: Type.Optional(CallersBody),
+  },
+  { additionalProperties: false },
+)
+
+const Priority = Type.Integer({
+  minimum: -MAX_PRIORITY,
+  maximum: MAX_PRIORITY,
+  description: 'orders the attributes of allowed services, never decisions; default 0',
+})
+const Moment = Type.String({ format: 'date-time', maxLength: 40 })
+const Note = Type.String({ maxLength: MAX_NOTE_LENGTH })
+
+/** Body of `POST /v1/meshes/{meshId}/rules`. */
+export const CreateRuleBody = Type.Object(
+  {
+    direction: Type.Enum([...DIRECTIONS]),
+    effect: Type.Enum([...EFFECTS]),
+    subject: SubjectBody,
+    audience: AudienceBody,
+    priority: Type.Optional(Priority),
+    expiresAt: Type.Optional(Moment),
+    note: Type.Optional(Note),
+  },
+  { additionalProperties: false },
+)
+
+/** Body of `PATCH /v1/meshes/{meshId}/rules/{ruleId}`; `null` takes an end or a note away. */
+export const ChangeRuleBody = Type.Object(
+  {
+    effect: Type.Optional(Type.Enum([...EFFECTS])),
+    subject: Type.Optional(SubjectBody),
+    audience: Type.Optional(AudienceBody),
+    priority: Type.Optional(Priority),
+    expiresAt: Type.Optional(Type.Union([Moment, Type.Null()])),
+    note: Type.Optional(Type.Union([Note, Type.Null()])),
+  },
+  { additionalProperties: false, minProperties: 1 },
+)
+
+/** A rule. */
+export const RuleBody = Type.Object({
+  id: Type.String(),
+  direction: Type.Enum([...DIRECTIONS]),
+  effect: Type.Enum([...EFFECTS]),
+  subject: SubjectBody,
+  audience: AudienceBody,
+  priority: Type.Integer(),
+  expiresAt: Type.Union([Moment, Type.Null()]),
+  note: Type.Union([Note, Type.Null()]),
+  line: Type.String({ description: 'the rule as one line' }),
+  version: Type.String(),
+  createdAt: Moment,
+})
+
+/** What a rule's subject comes to for its audience, all rules considered. */
+export const RuleEffectBody = Type.Object({
+  reaches: Type.Array(
+    Type.Object({
+      peer: Type.String({ description: 'a relationship, or "self"' }),
+      count: Type.Integer({ description: 'how many services are visible' }),
+      services: Type.Array(Type.String(), { description: 'the first 20 of them' }),
+    }),
+  ),
+  notActive: Type.Array(
+    Type.Object({ peer: Type.String(), state: Type.String(), reason: Type.String() }),
+  ),
+  withheld: Type.Array(
+    Type.Object({ peer: Type.String(), service: Type.String(), reason: Type.String() }),
+    { description: 'services that the rule speaks of and that stay hidden; the first 20' },
+  ),
+  complete: Type.Boolean({ description: 'false when a rule of enormous reach was sampled' }),
+})
+
+/** A rule that was just made or changed, what it comes to, and what to do with it. */
+export const RuleOutcomeBody = Type.Object({
+  ...RuleBody.properties,
+  effectNow: RuleEffectBody,
+  next: Type.Array(
+    Type.String({ description: 'a useful command; "# at globex:" marks one for a peer' }),
+  ),
+})
+
+/** Query of the list of rules. */
+export const RulesQuery = Type.Object(
+  { ...PageQuery.properties, direction: Type.Optional(Type.Enum([...DIRECTIONS])) },
+  { additionalProperties: false },
+)
+
+/** Path of a rule. */
+export const RuleParams = Type.Object({
+  ...MeshParams.properties,
+  ruleId: Type.String({ format: 'uuid', maxLength: 36 }),
+})
+
+/** Query of `GET /v1/meshes/{meshId}/explain`. */
+export const ExplainQuery = Type.Object(
+  {
+    service: Type.String({ maxLength: 127, description: 'namespace/name' }),
+    caller: Type.Optional(
+      Type.String({
+        maxLength: 2048,
+        description: 'SPIFFE ID; without it the question is who may see the service',
+      }),
+    ),
+    of: Type.Optional(
+      Type.String({
+        maxLength: 63,
+        description: 'the relationship whose service it is; default ours',
+      }),
+    ),
+    to: Type.Optional(
+      Type.String({
+        maxLength: 63,
+        description: "the relationship that asks; default the caller's, or ourselves",
+      }),
+    ),
+    at: Type.Optional(
+      Type.String({
+        format: 'date-time',
+        description: 'decides which rules have ended; default now',
+      }),
+    ),
+  },
+  { additionalProperties: false },
+)
+
+/** A decision with its whole chain of reasons. */
+export const ExplainBody = Type.Object({
+  decision: Type.Enum([...DECISIONS]),
+  question: Type.Enum(['visibility', 'call']),
+  steps: Type.Array(
+    Type.Object({
+      step: Type.Enum([...STEPS]),
+      outcome: Type.Enum([...OUTCOMES]),
+      reason: Type.String(),
+      ruleId: Type.Optional(Type.String()),
+      decidedBy: Type.Optional(
+        Type.String({ description: 'the relationship whose mesh alone knows this half' }),
+      ),
+    }),
+  ),
+  undecided: Type.Array(Type.String(), {
+    description:
+      'relationships whose own half is not known here; an allow holds only if theirs does',
+  }),
+  hostname: Type.Union([Type.String(), Type.Null()], {
+    description: "the peer's service as this mesh names it",
+  }),
+  serverIds: Type.Array(Type.String(), {
+    description: 'identities that a client must require of the server',
+  }),
+  at: Moment,
+  revision: Type.String(),
+  next: Type.Array(
+    Type.String({ description: 'the smallest change that would allow it, one command each' }),
+  ),
+})
+
+/** A rule on the wire. */
+export type RuleView = Static<typeof RuleBody>
+/** The answer to the creation or change of a rule. */
+export type RuleOutcomeView = Static<typeof RuleOutcomeBody>
+/** What a rule comes to, on the wire. */
+export type RuleEffectView = Static<typeof RuleEffectBody>
+/** A decision on the wire. */
+export type ExplainView = Static<typeof ExplainBody>

@@ -1,0 +1,198 @@
+import { type Static } from 'typebox'
+import { MeshParams } from '../catalog/api.ts'
+import { type Db, inTransaction } from '../db/connect.ts'
+import { type MeshId, parseMeshId } from '../db/ids.ts'
+import { type DbClock } from '../db/time.ts'
+import { DryRunQuery } from '../http/dry-run.ts'
+import { etagOf, requireMatch } from '../http/etag.ts'
+import { type App } from '../http/listener.ts'
+import { decodeCursor, pageOf, pageSchema } from '../http/page.ts'
+import { loadMesh } from '../mesh/find-mesh.ts'
+import { type ChangeContext } from '../mesh/hooks.ts'
+import {
+  ChangeRuleBody,
+  CreateRuleBody,
+  RuleBody,
+  RuleOutcomeBody,
+  type RuleOutcomeView,
+  RuleParams,
+  RulesQuery,
+} from './api.ts'
+import { changeRule, createRule, deleteRule, noSuchRule, type RuleChange } from './change-rules.ts'
+import { loadSnapshot } from './load-snapshot.ts'
+import { nextAfterRule } from './next-commands.ts'
+import { effectOf } from './rule-effect.ts'
+import { type RuleDraft } from './rule.ts'
+import { findRule, listRules, type StoredRule } from './store.ts'
+import { viewEffect, viewRule } from './view.ts'
+
+/** What the rules' routes need. */
+export interface RuleRoutesOptions {
+  readonly db: Db
+  readonly now: DbClock
+}
+
+/** The rules of a mesh: create, list, read, change, delete. */
+export const ruleRoutes = async (app: App, { db, now }: RuleRoutesOptions): Promise<void> => {
+  app.post(
+    '/meshes/:meshId/rules',
+    {
+      config: { action: 'rule.create' },
+      schema: {
+        tags: ['rules'],
+        summary: 'Add a rule; answers with what is visible to whom now',
+        params: MeshParams,
+        body: CreateRuleBody,
+        querystring: DryRunQuery,
+        response: { 201: RuleOutcomeBody, 200: RuleOutcomeBody },
+      },
+    },
+    async (request, reply) => {
+      const meshId = parseMeshId(request.params.meshId)
+      const { dryRun } = request.query
+      const draft = draftIn(request.body)
+      const outcome = await inTransaction(
+        db,
+        async (trx) => {
+          const context = { actor: request.principal.name, now: await now(trx) }
+          const rule = await createRule(trx, meshId, { draft, context })
+          return outcomeOf(trx, meshId, { rule, context })
+        },
+        { dryRun },
+      )
+      if (dryRun === true) return reply.code(200).send(outcome)
+      reply.header('location', `/v1/meshes/${meshId}/rules/${outcome.id}`)
+      return reply.code(201).header('etag', tagOf(outcome)).send(outcome)
+    },
+  )
+
+  app.get(
+    '/meshes/:meshId/rules',
+    {
+      config: { action: 'rule.list' },
+      schema: {
+        tags: ['rules'],
+        summary: 'List the rules of a mesh',
+        params: MeshParams,
+        querystring: RulesQuery,
+        response: { 200: pageSchema(RuleBody) },
+      },
+    },
+    async (request) => {
+      const meshId = parseMeshId(request.params.meshId)
+      const { limit, cursor, direction } = request.query
+      await loadMesh(db, meshId)
+      const after = decodeCursor(cursor, 1)?.[0]
+      const rows = await listRules(db, meshId, { direction, after, limit: limit + 1 })
+      const page = pageOf(rows, limit, (rule) => [rule.id])
+      return { items: page.items.map(viewRule), nextCursor: page.nextCursor }
+    },
+  )
+
+  app.get(
+    '/meshes/:meshId/rules/:ruleId',
+    {
+      config: { action: 'rule.read' },
+      schema: {
+        tags: ['rules'],
+        summary: 'Read a rule',
+        params: RuleParams,
+        response: { 200: RuleBody },
+      },
+    },
+    async (request, reply) => {
+      const meshId = parseMeshId(request.params.meshId)
+      const { ruleId } = request.params
+      await loadMesh(db, meshId)
+      const rule = await findRule(db, meshId, ruleId)
+      if (rule === undefined) throw noSuchRule(meshId, ruleId)
+      reply.header('etag', etagOf(rule.version))
+      return viewRule(rule)
+    },
+  )
+
+  app.patch(
+    '/meshes/:meshId/rules/:ruleId',
+    {
+      config: { action: 'rule.update' },
+      schema: {
+        tags: ['rules'],
+        summary: 'Change a rule; answers with what is visible to whom now',
+        params: RuleParams,
+        body: ChangeRuleBody,
+        querystring: DryRunQuery,
+        response: { 200: RuleOutcomeBody },
+      },
+    },
+    async (request, reply) => {
+      const meshId = parseMeshId(request.params.meshId)
+      const change = changeIn(request.body)
+      const requireVersion = (version: bigint): void => requireMatch(request, version)
+      const outcome = await inTransaction(
+        db,
+        async (trx) => {
+          const context = { actor: request.principal.name, now: await now(trx) }
+          const edit = { id: request.params.ruleId, context, requireVersion }
+          const rule = await changeRule(trx, meshId, { ...edit, change })
+          return outcomeOf(trx, meshId, { rule, context })
+        },
+        { dryRun: request.query.dryRun },
+      )
+      reply.header('etag', tagOf(outcome))
+      return outcome
+    },
+  )
+
+  app.delete(
+    '/meshes/:meshId/rules/:ruleId',
+    {
+      config: { action: 'rule.delete' },
+      schema: {
+        tags: ['rules'],
+        summary: 'Delete a rule; answers with what it was',
+        params: RuleParams,
+        querystring: DryRunQuery,
+        response: { 200: RuleBody },
+      },
+    },
+    async (request) => {
+      const meshId = parseMeshId(request.params.meshId)
+      const requireVersion = (version: bigint): void => requireMatch(request, version)
+      const rule = await inTransaction(
+        db,
+        async (trx) => {
+          const context = { actor: request.principal.name, now: await now(trx) }
+          return deleteRule(trx, meshId, { id: request.params.ruleId, context, requireVersion })
+        },
+        { dryRun: request.query.dryRun },
+      )
+      return viewRule(rule)
+    },
+  )
+}
+
+async function outcomeOf(
+  trx: Db,
+  meshId: MeshId,
+  { rule, context }: { readonly rule: StoredRule; readonly context: ChangeContext },
+): Promise<RuleOutcomeView> {
+  const effect = effectOf(await loadSnapshot(trx, meshId), rule, context.now)
+  return {
+    ...viewRule(rule),
+    effectNow: viewEffect(effect),
+    next: nextAfterRule(meshId, rule, effect),
+  }
+}
+
+function draftIn({ expiresAt, ...body }: Static<typeof CreateRuleBody>): RuleDraft {
+  return { ...body, ...(expiresAt !== undefined && { expiresAt: new Date(expiresAt) }) }
+}
+
+function changeIn({ expiresAt, ...body }: Static<typeof ChangeRuleBody>): RuleChange {
+  if (expiresAt === undefined) return body
+  return { ...body, expiresAt: expiresAt === null ? null : new Date(expiresAt) }
+}
+
+function tagOf({ version }: RuleOutcomeView): string {
+  return etagOf(BigInt(version))
+}
