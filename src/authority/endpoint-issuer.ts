@@ -72,6 +72,17 @@ function earlier(one: Date, other: Date | undefined): Date {
   return other !== undefined && other < one ? other : one
 }
 
+/** Reads the authorities of a trust domain and chooses; throws ISSUER_UNAVAILABLE when nothing can sign. */
+export async function findEndpointIssuer(
+  db: Db,
+  meshId: MeshId,
+  { trustDomain, now }: { readonly trustDomain: TrustDomain; readonly now: Date },
+): Promise<EndpointIssuer<StoredAuthority>> {
+  const chosen = chooseEndpointIssuer(await listLiving(db, meshId, trustDomain), now)
+  if (chosen === undefined) throw noEndpointIssuer(trustDomain)
+  return chosen
+}
+
 /** The root that the workload endpoint's SVID stands under, as a join token names it. */
 export interface WorkloadRoot {
   /** SHA-256 of the root's SubjectPublicKeyInfo. */
@@ -84,11 +95,9 @@ export interface WorkloadRoot {
 export async function workloadRootOf(
   db: Db,
   meshId: MeshId,
-  { trustDomain, now }: { readonly trustDomain: TrustDomain; readonly now: Date },
+  at: { readonly trustDomain: TrustDomain; readonly now: Date },
 ): Promise<WorkloadRoot> {
-  const issuer = chooseEndpointIssuer(await listLiving(db, meshId, trustDomain), now)
-  if (issuer === undefined) throw noEndpointIssuer(trustDomain)
-  const { root } = issuer
+  const { root } = await findEndpointIssuer(db, meshId, at)
   return {
     publicKeySha256: publicKeySha256(root.publicKey),
     leavesAt: earlier(root.notAfter, root.removeAt),

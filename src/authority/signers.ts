@@ -3,13 +3,13 @@ import type { Clock } from '../clock.ts'
 import type { Changes } from '../db/changes.ts'
 import type { MeshId } from '../db/ids.ts'
 import type { Keyring } from '../db/keyring.ts'
-import type { Db } from '../db/schema.ts'
+import type { AuthorityKind, Db } from '../db/schema.ts'
 import { ServiceError } from '../errors.ts'
 import type { X509Issuer } from '../pki/ca-certificate.ts'
 import type { TrustDomain } from '../spiffe/trust-domain.ts'
-import { canSign, type StoredAuthority } from './authority.ts'
+import { canSign } from './authority.ts'
 import { openPrivateKey } from './make-authority.ts'
-import { findSealedKey, listLiving } from './store.ts'
+import { listWithKeys, type WithKey } from './store.ts'
 
 /** Who signs X509-SVIDs of a trust domain now. */
 export interface X509Signer {
@@ -51,6 +51,8 @@ interface Signing {
 export class Signers {
   readonly #options: SignersOptions
   readonly #known = new Map<string, Promise<Signing>>()
+  /** The signers as they were last read, whose opened keys are kept while they stay the same. */
+  readonly #last = new Map<string, Signing>()
 
   constructor(options: SignersOptions) {
     this.#options = options
@@ -105,34 +107,49 @@ export class Signers {
   }
 
   async #load(meshId: MeshId, trustDomain: TrustDomain): Promise<Signing> {
-    const authorities = await listLiving(this.#options.db, meshId, trustDomain)
-    const now = this.#options.clock.now()
-    const active = authorities.filter((one) => one.state === 'active' && canSign(one, now))
-    const intermediate = active.find(({ kind }) => kind === 'x509_intermediate')
-    const jwt = active.find(({ kind }) => kind === 'jwt')
-    return {
-      x509: intermediate === undefined ? undefined : await this.#x509Signer(intermediate),
-      jwt: jwt === undefined ? undefined : await this.#jwtSigner(jwt),
+    const { db, clock, keyring } = this.#options
+    const withKeys = await listWithKeys(db, meshId, trustDomain)
+    const now = clock.now()
+    const active = withKeys.filter(
+      ({ authority }) => authority.state === 'active' && canSign(authority, now),
+    )
+    const before = this.#last.get(keyOf(meshId, trustDomain))
+    const signing = {
+      x509: x509Signer(keyring, ofKind(active, 'x509_intermediate'), before?.x509),
+      jwt: jwtSigner(keyring, ofKind(active, 'jwt'), before?.jwt),
     }
+    this.#last.set(keyOf(meshId, trustDomain), signing)
+    return signing
   }
+}
 
-  async #x509Signer(authority: StoredAuthority): Promise<X509Signer | undefined> {
-    const { id: authorityId, certificate, notAfter } = authority
-    if (certificate === undefined) return undefined
-    const privateKey = await this.#openKey(authority)
-    return { authorityId, issuer: { certificate, privateKey }, chain: [certificate], notAfter }
-  }
+function ofKind(found: readonly WithKey[], kind: AuthorityKind): WithKey | undefined {
+  return found.find(({ authority }) => authority.kind === kind)
+}
 
-  async #jwtSigner(authority: StoredAuthority): Promise<JwtSigner> {
-    const { id: authorityId, keyId: kid, notAfter } = authority
-    return { authorityId, kid, privateKey: await this.#openKey(authority), notAfter }
-  }
+function x509Signer(
+  keyring: Keyring,
+  found: WithKey | undefined,
+  before: X509Signer | undefined,
+): X509Signer | undefined {
+  const certificate = found?.authority.certificate
+  if (found === undefined || certificate === undefined) return undefined
+  const { id: authorityId, notAfter } = found.authority
+  if (before?.authorityId === authorityId) return before
+  const privateKey = openPrivateKey(keyring, found.authority, found.sealedKey)
+  return { authorityId, issuer: { certificate, privateKey }, chain: [certificate], notAfter }
+}
 
-  async #openKey(authority: StoredAuthority): Promise<KeyObject> {
-    const { db, keyring } = this.#options
-    const sealed = await findSealedKey(db, authority.meshId, authority.id)
-    return openPrivateKey(keyring, authority, sealed)
-  }
+function jwtSigner(
+  keyring: Keyring,
+  found: WithKey | undefined,
+  before: JwtSigner | undefined,
+): JwtSigner | undefined {
+  if (found === undefined) return undefined
+  const { id: authorityId, keyId: kid, notAfter } = found.authority
+  if (before?.authorityId === authorityId) return before
+  const privateKey = openPrivateKey(keyring, found.authority, found.sealedKey)
+  return { authorityId, kid, privateKey, notAfter }
 }
 
 function keyOf(meshId: MeshId, trustDomain: TrustDomain): string {

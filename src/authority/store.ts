@@ -147,6 +147,30 @@ export async function findAuthority(
   return row === undefined ? undefined : authorityOf(row)
 }
 
+/** An authority with its sealed private key, read at one moment. */
+export interface WithKey {
+  readonly authority: StoredAuthority
+  readonly sealedKey: Uint8Array
+}
+
+/** Authorities of a trust domain that keep their private key, with it; not the removed ones. */
+export async function listWithKeys(
+  db: Db,
+  meshId: MeshId,
+  trustDomain: TrustDomain,
+): Promise<WithKey[]> {
+  const rows = await columns(db)
+    .select('sealed_key')
+    .where('mesh_id', '=', meshId)
+    .where('trust_domain', '=', trustDomain)
+    .where('state', '!=', 'removed')
+    .where('sealed_key', 'is not', null)
+    .execute()
+  return rows.flatMap((row) =>
+    row.sealed_key === null ? [] : [{ authority: authorityOf(row), sealedKey: row.sealed_key }],
+  )
+}
+
 /** The sealed private key of an authority, while it is kept. */
 export async function findSealedKey(
   db: Db,

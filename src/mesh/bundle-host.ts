@@ -1,13 +1,12 @@
 import { isIP } from 'node:net'
 import type { MeshId } from '../db/ids.ts'
 import { quoted, ServiceError } from '../errors.ts'
+import { dnsNameFault } from '../pki/dns-name.ts'
 import { bundleEndpointId, type SpiffeId } from '../spiffe/spiffe-id.ts'
 import type { TrustDomain } from '../spiffe/trust-domain.ts'
 import type { MeshTrustDomain } from './mesh.ts'
 
 const LOCALHOST = 'localhost'
-const DNS_NAME =
-  /^(?=.{1,253}$)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$/
 
 /** Whether a name belongs to this machine alone (RFC 6761 §6.3). */
 export function isLocalhost(host: string): boolean {
@@ -26,7 +25,7 @@ export function hostOf(url: string): string {
  */
 export function parseBundleHost(text: string): string {
   const host = text.replace(/^\[(.*)\]$/, '$1')
-  if (isIP(host) !== 0 || DNS_NAME.test(host)) return host
+  if (isIP(host) !== 0 || dnsNameFault(host) === undefined) return host
   throw new ServiceError(
     'INVALID_REQUEST',
     `bundle host ${quoted(text)} must be a DNS name in lower case or an IP address, without a port`,
