@@ -118,9 +118,8 @@ function withheldOf(service: SubjectName, question: Omit<Query, 'subject'>, reas
 function notActive(peer: Peer): RuleEffect['notActive'] {
   if (peer === 'self' || peer.state === 'active') return []
   const { name, state, waitingFor } = peer
-  const reason =
-    waitingFor.length === 0 ? `it is ${state}` : `it waits for ${waitingFor.join(' and ')}`
-  return [{ peer: name, state, reason }]
+  const lacking = waitingFor.length === 0 ? '' : `, waiting for ${waitingFor.join(' and ')}`
+  return [{ peer: name, state, reason: `${state}${lacking}` }]
 }
 
 function titleOf(peer: Peer): string {

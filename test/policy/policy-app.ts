@@ -14,6 +14,7 @@ import { explainRoutes } from '../../src/policy/explain-routes.ts'
 import { seedPosture } from '../../src/policy/posture.ts'
 import { ruleRoutes } from '../../src/policy/routes.ts'
 import { Snapshots } from '../../src/policy/snapshots.ts'
+import { parseEndpointUrl } from '../../src/spiffe/endpoint-profile.ts'
 import { parseTrustDomain } from '../../src/spiffe/trust-domain.ts'
 import { testClock } from '../support/clock.ts'
 import { testDatabase } from '../support/database.ts'
@@ -36,6 +37,8 @@ export interface PolicyApp {
     url: string,
     options?: CallOptions,
   ) => Promise<Answer>
+  /** Listens on loopback and answers with the base URL. */
+  readonly listen: () => Promise<string>
 }
 
 /** What a call may carry. */
@@ -71,6 +74,7 @@ export async function policyApp(t: Pick<Test, 'teardown'>): Promise<PolicyApp> {
     db,
     clock,
     snapshots,
+    listen: () => app.listen({ port: 0, host: '127.0.0.1' }),
     call: async (method, url, { body, ifMatch } = {}) => {
       const headers = ifMatch === undefined ? {} : { 'if-match': ifMatch }
       const answer = await app.inject({
@@ -135,8 +139,8 @@ export async function addRelationship(
       mesh_id: meshId,
       relationship_id: id,
       trust_domain: parseTrustDomain(one.domain ?? `${one.name}.example`),
-      source: 'static',
-      endpoint_url: null,
+      source: 'https_web',
+      endpoint_url: parseEndpointUrl(`https://${one.name}.example/bundle`),
       endpoint_spiffe_id: null,
       reader_id: null,
     })

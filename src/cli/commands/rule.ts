@@ -116,9 +116,7 @@ function sayOutcome(outcome: RuleOutcomeView, dryRun: boolean): string {
         ? `nothing of it is ${verb} ${peer} now`
         : `${verb} ${peer} now: ${services.join(', ')}${more}`
     }),
-    ...effectNow.notActive.map(
-      ({ peer, state, reason }) => `not active: ${peer} is ${state}, ${reason}`,
-    ),
+    ...effectNow.notActive.map(({ peer, reason }) => `not active: ${peer} is ${reason}`),
     ...effectNow.withheld.map(
       ({ peer, service, reason }) => `hidden from ${peer}: ${service}, since ${reason}`,
     ),

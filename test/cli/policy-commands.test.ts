@@ -1,0 +1,185 @@
+import t from 'tap'
+import { addMesh, addRelationship, policyApp, setState } from '../policy/policy-app.ts'
+import { dataFolder, ran, type Ran } from '../support/small-server.ts'
+
+type Entente = (...argv: readonly string[]) => Promise<Ran>
+
+async function acmeAndCli(t: Parameters<typeof policyApp>[0]) {
+  const app = await policyApp(t)
+  const meshId = await addMesh(app.db, 'acme', app.clock.db)
+  await addRelationship(app.db, meshId, { name: 'globex' })
+  await addRelationship(app.db, meshId, { name: 'initech', state: 'pending' })
+  const env = {
+    ENTENTE_ADDR: await app.listen(),
+    ENTENTE_DATA_DIR: dataFolder(t),
+    ENTENTE_MESH: 'acme',
+  }
+  const entente: Entente = (...argv) => ran(argv, env)
+  return { ...app, meshId, entente }
+}
+
+const ADD_CART = [
+  'service',
+  'add',
+  'shop/cart',
+  '--port',
+  'http:8080',
+  '--identity',
+  '/ns/shop/sa/cart',
+]
+
+t.test('services are added, listed, changed, shown and deleted', async (t) => {
+  const { entente } = await acmeAndCli(t)
+  const added = await entente(...ADD_CART, '--port', 'grpc:9000/grpc')
+  t.equal(added.code, 0, added.err)
+  t.match(added.out, /next:\n {2}entente rule export shop\/cart --to RELATIONSHIP/)
+  const { out } = await entente('service', 'list')
+  t.match(
+    out,
+    /shop\/cart +http:8080, grpc:9000\/grpc +spiffe:\/\/acme\.example\/ns\/shop\/sa\/cart/,
+  )
+  t.equal((await entente('service', 'change', 'shop/cart', '--identity', '/web')).code, 0)
+  t.match(
+    (await entente('--output', 'json', 'service', 'show', 'shop/cart')).out,
+    '"spiffe://acme.example/web"',
+  )
+  const again = await entente(...ADD_CART)
+  t.equal(again.code, 1)
+  t.match(again.err, /already/)
+  t.equal((await entente('service', 'delete', 'shop/cart')).code, 0)
+  t.match((await entente('service', 'list')).out, /no services; entente service add/)
+})
+
+t.test(
+  'an export says who sees it now, who does not and why, and what each peer types',
+  async (t) => {
+    const { entente } = await acmeAndCli(t)
+    await entente(...ADD_CART)
+    const { out, code } = await entente(
+      'rule',
+      'export',
+      'shop/cart',
+      '--to',
+      'globex',
+      '--to',
+      'initech',
+    )
+    t.equal(code, 0)
+    t.match(out, /^rule [0-9a-f-]{36}: export allow shop\/cart to globex, initech$/m)
+    t.match(out, /^visible to globex now: shop\/cart$/m)
+    t.match(
+      out,
+      /^not active: initech is pending, waiting for a first verified bundle of initech\.example$/m,
+    )
+    t.match(out, /^ {2}# at globex: entente rule import shop\/cart --from acme$/m)
+  },
+)
+
+t.test(
+  'explain prints a chain that a person reads, and the change it names is enough',
+  async (t) => {
+    const { entente } = await acmeAndCli(t)
+    await entente(...ADD_CART)
+    const question = ['explain', 'spiffe://globex.example/web', '--may-call', 'shop/cart']
+    const denied = await entente(...question)
+    t.equal(denied.code, 0)
+    t.match(denied.out, /^spiffe:\/\/globex\.example\/web may not call shop\/cart$/m)
+    t.match(denied.out, /^ {2}✓ relationship +relationship globex is active$/m)
+    t.match(
+      denied.out,
+      /^ {2}✗ export rule +no export rule allows shop\/cart to globex for caller \/web$/m,
+    )
+    t.match(denied.out, /^ {2}\? import rule +unknown \(decided by globex\)$/m)
+    const [, command = ''] = /to allow it:\n {2}entente (.*)/.exec(denied.out) ?? []
+    t.equal(command, 'rule export shop/cart --to globex --callers /web')
+    t.equal((await entente(...command.split(' '))).code, 0)
+    const allowed = await entente(...question)
+    t.match(
+      allowed.out,
+      /^spiffe:\/\/globex\.example\/web may call shop\/cart, if globex allows its half$/m,
+    )
+    t.notMatch(allowed.out, 'to allow it')
+  },
+)
+
+t.test(
+  'what a peer offers is entered by hand, imported, and explained under its name here',
+  async (t) => {
+    const { entente } = await acmeAndCli(t)
+    const quotes = ['market/quotes', '--port', 'http:80', '--identity', '/ns/market/sa/quotes']
+    t.equal((await entente('service', 'add', '--of', 'globex', ...quotes)).code, 0)
+    t.match(
+      (await entente('service', 'list', '--of', 'globex')).out,
+      /market\/quotes +http:80 +no +quotes\.market\.svc\.globex/,
+    )
+    const imported = await entente('rule', 'import', 'market/*', '--from', 'globex')
+    t.match(imported.out, /^visible to us from globex now: market\/quotes$/m)
+    t.match(
+      (await entente('service', 'list', '--of', 'globex')).out,
+      /market\/quotes +http:80 +yes/,
+    )
+    const { out } = await entente(
+      'explain',
+      'spiffe://acme.example/web',
+      '--may-call',
+      'market/quotes',
+      '--of',
+      'globex',
+    )
+    t.match(out, /^ {4}as quotes\.market\.svc\.globex\.mesh\.internal$/m)
+    t.match(out, /^ {4}served by spiffe:\/\/globex\.example\/ns\/market\/sa\/quotes$/m)
+    t.equal((await entente('service', 'delete', '--of', 'globex', 'market/quotes')).code, 0)
+  },
+)
+
+t.test('a deny, its list, its end', async (t) => {
+  const { entente, meshId, db } = await acmeAndCli(t)
+  await entente(...ADD_CART)
+  await entente('rule', 'export', 'shop/cart', '--to', 'globex')
+  const deny = ['rule', 'export', 'shop/*', '--to', 'all', '--deny', '--note', 'frozen']
+  const dry = await entente(...deny, '--dry-run')
+  t.match(dry.out, /^would add: export deny shop\/\* to all$/m)
+  const made = await entente(...deny)
+  t.match(
+    made.out,
+    /^hidden from globex: shop\/cart, since rule [0-9a-f-]+ \(export deny shop\/\* to all\) denies it/m,
+  )
+  const listed = await entente('rule', 'list')
+  t.match(listed.out, /export deny shop\/\* to all +- +frozen/)
+  const see = await entente('explain', '--may-see', 'shop/cart', '--to', 'globex')
+  const [, id = ''] = /entente rule delete ([0-9a-f-]+)/.exec(see.out) ?? []
+  t.match((await entente('rule', 'show', id)).out, 'frozen')
+  t.equal((await entente('rule', 'delete', id)).code, 0)
+  t.match(
+    (await entente('explain', '--may-see', 'shop/cart', '--to', 'globex')).out,
+    /^globex may see shop\/cart/m,
+  )
+  await setState(db, meshId, 'globex', 'suspended')
+  t.match(
+    (await entente('explain', '--may-see', 'shop/cart', '--to', 'globex')).out,
+    'entente federation resume globex',
+  )
+})
+
+t.test('a wrong command line is refused before anything is asked', async (t) => {
+  const { entente } = await acmeAndCli(t)
+  for (const argv of [
+    ['service', 'add', 'cart', '--port', 'http:80', '--identity', '/web'],
+    ['service', 'add', 'shop/cart', '--port', '80', '--identity', '/web'],
+    ['service', 'add', 'shop/cart', '--identity', '/web'],
+    ['service', 'change', 'shop/cart'],
+    ['rule', 'export', 'shop/cart'],
+    ['rule', 'export', 'shop/cart', '--to', 'all', '--to', 'globex'],
+    ['rule', 'export', 'shop/cart', '--to', 'globex', '--priority', 'high'],
+    ['explain'],
+    ['explain', 'spiffe://acme.example/web', '--may-see', 'shop/cart'],
+    ['explain', '--may-call', 'shop/cart'],
+  ]) {
+    const { code, out } = await entente(...argv)
+    t.equal(code, 2, argv.join(' '))
+    t.equal(out, '')
+  }
+  const unknown = await entente('rule', 'export', 'shop/cart', '--to', 'nobody')
+  t.equal(unknown.code, 1)
+  t.match(unknown.err, /there is no relationship "nobody"/)
+})
