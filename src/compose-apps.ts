@@ -5,11 +5,15 @@ import { addAccess } from './access/access-hook.ts'
 import { guardAdmin } from './access/admin-guard.ts'
 import { accessRoutes } from './access/routes.ts'
 import { auditRoutes } from './audit/routes.ts'
+import { offerRoutes } from './catalog/offer-routes.ts'
+import { serviceRoutes } from './catalog/routes.ts'
 import type { Base } from './compose-base.ts'
 import type { Parts } from './compose-parts.ts'
 import { telemetryRoutes } from './http/health.ts'
 import { type App, type ListenerName, createApp } from './http/listener.ts'
 import { openApiOptions } from './http/openapi.ts'
+import { explainRoutes } from './policy/explain-routes.ts'
+import { ruleRoutes } from './policy/routes.ts'
 
 /** The four listeners, built and not yet listening. */
 export type Apps = Readonly<Record<ListenerName, App>>
@@ -49,6 +53,10 @@ function mountAdminApi(v1: App, base: Base, parts: Parts): void {
   addAccess(v1, { db, clock, log, onRefused })
   v1.register(accessRoutes, { db, now })
   v1.register(auditRoutes, { db, key: parts.auditKey })
+  v1.register(serviceRoutes, { db, now })
+  v1.register(offerRoutes, { db, now })
+  v1.register(ruleRoutes, { db, now })
+  v1.register(explainRoutes, { db, now, snapshots: parts.snapshots })
 }
 
 function adminTls({ config }: Base): { tls?: { cert: Buffer; key: Buffer } } {

@@ -4,6 +4,7 @@ import { type AuditKey, loadAuditKey } from './audit/audit-key.ts'
 import { Sealer } from './audit/sealer.ts'
 import type { Base } from './compose-base.ts'
 import type { Config } from './config.ts'
+import { Snapshots } from './policy/snapshots.ts'
 import type { Ticker } from './ticker.ts'
 
 /** The long-lived objects of the features, each made once. */
@@ -16,6 +17,8 @@ export interface Parts {
   readonly auditKey: AuditKey
   /** Stopped after everything that may still write audit records. */
   readonly sealer: Sealer
+  /** What decisions about exported services run on. */
+  readonly snapshots: Snapshots
 }
 
 /** Makes the features' objects in the order of the house; nothing listens or ticks yet. */
@@ -28,6 +31,7 @@ export async function buildParts(base: Base): Promise<Parts> {
     adminTokenFile: await firstAdminToken(base),
     auditKey,
     sealer: makeSealer(base, auditKey),
+    snapshots: makeSnapshots(base),
   }
 }
 
@@ -62,6 +66,12 @@ function makeSealer(base: Base, key: AuditKey): Sealer {
     onLink: (link) => metrics.auditSealed.set(Number(link.upto_n)),
     onTailLost: (message) => alarms.raise('audit.tail-lost', 'audit log', { message }),
   })
+}
+
+function makeSnapshots({ database, log, changes }: Base): Snapshots {
+  const snapshots = new Snapshots({ db: database.db, log })
+  snapshots.follow(changes)
+  return snapshots
 }
 
 /** The base URL of the workload listener: configured, or the public host with the listener's port. */
