@@ -3,12 +3,20 @@ import manifest from '../../package.json' with { type: 'json' }
 import { isServiceError, messageOf, type ServiceError } from '../errors.ts'
 import { type Environment } from './address.ts'
 import { Cli, type CliStreams, type GlobalOptions } from './cli.ts'
+import { registerExplain } from './commands/explain.ts'
+import { registerRule } from './commands/rule.ts'
 import { registerServiceCommands } from './commands/serve.ts'
+import { registerService } from './commands/service.ts'
 import { CliFailure, EXIT } from './failure.ts'
 import { formatNext, OUTPUT_MODES, type OutputMode } from './output.ts'
 import { sanitizeLine, sanitizeText } from './sanitize.ts'
 
-const REGISTERS: readonly ((program: Command, cli: Cli) => void)[] = [registerServiceCommands]
+const REGISTERS: readonly ((program: Command, cli: Cli) => void)[] = [
+  registerServiceCommands,
+  registerService,
+  registerRule,
+  registerExplain,
+]
 
 const HELP = `
 Exit codes:
