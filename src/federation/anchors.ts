@@ -1,13 +1,19 @@
+import { type MeshId } from '../db/ids.ts'
 import { type Db } from '../db/schema.ts'
 import { readCertificate } from '../pki/certificate.ts'
 import { readDocument } from './accept-bundle.ts'
-import { type PollTask } from './claim-store.ts'
-import { findRevision } from './revision-store.ts'
+import { type DomainKey, findRevision } from './revision-store.ts'
 
 /** The X.509 authorities of one stored bundle, by which its endpoint is authenticated. */
 export interface Anchors {
   readonly certificates: readonly Uint8Array[]
   readonly windows: readonly { readonly notBefore: Date; readonly notAfter: Date }[]
+}
+
+/** One revision of a peer's bundle, by number and by what is in it. */
+export interface RevisionKey extends DomainKey {
+  readonly n: bigint
+  readonly digest: Uint8Array
 }
 
 const NONE: Anchors = { certificates: [], windows: [] }
@@ -16,26 +22,28 @@ const NONE: Anchors = { certificates: [], windows: [] }
 const MAX_CACHED_BYTES = 32 * 1024 * 1024
 
 /**
- * Reads the anchors of bundles in use, each revision once: a revision never changes, so an unchanged poll costs
- * no statement for them. Which revision is in use is decided by the claim, never here.
+ * Reads the anchors of bundles in use, each content once, so an unchanged poll costs no statement for them.
+ *
+ * Kept by digest: a number alone may have meant another document in a transaction that was rolled back. Which
+ * revision is in use is decided by the claim, never here.
  */
 export class AnchorCache {
   readonly #cached = new Map<string, { readonly anchors: Anchors; readonly bytes: number }>()
   #bytes = 0
 
-  /** The anchors of the bundle that was in use when the poll was claimed; none when there is none. */
-  async of(db: Db, task: PollTask): Promise<Anchors> {
-    if (task.inUse === undefined) return NONE
-    const key = `${task.relationshipId} ${task.trustDomain} ${task.inUse.n}`
+  /** The anchors of this revision; none without one, or when it is no longer stored. */
+  async of(db: Db, meshId: MeshId, revision: RevisionKey | undefined): Promise<Anchors> {
+    if (revision === undefined) return NONE
+    const key = `${revision.trustDomain} ${Buffer.from(revision.digest).toString('hex')}`
     const known = this.#cached.get(key)
     if (known !== undefined) {
       this.#cached.delete(key)
       this.#cached.set(key, known)
       return known.anchors
     }
-    const revision = await findRevision(db, task.meshId, { key: task, n: task.inUse.n })
-    if (revision === undefined) return NONE
-    const { bundle } = readDocument(task.trustDomain, revision.document)
+    const stored = await findRevision(db, meshId, { key: revision, n: revision.n })
+    if (stored === undefined || Buffer.compare(stored.digest, revision.digest) !== 0) return NONE
+    const { bundle } = readDocument(revision.trustDomain, stored.document)
     const anchors = anchorsIn(bundle.x509Authorities)
     this.#keep(key, anchors)
     return anchors

@@ -38,6 +38,14 @@ export interface TaskBundle {
   readonly hintSeconds: number | undefined
 }
 
+/** The revision in use when a poll was claimed, whose anchors authenticate the fetch. */
+export function revisionInUse(
+  task: PollTask,
+): (DomainKey & Pick<TaskBundle, 'n' | 'digest'>) | undefined {
+  const { relationshipId, trustDomain, inUse } = task
+  return inUse === undefined ? undefined : { relationshipId, trustDomain, ...inUse }
+}
+
 /** Peers whose last poll succeeded, and all others: two pools, so that dead peers do not hold up live ones. */
 export type PollPool = 'healthy' | 'other'
 

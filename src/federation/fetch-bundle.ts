@@ -3,7 +3,7 @@ import { type Db } from '../db/schema.ts'
 import { ServiceError } from '../errors.ts'
 import { type Outbound, type OutboundOutcome, type ServerProof } from '../http/outbound.ts'
 import { type AnchorCache } from './anchors.ts'
-import { type PollTask } from './claim-store.ts'
+import { type PollTask, revisionInUse } from './claim-store.ts'
 import { type VerifiedBy } from './revision-store.ts'
 
 /** What fetching a peer's bundle needs. */
@@ -71,7 +71,7 @@ async function proofFor(
   task: PollTask,
 ): Promise<ServerProof | ServiceError> {
   if (task.endpointId === undefined) return { kind: 'web' }
-  const { certificates } = await anchors.of(db, task)
+  const { certificates } = await anchors.of(db, task.meshId, revisionInUse(task))
   if (certificates.length > 0) {
     return { kind: 'spiffe', id: task.endpointId, anchors: certificates }
   }

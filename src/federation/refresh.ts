@@ -1,6 +1,6 @@
 import { ServiceError } from '../errors.ts'
 import { decideBundle, type Verdict } from './accept-bundle.ts'
-import { type PollTask } from './claim-store.ts'
+import { type PollTask, revisionInUse } from './claim-store.ts'
 import { type Fetched, fetchBundle, type FetchDeps, type FetchResult } from './fetch-bundle.ts'
 import { outcomeOf, type PollEnd } from './poll-outcome.ts'
 import { type PollSettler } from './poll-settler.ts'
@@ -120,7 +120,7 @@ async function keepOutcome(
   const outcome = outcomeOf(task, endOf(judged, task), {
     pollMinSeconds: deps.pollMinSeconds,
     random: deps.random(),
-    anchors: await deps.anchors.of(deps.db, task),
+    anchors: await deps.anchors.of(deps.db, task.meshId, revisionInUse(task)),
   })
   const held = await deps.settler.settle(outcome)
   const kept = judged.kind === 'failed' ? 'failed' : 'unchanged'

@@ -49,6 +49,19 @@ const REVISION = [
   'reason',
 ] as const
 
+const HEAD = [
+  'relationship_id',
+  'trust_domain',
+  'n',
+  'sequence',
+  'refresh_hint_seconds',
+  'digest',
+  'received_at',
+  'origin',
+  'disposition',
+  'reason',
+] as const
+
 /** Stores a revision; the one in use before must have been retired. */
 export async function insertRevision(
   trx: Db,
@@ -113,6 +126,26 @@ export async function findRevision(
   return row === undefined ? undefined : revisionOf(row)
 }
 
+/** What lists show of a revision in use. */
+export interface RevisionHead extends DomainKey, Omit<PeerRevision, 'document' | 'verifiedBy'> {}
+
+/** The revisions in use of these relationships, without their documents. */
+export async function listCurrentHeads(
+  db: Db,
+  meshId: MeshId,
+  relationshipIds: readonly string[],
+): Promise<RevisionHead[]> {
+  if (relationshipIds.length === 0) return []
+  const rows = await db
+    .selectFrom('peer_bundle_revision')
+    .select(HEAD)
+    .where('mesh_id', '=', meshId)
+    .where('relationship_id', 'in', relationshipIds)
+    .where('disposition', '=', 'current')
+    .execute()
+  return rows.map(headOf)
+}
+
 /** The newest revision that was fetched, whatever became of it (FE-37, FE-38). */
 export async function findNewestFetched(
   db: Db,
@@ -127,15 +160,23 @@ export async function findNewestFetched(
   return row === undefined ? undefined : revisionOf(row)
 }
 
-/** Revisions of a domain, the newest first, before `before` when given; documents left out of nothing. */
+/** Revisions of a domain without their documents, the newest first, before `before` when given. */
 export async function listRevisions(
   db: Db,
   meshId: MeshId,
   page: { readonly key: DomainKey; readonly before?: bigint | undefined; readonly limit: number },
-): Promise<PeerRevision[]> {
-  let query = ofDomain(db, meshId, page.key).orderBy('n', 'desc').limit(page.limit)
+): Promise<(RevisionHead & { readonly verifiedBy: VerifiedBy })[]> {
+  let query = db
+    .selectFrom('peer_bundle_revision')
+    .select([...HEAD, 'verified_by'])
+    .where('mesh_id', '=', meshId)
+    .where('relationship_id', '=', page.key.relationshipId)
+    .where('trust_domain', '=', page.key.trustDomain)
+    .orderBy('n', 'desc')
+    .limit(page.limit)
   if (page.before !== undefined) query = query.where('n', '<', page.before)
-  return (await query.execute()).map(revisionOf)
+  const rows = await query.execute()
+  return rows.map((row) => ({ ...headOf(row), verifiedBy: row.verified_by as VerifiedBy }))
 }
 
 /** The number for the next revision of a domain. */
@@ -254,6 +295,23 @@ function ofDomain(db: Db, meshId: MeshId, key: DomainKey) {
     .where('mesh_id', '=', meshId)
     .where('relationship_id', '=', key.relationshipId)
     .where('trust_domain', '=', key.trustDomain)
+}
+
+function headOf(
+  row: Pick<Selectable<PeerBundleRevisionTable>, (typeof HEAD)[number]>,
+): RevisionHead {
+  return {
+    relationshipId: row.relationship_id,
+    trustDomain: row.trust_domain,
+    n: row.n,
+    sequence: row.sequence === null ? undefined : BigInt(row.sequence),
+    hintSeconds: row.refresh_hint_seconds ?? undefined,
+    digest: row.digest,
+    receivedAt: row.received_at,
+    origin: row.origin,
+    disposition: row.disposition,
+    reason: row.reason ?? undefined,
+  }
 }
 
 function revisionOf(

@@ -1,0 +1,271 @@
+import { type Static, Type } from 'typebox'
+
+const Name = Type.String({
+  pattern: '^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$',
+  description: 'our name for the peer, unique in the mesh; used in commands, rules and host names',
+})
+const Note = Type.String({ maxLength: 2000 })
+const HintSeconds = Type.Integer({ minimum: 1, maximum: 86_400 })
+const Source = Type.Union([
+  Type.Literal('https_web'),
+  Type.Literal('https_spiffe'),
+  Type.Literal('static'),
+])
+const Moment = Type.String({ format: 'date-time' })
+const MomentOrNull = Type.Union([Moment, Type.Null()])
+const TextOrNull = Type.Union([Type.String(), Type.Null()])
+const IntegerOrNull = Type.Union([Type.Integer(), Type.Null()])
+const Document = Type.String({
+  minLength: 2,
+  maxLength: 1_048_576,
+  description: 'text of a SPIFFE bundle (a JWK Set); as text, so that no number in it loses digits',
+})
+
+/** One trust domain of a new relationship. */
+export const NewDomainBody = Type.Object(
+  {
+    trustDomain: Type.String({ maxLength: 300 }),
+    source: Source,
+    endpointUrl: Type.Optional(Type.String({ maxLength: 2048 })),
+    endpointSpiffeId: Type.Optional(Type.String({ maxLength: 2048 })),
+    bundle: Type.Optional(Document),
+  },
+  { additionalProperties: false },
+)
+
+/** Body of `POST …/relationships`. */
+export const CreateRelationshipBody = Type.Object(
+  {
+    name: Name,
+    peerMeshName: Type.Optional(Type.String({ minLength: 1, maxLength: 200 })),
+    note: Type.Optional(Note),
+    changePolicy: Type.Optional(Type.Literal('auto')),
+    hintMinSeconds: Type.Optional(HintSeconds),
+    hintMaxSeconds: Type.Optional(HintSeconds),
+    domains: Type.Array(NewDomainBody, { minItems: 1, maxItems: 16 }),
+  },
+  { additionalProperties: false },
+)
+
+/** Body of `PATCH …/relationships/{name}`; null takes a value away. */
+export const ChangeRelationshipBody = Type.Object(
+  {
+    name: Type.Optional(Name),
+    note: Type.Optional(Type.Union([Note, Type.Null()])),
+    changePolicy: Type.Optional(Type.Literal('auto')),
+    hintMinSeconds: Type.Optional(Type.Union([HintSeconds, Type.Null()])),
+    hintMaxSeconds: Type.Optional(Type.Union([HintSeconds, Type.Null()])),
+  },
+  { additionalProperties: false, minProperties: 1 },
+)
+
+/** The bundle of a peer's domain that is in use. */
+export const StoredBundleBody = Type.Object({
+  n: Type.String(),
+  sequence: TextOrNull,
+  refreshHintSeconds: IntegerOrNull,
+  digest: Type.String({ description: 'SHA-256, hex, over the canonical form of what is accepted' }),
+  origin: Type.Union([Type.Literal('fetched'), Type.Literal('manual')]),
+  receivedAt: Moment,
+  confirmedAt: Type.String({
+    format: 'date-time',
+    description: 'when the peer last said that it is the newest',
+  }),
+  ageSeconds: Type.Integer({ description: 'since confirmedAt' }),
+  x509Authorities: Type.Integer(),
+})
+
+/** How the polling of a domain stands. */
+export const PollBody = Type.Object({
+  lastAttemptAt: MomentOrNull,
+  lastSuccessAt: MomentOrNull,
+  lastError: TextOrNull,
+  failures: Type.Integer(),
+  intervalSeconds: Type.Integer(),
+  nextAt: Moment,
+})
+
+const Health = Type.Union([
+  Type.Literal('needs-bootstrap'),
+  Type.Literal('stale'),
+  Type.Literal('failing'),
+  Type.Literal('ok'),
+])
+const HealthOrNull = Type.Union([Health, Type.Null()], { description: 'null once terminated' })
+
+const HealthMembers = {
+  health: HealthOrNull,
+  healthReason: TextOrNull,
+  wayOut: TextOrNull,
+}
+
+/** One trust domain of a relationship. */
+export const RelationshipDomainBody = Type.Object({
+  trustDomain: Type.String(),
+  source: Source,
+  endpointUrl: TextOrNull,
+  endpointSpiffeId: TextOrNull,
+  ...HealthMembers,
+  bundle: Type.Union([StoredBundleBody, Type.Null()]),
+  poll: Type.Union([PollBody, Type.Null()]),
+})
+
+const Consent = Type.Union([
+  Type.Literal('given'),
+  Type.Literal('assumed'),
+  Type.Literal('pending'),
+  Type.Literal('withdrawn'),
+])
+
+/** A relationship with its health. */
+export const RelationshipBody = Type.Object({
+  name: Type.String(),
+  peerMeshName: TextOrNull,
+  state: Type.Union([
+    Type.Literal('pending'),
+    Type.Literal('active'),
+    Type.Literal('suspended'),
+    Type.Literal('terminated'),
+  ]),
+  waitingFor: Type.Array(Type.String()),
+  ...HealthMembers,
+  ourConsent: Consent,
+  theirConsent: Consent,
+  changePolicy: Type.Literal('auto'),
+  hintMinSeconds: IntegerOrNull,
+  hintMaxSeconds: IntegerOrNull,
+  note: TextOrNull,
+  readerUrl: Type.Union([Type.String(), Type.Null()], {
+    description: 'where this peer should fetch our bundle, so that its fetches can be seen',
+  }),
+  domains: Type.Array(RelationshipDomainBody),
+  generation: Type.String(),
+  version: Type.String(),
+  createdAt: Moment,
+  activatedAt: MomentOrNull,
+  terminatedAt: MomentOrNull,
+})
+
+const Next = Type.Array(Type.String({ description: 'a useful command' }))
+
+/** A relationship that was just made, and what to do with it. */
+export const CreatedRelationshipBody = Type.Object({ ...RelationshipBody.properties, next: Next })
+
+/** A relationship that ended, and what ended with it. */
+export const EndedRelationshipBody = Type.Object({
+  relationship: RelationshipBody,
+  ended: Type.Array(
+    Type.Object({
+      kind: Type.String(),
+      name: Type.String(),
+      effect: Type.String(),
+      blocks: Type.Boolean(),
+    }),
+  ),
+  next: Next,
+})
+
+/** Body of `POST …/relationships/{name}/refresh`. */
+export const RefreshBody = Type.Object(
+  {
+    acceptLowerSequence: Type.Optional(
+      Type.Boolean({
+        description: 'take a bundle although its sequence went back, this once; audited',
+      }),
+    ),
+  },
+  { additionalProperties: false },
+)
+
+/** How the poll of one domain ended. */
+export const RefreshOutcomeBody = Type.Object({
+  trustDomain: Type.String(),
+  outcome: Type.Union([
+    Type.Literal('accepted'),
+    Type.Literal('unchanged'),
+    Type.Literal('failed'),
+    Type.Literal('discarded'),
+  ]),
+  sequence: TextOrNull,
+  warnings: Type.Array(Type.String()),
+  error: Type.Union([
+    Type.Object({ code: Type.String(), message: Type.String(), next: TextOrNull }),
+    Type.Null(),
+  ]),
+})
+
+/** What a refresh did. */
+export const RefreshedBody = Type.Object({
+  outcomes: Type.Array(RefreshOutcomeBody),
+  relationship: RelationshipBody,
+})
+
+/** Body of `POST …/bundles/{td}`. */
+export const SetBundleBody = Type.Object({ document: Document }, { additionalProperties: false })
+
+/** What a bundle set by hand changed. */
+export const BundleSetBody = Type.Object({
+  trustDomain: Type.String(),
+  sequence: TextOrNull,
+  digest: Type.String(),
+  added: Type.Array(Type.String()),
+  removed: Type.Array(Type.String()),
+  kept: Type.Integer(),
+  skipped: Type.Array(Type.Object({ index: Type.Integer(), reason: Type.String() })),
+  next: Next,
+})
+
+const VerifiedBy = Type.Union([
+  Type.Object({
+    how: Type.Literal('fetch'),
+    url: Type.String(),
+    redirects: Type.Array(Type.String()),
+    address: TextOrNull,
+    presentedIds: Type.Array(Type.String()),
+    chainSha256: TextOrNull,
+  }),
+  Type.Object({ how: Type.Literal('hand'), actor: Type.String() }),
+])
+
+const RevisionMembers = {
+  n: Type.String(),
+  sequence: TextOrNull,
+  refreshHintSeconds: IntegerOrNull,
+  digest: Type.String(),
+  receivedAt: Moment,
+  origin: Type.Union([Type.Literal('fetched'), Type.Literal('manual')]),
+  disposition: Type.Union([
+    Type.Literal('current'),
+    Type.Literal('superseded'),
+    Type.Literal('removed'),
+  ]),
+  reason: TextOrNull,
+  verifiedBy: VerifiedBy,
+}
+
+/** One revision of a peer's bundle. */
+export const PeerRevisionBody = Type.Object(RevisionMembers)
+
+/** The bundle in use, with its document as it was received. */
+export const PeerBundleBody = Type.Object({ ...RevisionMembers, document: Type.String() })
+
+/** A relationship on the wire. */
+export type RelationshipView = Static<typeof RelationshipBody>
+/** One trust domain of a relationship on the wire. */
+export type RelationshipDomainView = Static<typeof RelationshipDomainBody>
+/** The body that makes a relationship. */
+export type CreateRelationshipView = Static<typeof CreateRelationshipBody>
+/** The answer to the making of a relationship. */
+export type CreatedRelationshipView = Static<typeof CreatedRelationshipBody>
+/** The body that changes a relationship. */
+export type ChangeRelationshipView = Static<typeof ChangeRelationshipBody>
+/** The answer to the ending of a relationship. */
+export type EndedRelationshipView = Static<typeof EndedRelationshipBody>
+/** The answer to a refresh. */
+export type RefreshedView = Static<typeof RefreshedBody>
+/** The answer to a bundle set by hand. */
+export type BundleSetView = Static<typeof BundleSetBody>
+/** One revision of a peer's bundle on the wire. */
+export type PeerRevisionView = Static<typeof PeerRevisionBody>
+/** The bundle in use on the wire. */
+export type PeerBundleView = Static<typeof PeerBundleBody>

@@ -1,0 +1,207 @@
+import { recordAudit } from '../audit/record.ts'
+import { bumpChange } from '../db/changes.ts'
+import { isUniqueViolation } from '../db/failures.ts'
+import { type MeshId, newId } from '../db/ids.ts'
+import { type Db } from '../db/schema.ts'
+import { quoted, ServiceError } from '../errors.ts'
+import { loadMesh, trustDomainsOf } from '../mesh/find-mesh.ts'
+import { type ChangeContext } from '../mesh/hooks.ts'
+import { type ReadDocument } from './accept-bundle.ts'
+import { activateIfReady } from './activate.ts'
+import { insertPoll } from './poll-store.ts'
+import {
+  type DomainDraft,
+  type NewDomain,
+  parseDomains,
+  type Relationship,
+  type RelationshipDomain,
+  type RelationshipDraft,
+} from './relationship.ts'
+import { type DomainKey, insertRevision, nextNumber } from './revision-store.ts'
+import { federatedDomains, insertRelationship, lockRelationshipById } from './store.ts'
+
+export { type DomainDraft, type RelationshipDraft }
+
+/** The readers of our bundle that peers have; bundle/ keeps them, compose hands this in. */
+export interface PeerReaders {
+  /** Makes a reader of our primary domain's bundle for a relationship and answers with its id. */
+  readonly create: (
+    trx: Db,
+    meshId: MeshId,
+    about: {
+      readonly relationshipId: string
+      readonly label: string
+      readonly context: ChangeContext
+    },
+  ) => Promise<string>
+  /** The URL by which this reader fetches; undefined when it is gone. */
+  readonly urlOf: (db: Db, meshId: MeshId, readerId: string) => Promise<string | undefined>
+  /** Removes a reader; one that is gone already is no error. */
+  readonly remove: (
+    trx: Db,
+    meshId: MeshId,
+    about: { readonly readerId: string; readonly context: ChangeContext },
+  ) => Promise<void>
+}
+
+/** What making a relationship needs. */
+export interface CreateRelationship {
+  readonly draft: RelationshipDraft
+  readonly context: ChangeContext
+  readonly readers: PeerReaders
+}
+
+/**
+ * Makes a relationship with a peer, one-way (FE-09): our consent is given by making it, the peer's assumed.
+ *
+ * A static domain is verified by the hand that gave it; any other waits for its first fetch. Throws what
+ * {@link parseDomains} throws, ALREADY_EXISTS for a taken name, NOT_FOUND without such a mesh.
+ */
+export async function createRelationship(
+  trx: Db,
+  meshId: MeshId,
+  { draft, context, readers }: CreateRelationship,
+): Promise<Relationship> {
+  await loadMesh(trx, meshId)
+  const domains = await judgeDraft(trx, meshId, { draft, now: context.now })
+  const id = newId()
+  const readerId = await readers.create(trx, meshId, {
+    relationshipId: id,
+    label: draft.name,
+    context,
+  })
+  const relationship = newRelationship({ meshId, id, draft, domains, readerId, now: context.now })
+  await insertNamed(trx, relationship)
+  for (const domain of domains) await beginDomain(trx, relationship, { domain, context })
+  await recordAudit(trx, {
+    meshId,
+    actor: context.actor,
+    action: 'relationship.create',
+    object: `relationship/${relationship.name}`,
+    at: context.now,
+    body: auditedRelationship(relationship, domains),
+  })
+  await activateIfReady(trx, relationship, context)
+  await bumpChange(trx, meshId, 'relationship')
+  return (await lockRelationshipById(trx, meshId, id)) ?? relationship
+}
+
+async function judgeDraft(
+  trx: Db,
+  meshId: MeshId,
+  { draft, now }: { readonly draft: RelationshipDraft; readonly now: Date },
+): Promise<NewDomain[]> {
+  const own = await trustDomainsOf(trx, meshId)
+  return parseDomains(draft, {
+    own: new Set(own.map(({ name }) => name)),
+    federated: await federatedDomains(trx, meshId),
+    now,
+  })
+}
+
+function newRelationship(about: {
+  readonly meshId: MeshId
+  readonly id: string
+  readonly draft: RelationshipDraft
+  readonly domains: readonly NewDomain[]
+  readonly readerId: string
+  readonly now: Date
+}): Relationship {
+  const { meshId, id, draft, domains, readerId, now } = about
+  return {
+    meshId,
+    id,
+    name: draft.name,
+    generation: 1n,
+    peerMeshName: draft.peerMeshName,
+    ourConsent: 'given',
+    theirConsent: 'assumed',
+    state: 'pending',
+    changePolicy: 'auto',
+    hintMinSeconds: draft.hintMinSeconds ?? undefined,
+    hintMaxSeconds: draft.hintMaxSeconds ?? undefined,
+    note: draft.note,
+    version: 1n,
+    createdAt: now,
+    activatedAt: undefined,
+    terminatedAt: undefined,
+    domains: domains.map(({ given: _given, ...domain }) => ({ ...domain, readerId })),
+  }
+}
+
+async function insertNamed(trx: Db, relationship: Relationship): Promise<void> {
+  try {
+    await insertRelationship(trx, relationship)
+  } catch (cause) {
+    if (!isUniqueViolation(cause)) throw cause
+    throw new ServiceError(
+      'ALREADY_EXISTS',
+      `this mesh already has a relationship named ${quoted(relationship.name)}, or one with the same trust domain`,
+      { cause, next: 'entente federation list' },
+    )
+  }
+}
+
+async function beginDomain(
+  trx: Db,
+  relationship: Relationship,
+  { domain, context }: { readonly domain: NewDomain; readonly context: ChangeContext },
+): Promise<void> {
+  const { meshId, id } = relationship
+  const key = { relationshipId: id, trustDomain: domain.trustDomain }
+  if (domain.source !== 'static') await insertPoll(trx, meshId, { key, now: context.now })
+  if (domain.given === undefined) return
+  await insertGiven(trx, meshId, { key, read: domain.given, context })
+}
+
+/** Stores a bundle that a person gave as the one in use; the one before must have been retired. */
+export async function insertGiven(
+  trx: Db,
+  meshId: MeshId,
+  about: { readonly key: DomainKey; readonly read: ReadDocument; readonly context: ChangeContext },
+): Promise<void> {
+  const { key, read, context } = about
+  await insertRevision(trx, meshId, {
+    key,
+    revision: {
+      n: await nextNumber(trx, meshId, key),
+      sequence: read.bundle.sequence,
+      hintSeconds: read.bundle.refreshHintSeconds,
+      document: read.document,
+      digest: read.digest,
+      receivedAt: context.now,
+      verifiedBy: { how: 'hand', actor: context.actor },
+      origin: 'manual',
+      disposition: 'current',
+      reason: undefined,
+    },
+  })
+}
+
+/** The part of a relationship that audit records show: every pinned parameter (FE-08). */
+export function auditedRelationship(
+  relationship: Relationship,
+  domains: readonly (Omit<RelationshipDomain, 'readerId'> & {
+    readonly given?: ReadDocument | undefined
+  })[] = relationship.domains,
+): Record<string, unknown> {
+  return {
+    name: relationship.name,
+    peerMeshName: relationship.peerMeshName ?? null,
+    ourConsent: relationship.ourConsent,
+    theirConsent: relationship.theirConsent,
+    changePolicy: relationship.changePolicy,
+    hintMinSeconds: relationship.hintMinSeconds ?? null,
+    hintMaxSeconds: relationship.hintMaxSeconds ?? null,
+    note: relationship.note ?? null,
+    domains: domains.map(({ trustDomain, source, endpointUrl, endpointId, given }) => ({
+      trustDomain,
+      source,
+      endpointUrl: endpointUrl ?? null,
+      endpointSpiffeId: endpointId ?? null,
+      ...(given === undefined
+        ? {}
+        : { givenBundleDigest: Buffer.from(given.digest).toString('hex') }),
+    })),
+  }
+}

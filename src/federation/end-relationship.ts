@@ -1,0 +1,157 @@
+import { recordAudit } from '../audit/record.ts'
+import { bumpChange } from '../db/changes.ts'
+import { type MeshId } from '../db/ids.ts'
+import { type Db } from '../db/schema.ts'
+import { ServiceError } from '../errors.ts'
+import { type ChangeContext, type Dependant, type Dependants } from '../mesh/hooks.ts'
+import { type TrustDomain } from '../spiffe/trust-domain.ts'
+import { auditedRelationship, type PeerReaders } from './create-relationship.ts'
+import { lockRelationship } from './find-relationship.ts'
+import { deletePolls } from './poll-store.ts'
+import { type Relationship } from './relationship.ts'
+import { retireCurrent } from './revision-store.ts'
+import { deleteRelationship, listRelationships, updateRelationship } from './store.ts'
+
+/** A relationship that somebody is about to end. */
+export interface RelationshipTarget {
+  readonly kind: 'relationship'
+  readonly meshId: MeshId
+  readonly relationshipId: string
+  readonly name: string
+  readonly trustDomains: readonly TrustDomain[]
+}
+
+/** Tells what would break when a relationship ends; each higher feature hands one in. */
+export type RelationshipDependants = (
+  db: Db,
+  target: RelationshipTarget,
+) => Promise<readonly Dependant[]>
+
+/** An ending, on whose word, and the refusal of a stale one. */
+export interface EndRelationship {
+  readonly name: string
+  readonly context: ChangeContext
+  /** Throws PRECONDITION_REQUIRED or PRECONDITION_FAILED. */
+  readonly requireVersion: (version: bigint) => void
+}
+
+/** A relationship that ended, and what ended with it. */
+export interface Ended {
+  readonly relationship: Relationship
+  readonly ended: readonly Dependant[]
+}
+
+/**
+ * Ends a relationship: no poll goes out, its bundles are removed and its services gone with the commit (FE-41).
+ *
+ * Revisions stay as history that no validator reaches, and it stays visible until deleted. The next generation
+ * begins here: what a fetch in flight brings is thrown away. Throws NOT_FOUND, and CONFLICT when it is over already.
+ */
+export async function terminateRelationship(
+  trx: Db,
+  meshId: MeshId,
+  target: EndRelationship & { readonly dependants: readonly RelationshipDependants[] },
+): Promise<Ended> {
+  const before = await lockRelationship(trx, meshId, target.name)
+  target.requireVersion(before.version)
+  if (before.state === 'terminated') throw notAllowed(before, 'terminated')
+  const ended = await dependantsOf(trx, before, target.dependants)
+  const after: Relationship = {
+    ...before,
+    state: 'terminated',
+    generation: before.generation + 1n,
+    version: before.version + 1n,
+    terminatedAt: target.context.now,
+  }
+  await updateRelationship(trx, after)
+  await deletePolls(trx, meshId, before.id)
+  for (const { trustDomain } of before.domains) {
+    await retireCurrent(trx, meshId, {
+      key: { relationshipId: before.id, trustDomain },
+      to: 'removed',
+    })
+  }
+  await recordAudit(trx, {
+    meshId,
+    actor: target.context.actor,
+    action: 'relationship.terminate',
+    object: `relationship/${before.name}`,
+    at: target.context.now,
+    body: { ...auditedRelationship(before), stateBefore: before.state, ended },
+  })
+  await bumpChange(trx, meshId, 'relationship')
+  return { relationship: after, ended }
+}
+
+/** Deletes a terminated relationship with its history. Throws NOT_FOUND, and CONFLICT unless it is terminated. */
+export async function removeRelationship(
+  trx: Db,
+  meshId: MeshId,
+  target: EndRelationship & { readonly readers: PeerReaders },
+): Promise<Relationship> {
+  const before = await lockRelationship(trx, meshId, target.name)
+  target.requireVersion(before.version)
+  if (before.state !== 'terminated') throw notAllowed(before, 'deleted')
+  const readerIds = new Set(before.domains.flatMap(({ readerId }) => readerId ?? []))
+  for (const readerId of readerIds) {
+    await target.readers.remove(trx, meshId, { readerId, context: target.context })
+  }
+  await deleteRelationship(trx, meshId, before.id)
+  await recordAudit(trx, {
+    meshId,
+    actor: target.context.actor,
+    action: 'relationship.delete',
+    object: `relationship/${before.name}`,
+    at: target.context.now,
+    body: auditedRelationship(before),
+  })
+  await bumpChange(trx, meshId, 'relationship')
+  return before
+}
+
+/** What would end with a mesh here: its relationships; active ones stop its deletion unless forced. */
+export const endingRelationships: Dependants = async (db, target) => {
+  const relationships = await listRelationships(db, target.meshId)
+  return relationships
+    .filter(({ state }) => state !== 'terminated')
+    .map(({ name, state }) => ({
+      kind: 'relationship',
+      name,
+      effect: `ends; the mesh no longer trusts ${name}`,
+      blocks: state === 'active',
+    }))
+}
+
+async function dependantsOf(
+  trx: Db,
+  relationship: Relationship,
+  ask: readonly RelationshipDependants[],
+): Promise<Dependant[]> {
+  const target: RelationshipTarget = {
+    kind: 'relationship',
+    meshId: relationship.meshId,
+    relationshipId: relationship.id,
+    name: relationship.name,
+    trustDomains: relationship.domains.map(({ trustDomain }) => trustDomain),
+  }
+  const found: Dependant[] = target.trustDomains.map((name) => ({
+    kind: 'trust-domain',
+    name,
+    effect: 'its SVIDs are no longer accepted by workloads of this mesh',
+    blocks: false,
+  }))
+  for (const dependants of ask) found.push(...(await dependants(trx, target)))
+  return found
+}
+
+function notAllowed({ name, state }: Relationship, wanted: 'terminated' | 'deleted'): ServiceError {
+  const next =
+    state === 'terminated'
+      ? `entente federation delete ${name}`
+      : `entente federation terminate ${name}`
+  return new ServiceError(
+    'CONFLICT',
+    `relationship ${name} is ${state} and cannot be ${wanted} now`,
+    { next },
+  )
+}

@@ -1,0 +1,69 @@
+import { type MeshId } from '../db/ids.ts'
+import { type Db, type RelationshipState } from '../db/schema.ts'
+import { quoted, ServiceError } from '../errors.ts'
+import { type TrustDomain } from '../spiffe/trust-domain.ts'
+import { waitingFor } from './activate.ts'
+import { type Relationship } from './relationship.ts'
+import { fetchedDomains } from './revision-store.ts'
+import * as store from './store.ts'
+
+/** What other features need to know of a relationship. */
+export interface RelationshipSummary {
+  readonly id: string
+  readonly name: string
+  readonly state: RelationshipState
+  readonly trustDomains: readonly TrustDomain[]
+  /** What a pending relationship waits for; empty otherwise. */
+  readonly waitingFor: readonly string[]
+}
+
+/** All relationships of a mesh by name, whatever their state. */
+export async function relationshipsOf(db: Db, meshId: MeshId): Promise<RelationshipSummary[]> {
+  const summaries: RelationshipSummary[] = []
+  for (const relationship of await store.listRelationships(db, meshId)) {
+    summaries.push({
+      id: relationship.id,
+      name: relationship.name,
+      state: relationship.state,
+      trustDomains: relationship.domains.map(({ trustDomain }) => trustDomain),
+      waitingFor: await whatItWaitsFor(db, relationship),
+    })
+  }
+  return summaries
+}
+
+/** What a relationship waits for; one statement, and none unless it is pending. */
+export async function whatItWaitsFor(db: Db, relationship: Relationship): Promise<string[]> {
+  if (relationship.state !== 'pending') return []
+  return waitingFor(relationship, await fetchedDomains(db, relationship.meshId, relationship.id))
+}
+
+/** The relationship of this name; throws NOT_FOUND. */
+export async function loadRelationship(
+  db: Db,
+  meshId: MeshId,
+  name: string,
+): Promise<Relationship> {
+  const found = await store.findRelationship(db, meshId, name)
+  if (found === undefined) throw noSuchRelationship(meshId, name)
+  return found
+}
+
+/** The relationship of this name, locked until the transaction ends; throws NOT_FOUND. */
+export async function lockRelationship(
+  trx: Db,
+  meshId: MeshId,
+  name: string,
+): Promise<Relationship> {
+  const found = await store.lockRelationship(trx, meshId, name)
+  if (found === undefined) throw noSuchRelationship(meshId, name)
+  return found
+}
+
+function noSuchRelationship(meshId: MeshId, name: string): ServiceError {
+  return new ServiceError(
+    'NOT_FOUND',
+    `mesh ${quoted(meshId)} has no relationship ${quoted(name)}`,
+    { next: 'entente federation list' },
+  )
+}

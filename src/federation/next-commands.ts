@@ -1,0 +1,59 @@
+import { isIP } from 'node:net'
+import { decideEgress, isLocalhostName } from '../http/egress.ts'
+import { type EgressRule } from '../http/egress-rule.ts'
+import { type RelationshipView } from './api.ts'
+
+/** The commands that are useful once a relationship exists, ready to paste. */
+export function nextAfterCreate(
+  { name, state, readerUrl }: RelationshipView,
+  egress: string | undefined,
+): string[] {
+  const peer =
+    readerUrl === null
+      ? []
+      : [
+          `# for the other side: its URL of our bundle is ${readerUrl} (entente mesh show has the rest)`,
+        ]
+  const show = state === 'active' ? [] : [`entente federation show ${name}`]
+  return [
+    ...(egress === undefined ? [] : [egress]),
+    ...show,
+    ...peer,
+    `entente rule export NAMESPACE/SERVICE --to ${name}`,
+  ]
+}
+
+/** The commands that are useful once a relationship has ended, or before it does. */
+export function nextAfterTerminate(name: string, dryRun: boolean): string[] {
+  return dryRun
+    ? [`entente federation terminate ${name}`]
+    : [
+        `entente federation delete ${name}`,
+        '# the other side still trusts us until it ends its own relationship',
+      ]
+}
+
+/**
+ * The command that opens a new relationship's endpoint, when its URL already tells that policy refuses it: hosts
+ * that are addresses or under `.localhost`. Other names are judged when they are looked up.
+ */
+export function egressCommand(
+  view: RelationshipView,
+  rules: readonly EgressRule[],
+): string | undefined {
+  for (const { endpointUrl } of view.domains) {
+    if (endpointUrl === null) continue
+    const { hostname, port } = new URL(endpointUrl)
+    const address = knownAddress(hostname)
+    if (address === undefined) continue
+    const decision = decideEgress({ host: hostname, port: Number(port || 443), address }, rules)
+    if (!decision.allowed) return `entente egress allow ${decision.rule}`
+  }
+  return undefined
+}
+
+function knownAddress(hostname: string): string | undefined {
+  const bare = hostname.replace(/^\[|\]$/g, '')
+  if (isIP(bare) !== 0) return bare
+  return isLocalhostName(hostname) ? '127.0.0.1' : undefined
+}

@@ -1,0 +1,117 @@
+import { type Clock } from '../clock.ts'
+import { type Changes } from '../db/changes.ts'
+import { type Database } from '../db/connect.ts'
+import { type DbClock } from '../db/time.ts'
+import { type Alarms } from '../http/alarms.ts'
+import { parseEgressRule } from '../http/egress-rule.ts'
+import { type Logger } from '../http/log.ts'
+import { type Metrics } from '../http/metrics.ts'
+import { openOutbound, type Outbound, type OutboundLimits } from '../http/outbound.ts'
+import { AnchorCache } from './anchors.ts'
+import { type PeerReaders } from './create-relationship.ts'
+import { EgressRules } from './egress-rules.ts'
+import { type EgressRoutesOptions } from './egress-routes.ts'
+import { type RelationshipDependants } from './end-relationship.ts'
+import { type PeerBundleRoutesOptions } from './peer-bundle-routes.ts'
+import { PeerBundles } from './peer-bundles.ts'
+import { PollSettler } from './poll-settler.ts'
+import { type RefreshDeps, refreshPeer, SCHEDULE_ACTOR } from './refresh.ts'
+import { type RelationshipRoutesOptions } from './relationship-routes.ts'
+import { PollReporter } from './report-poll.ts'
+import { FederationScheduler } from './scheduler.ts'
+
+/** What federation stands on. */
+export interface FederationOptions {
+  readonly database: Pick<Database, 'db' | 'background'>
+  readonly changes: Pick<Changes, 'on'>
+  readonly clock: Clock
+  readonly now: DbClock
+  readonly log: Pick<Logger, 'info' | 'warn' | 'error'>
+  readonly metrics: Pick<Metrics, 'polls' | 'pollLateness'>
+  readonly alarms: Pick<Alarms, 'raise' | 'clear' | 'list'>
+  /** This replica's name; it owns the leases of polls. */
+  readonly owner: string
+  readonly pollMinSeconds: number
+  /** Lines of the configured allow list. */
+  readonly egressAllow: readonly string[]
+  /** PEM roots trusted for https_web endpoints beside the system's. */
+  readonly extraRootsPem: readonly string[]
+  /** Whether redirects of bundle endpoints are followed (FE-29). */
+  readonly redirects: 'follow' | 'refuse'
+  readonly readers: PeerReaders
+  readonly dependants: readonly RelationshipDependants[]
+  /** From 0 to 1; tests hand in their own. */
+  readonly random: () => number
+  readonly limits?: Partial<OutboundLimits>
+}
+
+/** The parts of federation that the service runs and mounts. */
+export interface Federation {
+  readonly outbound: Outbound
+  readonly egress: EgressRules
+  readonly peerBundles: PeerBundles
+  readonly scheduler: FederationScheduler
+  readonly relationshipRoutes: RelationshipRoutesOptions
+  readonly peerBundleRoutes: PeerBundleRoutesOptions
+  readonly egressRoutes: EgressRoutesOptions
+}
+
+/** Builds federation; nothing is polled before `scheduler.start()`. Throws EGRESS_RULE_INVALID. */
+export function openFederation(options: FederationOptions): Federation {
+  const { database, clock, now, owner } = options
+  const egress = new EgressRules({
+    db: database.background,
+    clock,
+    configured: options.egressAllow.map(parseEgressRule),
+  })
+  const outbound = openOutbound({
+    rulesFor: (meshId) => egress.rulesFor(meshId),
+    clock,
+    extraRootsPem: options.extraRootsPem,
+    ...(options.limits === undefined ? {} : { limits: options.limits }),
+  })
+  const peerBundles = new PeerBundles(database.db, options.changes)
+  const refresh = refreshDeps(options, outbound)
+  const scheduler = new FederationScheduler({
+    db: database.background,
+    now,
+    clock,
+    log: options.log,
+    owner,
+    refresh: (task, signal) => refreshPeer(refresh, task, { actor: SCHEDULE_ACTOR, signal }),
+  })
+  const shared = { peerBundles, scheduler }
+  return {
+    outbound,
+    egress,
+    ...shared,
+    relationshipRoutes: {
+      ...shared,
+      refresh: { ...refresh, db: database.db },
+      readers: options.readers,
+      dependants: options.dependants,
+      anchors: refresh.anchors,
+      egress,
+      alarms: options.alarms,
+      owner,
+    },
+    peerBundleRoutes: { ...shared, db: database.db, now },
+    egressRoutes: { db: database.db, now, rules: egress },
+  }
+}
+
+function refreshDeps(options: FederationOptions, outbound: Outbound): RefreshDeps {
+  const { database, log, metrics, alarms } = options
+  return {
+    db: database.background,
+    outbound,
+    anchors: new AnchorCache(),
+    clock: options.clock,
+    now: options.now,
+    redirects: options.redirects,
+    pollMinSeconds: options.pollMinSeconds,
+    random: options.random,
+    settler: new PollSettler(database.background),
+    reporter: new PollReporter({ log, metrics, alarms }),
+  }
+}

@@ -1,0 +1,126 @@
+import { type Changes } from '../db/changes.ts'
+import { type MeshId } from '../db/ids.ts'
+import { type Db } from '../db/schema.ts'
+import { isDatabaseAway } from '../db/failures.ts'
+import { type Bundle, writeBundle } from '../spiffe/bundle.ts'
+import { type TrustDomain } from '../spiffe/trust-domain.ts'
+import { readDocument } from './accept-bundle.ts'
+import { relationshipsOf } from './find-relationship.ts'
+import { type ActiveBundleRow, listActiveBundles } from './revision-store.ts'
+
+/** The bundle of a peer's domain as this mesh accepts it now. */
+export interface PeerBundle {
+  readonly trustDomain: TrustDomain
+  /** The relationship's name. */
+  readonly relationship: string
+  /** Canonical bytes of what is accepted; entries that we skipped are not in it, so they reach no workload. */
+  readonly document: Uint8Array
+  readonly bundle: Bundle
+  readonly sequence: bigint | undefined
+}
+
+/** A federated domain without a bundle in force, and why. */
+export interface MissingBundle {
+  readonly relationship: string
+  readonly trustDomain: TrustDomain
+  readonly reason: string
+}
+
+interface PeerSnapshot {
+  readonly bundles: ReadonlyMap<TrustDomain, PeerBundle>
+  readonly missing: readonly MissingBundle[]
+}
+
+interface Cached {
+  readonly loading: Promise<PeerSnapshot>
+  stale: boolean
+}
+
+/**
+ * The peer bundles of each mesh, in memory until a relationship of it changes: one per trust domain, only of
+ * active relationships, never pooled (FE-39).
+ *
+ * While the database is away what was last known stays in force, as a failed fetch would not revoke it either.
+ */
+export class PeerBundles {
+  readonly #db: Db
+  readonly #cached = new Map<MeshId, Cached>()
+
+  constructor(db: Db, changes: Pick<Changes, 'on'>) {
+    this.#db = db
+    changes.on('relationship', (meshId) => this.invalidate(meshId))
+    changes.on('mesh', (meshId) => this.invalidate(meshId))
+  }
+
+  /** The bundles in force, by trust domain. */
+  async of(meshId: MeshId): Promise<ReadonlyMap<TrustDomain, PeerBundle>> {
+    return (await this.#snapshot(meshId)).bundles
+  }
+
+  /** The domains that this mesh federates with and of which no bundle is in force. */
+  async missing(meshId: MeshId): Promise<readonly MissingBundle[]> {
+    return (await this.#snapshot(meshId)).missing
+  }
+
+  /** Reads again before the next answer; called on every change, at once on the replica that made it. */
+  invalidate(meshId: MeshId): void {
+    const cached = this.#cached.get(meshId)
+    if (cached !== undefined) cached.stale = true
+  }
+
+  async #snapshot(meshId: MeshId): Promise<PeerSnapshot> {
+    const cached = this.#cached.get(meshId)
+    if (cached !== undefined && !cached.stale) return cached.loading
+    const fresh: Cached = { loading: this.#load(meshId, cached), stale: false }
+    this.#cached.set(meshId, fresh)
+    try {
+      return await fresh.loading
+    } catch (error) {
+      if (this.#cached.get(meshId) === fresh) this.#cached.delete(meshId)
+      throw error
+    }
+  }
+
+  async #load(meshId: MeshId, before: Cached | undefined): Promise<PeerSnapshot> {
+    try {
+      return await loadSnapshot(this.#db, meshId)
+    } catch (error) {
+      if (before === undefined || !isDatabaseAway(error)) throw error
+      const last = await before.loading
+      this.invalidate(meshId)
+      return last
+    }
+  }
+}
+
+async function loadSnapshot(db: Db, meshId: MeshId): Promise<PeerSnapshot> {
+  const relationships = await relationshipsOf(db, meshId)
+  const rows = await listActiveBundles(db, meshId)
+  const bundles = new Map(rows.map((row) => [row.trustDomain, peerBundleOf(row)]))
+  const missing = relationships
+    .filter(({ state }) => state !== 'terminated')
+    .flatMap(({ name, state, trustDomains, waitingFor }) =>
+      trustDomains
+        .filter((trustDomain) => !bundles.has(trustDomain))
+        .map((trustDomain) => ({
+          relationship: name,
+          trustDomain,
+          reason:
+            waitingFor.length > 0
+              ? `relationship ${name} waits for ${waitingFor.join(', ')}`
+              : `relationship ${name} is ${state}`,
+        })),
+    )
+  return { bundles, missing }
+}
+
+function peerBundleOf(row: ActiveBundleRow): PeerBundle {
+  const { bundle } = readDocument(row.trustDomain, row.document)
+  return {
+    trustDomain: row.trustDomain,
+    relationship: row.relationship,
+    document: writeBundle(bundle),
+    bundle,
+    sequence: bundle.sequence,
+  }
+}

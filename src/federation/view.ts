@@ -1,0 +1,217 @@
+import { type Db } from '../db/schema.ts'
+import { type AnchorCache, type Anchors, hasUsableAnchor } from './anchors.ts'
+import { type PeerRevisionView, type RelationshipDomainView, type RelationshipView } from './api.ts'
+import { type PeerReaders } from './create-relationship.ts'
+import { whatItWaitsFor } from './find-relationship.ts'
+import { decideHealth, type HealthReport, worstHealth } from './health.ts'
+import { listPolls, pollKey, type PollStatus } from './poll-store.ts'
+import { type Relationship, type RelationshipDomain } from './relationship.ts'
+import { listCurrentHeads, type RevisionHead, type VerifiedBy } from './revision-store.ts'
+
+/** What showing relationships needs. */
+export interface ViewDeps {
+  readonly db: Db
+  readonly anchors: AnchorCache
+  readonly readers: Pick<PeerReaders, 'urlOf'>
+}
+
+interface Facts {
+  readonly poll: PollStatus | undefined
+  readonly head: RevisionHead | undefined
+  readonly anchors: Anchors
+}
+
+/** Relationships of one mesh as the API shows them; `db` in the dependencies may be a transaction. */
+export async function viewRelationships(
+  deps: ViewDeps,
+  relationships: readonly Relationship[],
+  now: Date,
+): Promise<RelationshipView[]> {
+  const meshId = relationships[0]?.meshId
+  if (meshId === undefined) return []
+  const ids = relationships.map(({ id }) => id)
+  const polls = keyed(await listPolls(deps.db, meshId, ids))
+  const heads = keyed(await listCurrentHeads(deps.db, meshId, ids))
+  const views: RelationshipView[] = []
+  for (const relationship of relationships) {
+    const domains: RelationshipDomainView[] = []
+    for (const domain of relationship.domains) {
+      const key = pollKey(relationship.id, domain.trustDomain)
+      const head = heads.get(key)
+      const anchors = await deps.anchors.of(deps.db, meshId, head)
+      const facts = { poll: polls.get(key), head, anchors }
+      domains.push(viewDomain({ relationship, domain, now }, facts))
+    }
+    views.push(await viewWhole(deps, relationship, domains))
+  }
+  return views
+}
+
+/** One relationship as the API shows it. */
+export async function viewRelationship(
+  deps: ViewDeps,
+  relationship: Relationship,
+  now: Date,
+): Promise<RelationshipView> {
+  const [view] = await viewRelationships(deps, [relationship], now)
+  if (view === undefined) throw new Error('one relationship gives one view')
+  return view
+}
+
+function keyed<T extends { relationshipId: string; trustDomain: string }>(
+  rows: readonly T[],
+): Map<string, T> {
+  return new Map(rows.map((row) => [pollKey(row.relationshipId, row.trustDomain), row]))
+}
+
+interface Subject {
+  readonly relationship: Relationship
+  readonly domain: RelationshipDomain
+  readonly now: Date
+}
+
+function viewDomain(subject: Subject, facts: Facts): RelationshipDomainView {
+  const { relationship, domain, now } = subject
+  const report = relationship.state === 'terminated' ? undefined : healthOf(subject, facts)
+  return {
+    trustDomain: domain.trustDomain,
+    source: domain.source,
+    endpointUrl: domain.endpointUrl ?? null,
+    endpointSpiffeId: domain.endpointId ?? null,
+    ...viewHealth(report),
+    bundle: viewBundle(facts, now),
+    poll: viewPoll(facts.poll),
+  }
+}
+
+function healthOf({ relationship, domain, now }: Subject, { poll, anchors }: Facts): HealthReport {
+  return decideHealth(
+    {
+      source: domain.source,
+      since: relationship.createdAt,
+      lastSuccessAt: poll?.lastSuccessAt,
+      lastError: poll?.lastError,
+      failures: poll?.failures ?? 0,
+      intervalSeconds: poll?.intervalSeconds ?? 0,
+      hasUsableAuthority: hasUsableAnchor(anchors, now),
+      hasX509Authorities: anchors.certificates.length > 0,
+    },
+    { relationship: relationship.name, trustDomain: domain.trustDomain },
+    now,
+  )
+}
+
+function viewHealth(report: HealthReport | undefined) {
+  return {
+    health: report?.health ?? null,
+    healthReason: report?.reason ?? null,
+    wayOut: report?.wayOut ?? null,
+  }
+}
+
+function viewBundle({ head, poll, anchors }: Facts, now: Date): RelationshipDomainView['bundle'] {
+  if (head === undefined) return null
+  const confirmedAt = confirmed(head, poll)
+  return {
+    n: head.n.toString(),
+    sequence: head.sequence?.toString() ?? null,
+    refreshHintSeconds: head.hintSeconds ?? null,
+    digest: hexOf(head.digest),
+    origin: head.origin,
+    receivedAt: head.receivedAt.toISOString(),
+    confirmedAt: confirmedAt.toISOString(),
+    ageSeconds: Math.max(0, Math.floor((now.getTime() - confirmedAt.getTime()) / 1000)),
+    x509Authorities: anchors.certificates.length,
+  }
+}
+
+function confirmed(head: RevisionHead, poll: PollStatus | undefined): Date {
+  const success = poll?.lastSuccessAt
+  return success !== undefined && success > head.receivedAt ? success : head.receivedAt
+}
+
+function viewPoll(poll: PollStatus | undefined): RelationshipDomainView['poll'] {
+  if (poll === undefined) return null
+  return {
+    lastAttemptAt: poll.lastAttemptAt?.toISOString() ?? null,
+    lastSuccessAt: poll.lastSuccessAt?.toISOString() ?? null,
+    lastError: poll.lastError ?? null,
+    failures: poll.failures,
+    intervalSeconds: poll.intervalSeconds,
+    nextAt: poll.nextAt.toISOString(),
+  }
+}
+
+async function viewWhole(
+  deps: ViewDeps,
+  relationship: Relationship,
+  domains: RelationshipDomainView[],
+): Promise<RelationshipView> {
+  const readerId = relationship.domains[0]?.readerId
+  const readerUrl =
+    readerId === undefined
+      ? undefined
+      : await deps.readers.urlOf(deps.db, relationship.meshId, readerId)
+  return {
+    name: relationship.name,
+    peerMeshName: relationship.peerMeshName ?? null,
+    state: relationship.state,
+    waitingFor: await whatItWaitsFor(deps.db, relationship),
+    ...worstOf(relationship, domains),
+    ourConsent: relationship.ourConsent,
+    theirConsent: relationship.theirConsent,
+    changePolicy: relationship.changePolicy,
+    hintMinSeconds: relationship.hintMinSeconds ?? null,
+    hintMaxSeconds: relationship.hintMaxSeconds ?? null,
+    note: relationship.note ?? null,
+    readerUrl: readerUrl ?? null,
+    domains,
+    generation: relationship.generation.toString(),
+    version: relationship.version.toString(),
+    createdAt: relationship.createdAt.toISOString(),
+    activatedAt: relationship.activatedAt?.toISOString() ?? null,
+    terminatedAt: relationship.terminatedAt?.toISOString() ?? null,
+  }
+}
+
+function worstOf(relationship: Relationship, domains: readonly RelationshipDomainView[]) {
+  if (relationship.state === 'terminated') return viewHealth(undefined)
+  const reports = domains.flatMap(({ health, healthReason, wayOut }) =>
+    health === null
+      ? []
+      : [{ health, reason: healthReason ?? undefined, wayOut: wayOut ?? undefined }],
+  )
+  return viewHealth(worstHealth(reports))
+}
+
+/** A revision of a peer's bundle as the API shows it, without its document. */
+export function viewRevision(
+  revision: Omit<RevisionHead, 'relationshipId' | 'trustDomain'> & {
+    readonly verifiedBy: VerifiedBy
+  },
+): PeerRevisionView {
+  const { verifiedBy } = revision
+  return {
+    n: revision.n.toString(),
+    sequence: revision.sequence?.toString() ?? null,
+    refreshHintSeconds: revision.hintSeconds ?? null,
+    digest: hexOf(revision.digest),
+    receivedAt: revision.receivedAt.toISOString(),
+    origin: revision.origin,
+    disposition: revision.disposition,
+    reason: revision.reason ?? null,
+    verifiedBy:
+      verifiedBy.how === 'hand'
+        ? verifiedBy
+        : {
+            ...verifiedBy,
+            redirects: [...verifiedBy.redirects],
+            presentedIds: [...verifiedBy.presentedIds],
+          },
+  }
+}
+
+/** Bytes in lower-case hex. */
+export function hexOf(bytes: Uint8Array): string {
+  return Buffer.from(bytes).toString('hex')
+}
