@@ -1,17 +1,23 @@
-import { inTransaction } from '../db/connect.ts'
+import { type Db, inTransaction } from '../db/connect.ts'
 import { parseMeshId } from '../db/ids.ts'
+import { type DbClock } from '../db/time.ts'
 import { DryRunQuery } from '../http/dry-run.ts'
 import { type App } from '../http/listener.ts'
 import { CreatedOfferBody, CreateServiceBody, OfferBody, OfferParams, OffersParams } from './api.ts'
 import { createOffer, deleteOffer } from './change-offers.ts'
-import { type CatalogRoutesOptions } from './routes.ts'
 import { type Offer, serviceTitle } from './service.ts'
 import { viewOffer } from './view.ts'
+
+/** What the routes of offers need. */
+export interface OfferRoutesOptions {
+  readonly db: Db
+  readonly now: DbClock
+}
 
 /**
  * What peers offer, entered by hand: create and delete. The list, which says what of it we import, is policy's.
  */
-export const offerRoutes = async (app: App, { db, now }: CatalogRoutesOptions): Promise<void> => {
+export const offerRoutes = async (app: App, { db, now }: OfferRoutesOptions): Promise<void> => {
   app.post(
     '/meshes/:meshId/relationships/:relationship/offers',
     {

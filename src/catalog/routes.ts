@@ -21,14 +21,14 @@ import { type Service, serviceTitle } from './service.ts'
 import { findService, listServices } from './store.ts'
 import { viewService } from './view.ts'
 
-/** What the catalogue's routes need. */
-export interface CatalogRoutesOptions {
+/** What the services' routes need. */
+export interface ServiceRoutesOptions {
   readonly db: Db
   readonly now: DbClock
 }
 
 /** The services of a mesh: create, list, read, change, delete. */
-export const serviceRoutes = async (app: App, { db, now }: CatalogRoutesOptions): Promise<void> => {
+export const serviceRoutes = async (app: App, { db, now }: ServiceRoutesOptions): Promise<void> => {
   app.post(
     '/meshes/:meshId/services',
     {
