@@ -1,0 +1,34 @@
+import t from 'tap'
+import { ACTIONS, type Action, isAction } from '../../src/access/actions.ts'
+import { type Grant, isAllowed } from '../../src/access/principal.ts'
+
+const everything: Grant[] = [{ role: 'platform-admin', scope: { kind: 'everything' } }]
+const acme: Grant[] = [{ role: 'platform-admin', scope: { kind: 'mesh', meshId: 'acme' } }]
+const actions = Object.keys(ACTIONS).filter(isAction)
+
+t.test('a grant on everything allows every action', async (t) => {
+  for (const action of actions) t.ok(isAllowed(everything, action, 'acme'), action)
+})
+
+t.test('a grant on a mesh allows that mesh only, and nothing of the service', async (t) => {
+  for (const action of actions) {
+    const { scope } = ACTIONS[action]
+    t.equal(isAllowed(acme, action, 'acme'), scope !== 'everything', action)
+    t.equal(isAllowed(acme, action, 'globex'), scope === 'self', action)
+    t.equal(isAllowed(acme, action, undefined), scope === 'self', action)
+  }
+})
+
+t.test('without a grant nothing is allowed', async (t) => {
+  for (const action of actions) t.notOk(isAllowed([], action, 'acme'), action)
+})
+
+t.test('names that unique in the service are set by grants on everything only', async (t) => {
+  const platform: Action[] = ['mesh.create', 'mesh.list', 'trust-domain.create', 'api-token.create']
+  for (const action of platform) t.equal(ACTIONS[action].scope, 'everything')
+})
+
+t.test('members of Object.prototype are no actions', async (t) => {
+  for (const name of ['constructor', '__proto__', 'toString', '', undefined])
+    t.notOk(isAction(name))
+})

@@ -1,0 +1,104 @@
+import { once } from 'node:events'
+import { type AddressInfo, connect } from 'node:net'
+import { text } from 'node:stream/consumers'
+import type { Test } from 'tap'
+import { addAccess } from '../../src/access/access-hook.ts'
+import { ensureAdminToken } from '../../src/access/admin-token.ts'
+import { guardAdmin } from '../../src/access/admin-guard.ts'
+import { accessRoutes } from '../../src/access/routes.ts'
+import { systemClock } from '../../src/clock.ts'
+import type { Database } from '../../src/db/connect.ts'
+import { databaseNow } from '../../src/db/time.ts'
+import { type App, createApp } from '../../src/http/listener.ts'
+import { createLogger } from '../../src/http/log.ts'
+import { createMetrics } from '../../src/http/metrics.ts'
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { testDatabase } from './database.ts'
+import type { Clock } from '../../src/clock.ts'
+
+/** An admin listener of this test on loopback, with access control and its own routes only. */
+export interface AdminApp {
+  readonly database: Database
+  readonly app: App
+  readonly port: number
+  /** The first admin token. */
+  readonly token: string
+  readonly lines: readonly string[]
+  readonly call: (method: string, path: string, options?: CallOptions) => Promise<AdminAnswer>
+}
+
+export interface CallOptions {
+  readonly token?: string | undefined
+  readonly headers?: Record<string, string>
+  readonly body?: unknown
+}
+
+export interface AdminAnswer {
+  readonly status: number
+  readonly headers: Headers
+  readonly text: string
+  // oxlint-disable-next-line typescript/no-explicit-any -- tests look into answers of many shapes
+  readonly body: any
+}
+
+export interface AdminAppOptions {
+  readonly clock?: Clock
+  readonly hosts?: readonly string[]
+  readonly mount?: (v1: App) => void
+}
+
+export async function adminApp(t: Test, options: AdminAppOptions = {}): Promise<AdminApp> {
+  const database = await testDatabase(t)
+  const { db } = database
+  const file = join(t.testdir(), 'admin.token')
+  await ensureAdminToken(db, { file, create: true })
+  const lines: string[] = []
+  const log = createLogger({ level: 'info' }, { write: (line) => void lines.push(line) })
+  const app = createApp({ name: 'admin', log, metrics: createMetrics() })
+  guardAdmin(app, { hosts: options.hosts ?? [] })
+  await app.register(
+    async (v1: App) => {
+      addAccess(v1, { db, clock: options.clock ?? systemClock, log })
+      v1.register(accessRoutes, { db, now: databaseNow })
+      options.mount?.(v1)
+    },
+    { prefix: '/v1' },
+  )
+  await app.listen({ host: '127.0.0.1', port: 0 })
+  t.teardown(() => app.close())
+  const { port } = app.server.address() as AddressInfo
+  const token = (await readFile(file, 'utf8')).trim()
+  const origin = `http://127.0.0.1:${port}`
+  const call: AdminApp['call'] = (method, path, given = {}) =>
+    send(`${origin}${path}`, method, { token, ...given })
+  return { database, app, port, token, lines, call }
+}
+
+async function send(url: string, method: string, options: CallOptions): Promise<AdminAnswer> {
+  const { token, headers = {}, body } = options
+  const answer = await fetch(url, {
+    method,
+    headers: {
+      ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
+      ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+      ...headers,
+    },
+    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+  })
+  const received = await answer.text()
+  const json: unknown = received === '' ? undefined : JSON.parse(received)
+  return { status: answer.status, headers: answer.headers, text: received, body: json }
+}
+
+/** Sends exactly these lines, which `fetch` would not, and answers with status and body. */
+export async function sendRaw(
+  where: { readonly port: number } | { readonly path: string },
+  lines: readonly string[],
+): Promise<{ status: number; text: string }> {
+  const socket = 'port' in where ? connect(where.port, '127.0.0.1') : connect(where.path)
+  await once(socket, 'connect')
+  socket.write(`${[...lines, 'connection: close'].join('\r\n')}\r\n\r\n`)
+  const received = await text(socket)
+  return { status: Number(received.split(' ')[1]), text: received }
+}
