@@ -8,6 +8,7 @@ import { auditRoutes } from './audit/routes.ts'
 import { offerRoutes } from './catalog/offer-routes.ts'
 import { serviceRoutes } from './catalog/routes.ts'
 import type { Base } from './compose-base.ts'
+import { mountBundleEndpoint, mountEndpointAdmin } from './compose-endpoints.ts'
 import type { Parts } from './compose-parts.ts'
 import { telemetryRoutes } from './http/health.ts'
 import { type App, type ListenerName, createApp } from './http/listener.ts'
@@ -53,6 +54,7 @@ function mountAdminApi(v1: App, base: Base, parts: Parts): void {
   addAccess(v1, { db, clock, log, onRefused })
   v1.register(accessRoutes, { db, now })
   v1.register(auditRoutes, { db, key: parts.auditKey })
+  mountEndpointAdmin(v1, base, { endpoints: parts.endpoints, hooks: parts.hooks })
   v1.register(serviceRoutes, { db, now })
   v1.register(offerRoutes, { db, now })
   v1.register(ruleRoutes, { db, now })
@@ -65,12 +67,19 @@ function adminTls({ config }: Base): { tls?: { cert: Buffer; key: Buffer } } {
   return { tls: { cert: readFileSync(cert), key: readFileSync(key) } }
 }
 
-function mountFederation(base: Base, _parts: Parts): App {
+function mountFederation(base: Base, { endpoints }: Parts): App {
   const { log, metrics } = base
-  return createApp({ name: 'federation', log, metrics })
+  const tls = { ...endpoints.federationTls.serverOptions('none'), ALPNProtocols: ['http/1.1'] }
+  const app = createApp({ name: 'federation', log, metrics, tls })
+  endpoints.federationTls.attach(app.server)
+  mountBundleEndpoint(app, base, endpoints)
+  return app
 }
 
-function mountWorkload(base: Base, _parts: Parts): App {
+function mountWorkload(base: Base, { endpoints }: Parts): App {
   const { log, metrics } = base
-  return createApp({ name: 'workload', log, metrics })
+  const tls = endpoints.workloadTls.serverOptions('asked')
+  const app = createApp({ name: 'workload', log, metrics, tls, http2: true })
+  endpoints.workloadTls.attach(app.server)
+  return app
 }

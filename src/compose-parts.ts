@@ -2,8 +2,17 @@ import { join } from 'node:path'
 import { ensureAdminToken } from './access/admin-token.ts'
 import { type AuditKey, loadAuditKey } from './audit/audit-key.ts'
 import { Sealer } from './audit/sealer.ts'
+import { catalogDependants } from './catalog/find-services.ts'
 import type { Base } from './compose-base.ts'
+import {
+  buildEndpoints,
+  type Endpoints,
+  endpointTickers,
+  type MeshHooks,
+} from './compose-endpoints.ts'
 import type { Config } from './config.ts'
+import { policyDependants } from './policy/dependants.ts'
+import { seedPosture } from './policy/posture.ts'
 import { Snapshots } from './policy/snapshots.ts'
 import type { Ticker } from './ticker.ts'
 
@@ -19,6 +28,10 @@ export interface Parts {
   readonly sealer: Sealer
   /** What decisions about exported services run on. */
   readonly snapshots: Snapshots
+  /** Our own bundles, keys and certificates. */
+  readonly endpoints: Endpoints
+  /** What the making and ending of a mesh brings with it. */
+  readonly hooks: MeshHooks
 }
 
 /** Makes the features' objects in the order of the house; nothing listens or ticks yet. */
@@ -32,6 +45,8 @@ export async function buildParts(base: Base): Promise<Parts> {
     auditKey,
     sealer: makeSealer(base, auditKey),
     snapshots: makeSnapshots(base),
+    endpoints: await buildEndpoints(base, workloadUrlOf(config)),
+    hooks: { founders: [seedPosture], dependants: [catalogDependants, policyDependants] },
   }
 }
 
@@ -83,7 +98,7 @@ function workloadUrlOf(config: Base['config']): string {
 }
 
 /** Starts everything that repeats; stopped in reverse order. */
-export function startTickers(_base: Base, parts: Parts): readonly Ticker[] {
+export function startTickers(base: Base, parts: Parts): readonly Ticker[] {
   parts.sealer.start()
-  return []
+  return [...endpointTickers(base, parts.endpoints)]
 }

@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { type Apps, mountApps } from './compose-apps.ts'
 import { type Base, type BaseOptions, openBase } from './compose-base.ts'
+import { loadEndpoints, stopEndpoints } from './compose-endpoints.ts'
 import { type Parts, buildParts, startTickers } from './compose-parts.ts'
 import { splitAddress } from './config.ts'
 import { codeOf } from './db/failures.ts'
@@ -47,6 +48,8 @@ export async function startService(options: BaseOptions): Promise<Service> {
     closers.push(() => parts.sealer.stop())
     await base.changes.start()
     closers.push(() => base.changes.stop())
+    await loadEndpoints(parts.endpoints)
+    closers.push(() => stopEndpoints(parts.endpoints))
     const apps = await mountApps(base, parts)
     const addresses = await listenAll(base, apps, closers)
     const tickers = startTickers(base, parts)

@@ -53,3 +53,19 @@ export async function countReplicasBehind(
       )`.execute(db)
   return Number(rows[0]?.behind ?? 0)
 }
+
+/** Notes that a replica lives; forgets those that were silent for a day. */
+export async function beat(db: Db, replicaId: string, now: Date): Promise<void> {
+  await db
+    .insertInto('replica')
+    .values({ id: replicaId, started_at: now, seen_at: now })
+    .onConflict((conflict) => conflict.column('id').doUpdateSet({ seen_at: now }))
+    .execute()
+  const dayAgo = new Date(now.getTime() - 86_400_000)
+  await db.deleteFrom('replica').where('seen_at', '<', dayAgo).execute()
+}
+
+/** Takes a replica away, with what it noted. */
+export async function deleteReplica(db: Db, replicaId: string): Promise<void> {
+  await db.deleteFrom('replica').where('id', '=', replicaId).execute()
+}

@@ -1,5 +1,6 @@
 import { constants } from 'node:crypto'
-import { createSecureContext, type SecureContext, type Server, type TlsOptions } from 'node:tls'
+import type { Server as NetServer } from 'node:net'
+import { createSecureContext, type SecureContext, Server, type TlsOptions } from 'node:tls'
 import { messageOf, ServiceError } from '../errors.ts'
 
 /** TLS 1.3 and TLS 1.2 suites of Mozilla's intermediate profile, version 6.0 (table FE-T1). */
@@ -136,8 +137,10 @@ export class SniContexts {
     }
   }
 
-  /** Lets a listener follow the default from now on. */
-  attach(server: Server): void {
+  /** Lets a listener that was made with these options follow the default from now on. */
+  attach(server: NetServer): void {
+    if (!(server instanceof Server))
+      throw new TypeError('only a TLS listener presents certificates')
     this.#servers.add(server)
     server.once('close', () => this.#servers.delete(server))
     if (this.#default !== undefined) this.#show(server)
