@@ -3,7 +3,6 @@ import { type MeshId } from '../db/ids.ts'
 import { type Db, type PollTable, type RelationshipState } from '../db/schema.ts'
 import { type EndpointUrl } from '../spiffe/endpoint-profile.ts'
 import { type SpiffeId } from '../spiffe/spiffe-id.ts'
-import { type Health } from './health.ts'
 import { type DomainKey } from './revision-store.ts'
 
 /** A poll that this replica has claimed: everything its fetch and its outcome depend on. */
@@ -22,8 +21,6 @@ export interface PollTask extends DomainKey {
   readonly dueAt: Date
   readonly claimedAt: Date
   readonly failures: number
-  readonly health: Health
-  readonly intervalSeconds: number
   readonly since: Date
   readonly lastSuccessAt: Date | undefined
   readonly httpEtag: string | undefined
@@ -146,8 +143,6 @@ function taskOf(row: ClaimedRow, claimedAt: Date): PollTask {
     dueAt: row.due_at,
     claimedAt,
     failures: row.failures,
-    health: row.health as Health,
-    intervalSeconds: row.interval_seconds,
     since: row.since,
     lastSuccessAt: row.last_success_at ?? undefined,
     httpEtag: row.http_etag ?? undefined,

@@ -1,7 +1,6 @@
 import { Type } from 'typebox'
-import { type Db, inTransaction } from '../db/connect.ts'
+import { inTransaction } from '../db/connect.ts'
 import { parseMeshId } from '../db/ids.ts'
-import { type DbClock } from '../db/time.ts'
 import { DryRunQuery } from '../http/dry-run.ts'
 import { type EgressRule, formatEgressRule } from '../http/egress-rule.ts'
 import { type App } from '../http/listener.ts'
@@ -12,15 +11,9 @@ import {
   EgressRuleBody,
   type EgressRuleView,
 } from './egress-api.ts'
-import { allowEgress, type EgressRules, removeEgress, ruleOf } from './egress-rules.ts'
+import { allowEgress, removeEgress, ruleOf } from './egress-rules.ts'
 import { type EgressSetting, listEgressSettings } from './egress-store.ts'
-
-/** What the egress routes need. */
-export interface EgressRoutesOptions {
-  readonly db: Db
-  readonly now: DbClock
-  readonly rules: EgressRules
-}
+import { type EgressRoutesOptions } from './route-options.ts'
 
 /** The allow list of outgoing connections: write, list, remove. */
 export const egressRoutes = async (app: App, options: EgressRoutesOptions): Promise<void> => {

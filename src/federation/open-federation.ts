@@ -10,13 +10,15 @@ import { openOutbound, type Outbound, type OutboundLimits } from '../http/outbou
 import { AnchorCache } from './anchors.ts'
 import { type PeerReaders } from './create-relationship.ts'
 import { EgressRules } from './egress-rules.ts'
-import { type EgressRoutesOptions } from './egress-routes.ts'
 import { type RelationshipDependants } from './end-relationship.ts'
-import { type PeerBundleRoutesOptions } from './peer-bundle-routes.ts'
 import { PeerBundles } from './peer-bundles.ts'
 import { PollSettler } from './poll-settler.ts'
 import { type RefreshDeps, refreshPeer, SCHEDULE_ACTOR } from './refresh.ts'
-import { type RelationshipRoutesOptions } from './relationship-routes.ts'
+import {
+  type EgressRoutesOptions,
+  type PeerBundleRoutesOptions,
+  type RelationshipRoutesOptions,
+} from './route-options.ts'
 import { PollReporter } from './report-poll.ts'
 import { FederationScheduler } from './scheduler.ts'
 

@@ -2,7 +2,6 @@ import { Type } from 'typebox'
 import { inTransaction } from '../db/connect.ts'
 import { type MeshId, parseMeshId } from '../db/ids.ts'
 import { type Db } from '../db/schema.ts'
-import { type DbClock } from '../db/time.ts'
 import { quoted, ServiceError } from '../errors.ts'
 import { DryRunQuery } from '../http/dry-run.ts'
 import { type App } from '../http/listener.ts'
@@ -10,19 +9,10 @@ import { decodeCursor, pageOf, PageQuery, pageSchema } from '../http/page.ts'
 import { parseTrustDomain, type TrustDomain } from '../spiffe/trust-domain.ts'
 import { BundleSetBody, PeerBundleBody, PeerRevisionBody, SetBundleBody } from './api.ts'
 import { loadRelationship } from './find-relationship.ts'
-import { type PeerBundles } from './peer-bundles.ts'
 import { type DomainKey, findCurrent, listRevisions } from './revision-store.ts'
-import { type FederationScheduler } from './scheduler.ts'
+import { type PeerBundleRoutesOptions } from './route-options.ts'
 import { setBundle } from './set-bundle.ts'
 import { hexOf, viewRevision } from './view.ts'
-
-/** What the routes of peers' bundles need. */
-export interface PeerBundleRoutesOptions {
-  readonly db: Db
-  readonly now: DbClock
-  readonly peerBundles: Pick<PeerBundles, 'invalidate'>
-  readonly scheduler: Pick<FederationScheduler, 'kick'>
-}
 
 const Params = Type.Object({
   meshId: Type.String({ maxLength: 63 }),

@@ -1,0 +1,40 @@
+import { type Alarms } from '../http/alarms.ts'
+import { type Db } from '../db/schema.ts'
+import { type DbClock } from '../db/time.ts'
+import { type AnchorCache } from './anchors.ts'
+import { type PeerReaders } from './create-relationship.ts'
+import { type EgressRules } from './egress-rules.ts'
+import { type RelationshipDependants } from './end-relationship.ts'
+import { type PeerBundles } from './peer-bundles.ts'
+import { type RefreshDeps } from './refresh.ts'
+import { type FederationScheduler } from './scheduler.ts'
+
+/** What the relationship routes need. */
+export interface RelationshipRoutesOptions {
+  /** For polls that a person asks for; its `db` is the request handle. */
+  readonly refresh: RefreshDeps
+  readonly readers: PeerReaders
+  readonly dependants: readonly RelationshipDependants[]
+  readonly anchors: AnchorCache
+  readonly egress: EgressRules
+  readonly peerBundles: Pick<PeerBundles, 'invalidate'>
+  readonly scheduler: Pick<FederationScheduler, 'kick'>
+  readonly alarms: Pick<Alarms, 'clear' | 'list'>
+  /** This replica's name; it owns the leases of polls. */
+  readonly owner: string
+}
+
+/** What the routes of peers' bundles need. */
+export interface PeerBundleRoutesOptions {
+  readonly db: Db
+  readonly now: DbClock
+  readonly peerBundles: Pick<PeerBundles, 'invalidate'>
+  readonly scheduler: Pick<FederationScheduler, 'kick'>
+}
+
+/** What the egress routes need. */
+export interface EgressRoutesOptions {
+  readonly db: Db
+  readonly now: DbClock
+  readonly rules: EgressRules
+}
