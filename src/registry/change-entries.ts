@@ -1,0 +1,165 @@
+import { recordAudit } from '../audit/record.ts'
+import { bumpChange } from '../db/changes.ts'
+import { isUniqueViolation } from '../db/failures.ts'
+import { type MeshId, newId } from '../db/ids.ts'
+import { type Db } from '../db/schema.ts'
+import { quoted, ServiceError } from '../errors.ts'
+import { loadMesh, trustDomainsOf } from '../mesh/find-mesh.ts'
+import { type ChangeContext } from '../mesh/hooks.ts'
+import {
+  type Entry,
+  type EntryContent,
+  type EntryDraft,
+  entryObject,
+  type EntryOwner,
+  parseEntryContent,
+  parseEntryId,
+} from './entry.ts'
+import * as store from './entry-store.ts'
+import { countUsable } from './token-store.ts'
+
+/**
+ * Makes an entry in the caller's transaction; it yields nothing until a join token of it is used.
+ *
+ * Throws NOT_FOUND, ENTRY_INVALID, ALREADY_EXISTS.
+ */
+export async function createEntry(
+  trx: Db,
+  meshId: MeshId,
+  { draft, context }: { readonly draft: EntryDraft; readonly context: ChangeContext },
+): Promise<Entry> {
+  const owner = await ownerOf(trx, meshId, context)
+  const entry: Entry = {
+    meshId,
+    id: newId(),
+    ...parseEntryId(draft.spiffeId, owner),
+    ...parseEntryContent(draft, owner),
+    version: 1n,
+    createdAt: context.now,
+  }
+  await insertNamed(trx, meshId, entry)
+  await settle(trx, entry, { context, action: 'entry.create', body: auditedEntry(entry) })
+  return entry
+}
+
+/** What a change of an entry needs. */
+export interface EntryChange {
+  readonly id: string
+  readonly change: Omit<EntryDraft, 'spiffeId'>
+  readonly context: ChangeContext
+  /** Refuses when the caller did not see the version that is there. */
+  readonly requireVersion: (version: bigint) => void
+}
+
+/**
+ * Changes what an entry yields from the next SVID on, in the caller's transaction; what was issued stays as it is.
+ *
+ * Throws NOT_FOUND, ENTRY_INVALID, PRECONDITION_FAILED.
+ */
+export async function changeEntry(
+  trx: Db,
+  meshId: MeshId,
+  { id, change, context, requireVersion }: EntryChange,
+): Promise<Entry> {
+  const owner = await ownerOf(trx, meshId, context)
+  const before = await lockedEntry(trx, meshId, id)
+  requireVersion(before.version)
+  const content = parseEntryContent({ ...before, ...change }, owner)
+  const after = { ...before, ...content, version: before.version + 1n }
+  await store.updateEntry(trx, meshId, after)
+  const body = { before: auditedEntry(before), after: auditedEntry(after) }
+  await settle(trx, after, { context, action: 'entry.update', body })
+  return after
+}
+
+/** What ends with an entry. */
+export interface EndedEntry {
+  readonly entry: Entry
+  /** SVIDs that stay valid until they end; none of them can be renewed. */
+  readonly livingSvids: number
+  /** Join tokens that can be used no more. */
+  readonly unusedTokens: number
+}
+
+/** Deletes an entry with its join tokens, in the caller's transaction; throws NOT_FOUND, PRECONDITION_FAILED. */
+export async function deleteEntry(
+  trx: Db,
+  meshId: MeshId,
+  { id, context, requireVersion }: Omit<EntryChange, 'change'>,
+): Promise<EndedEntry> {
+  await loadMesh(trx, meshId)
+  const entry = await lockedEntry(trx, meshId, id)
+  requireVersion(entry.version)
+  const of = { entryId: id, now: context.now }
+  const livingSvids = await store.countLivingSvids(trx, meshId, of)
+  const unusedTokens = await countUsable(trx, meshId, of)
+  await store.deleteEntry(trx, meshId, id)
+  const body = { ...auditedEntry(entry), livingSvids, unusedTokens }
+  await settle(trx, entry, { context, action: 'entry.delete', body })
+  return { entry, livingSvids, unusedTokens }
+}
+
+/** The entry with this id; throws NOT_FOUND. */
+export async function loadEntry(db: Db, meshId: MeshId, id: string): Promise<Entry> {
+  const entry = await store.findEntry(db, meshId, id)
+  if (entry === undefined) throw noSuchEntry(meshId, id)
+  return entry
+}
+
+/** The mesh that an entry of it must fit; throws NOT_FOUND. */
+export async function ownerOf(
+  db: Db,
+  meshId: MeshId,
+  { now }: Pick<ChangeContext, 'now'>,
+): Promise<EntryOwner> {
+  const { settings } = await loadMesh(db, meshId)
+  return { meshId, settings, now, trustDomains: await trustDomainsOf(db, meshId) }
+}
+
+function noSuchEntry(meshId: MeshId, id: string): ServiceError {
+  return new ServiceError('NOT_FOUND', `mesh ${meshId} has no entry ${quoted(id)}`, {
+    next: 'entente entry list',
+  })
+}
+
+async function lockedEntry(trx: Db, meshId: MeshId, id: string): Promise<Entry> {
+  const entry = await store.lockEntry(trx, meshId, id)
+  if (entry === undefined) throw noSuchEntry(meshId, id)
+  return entry
+}
+
+async function insertNamed(trx: Db, meshId: MeshId, entry: Entry): Promise<void> {
+  try {
+    await store.insertEntry(trx, meshId, entry)
+  } catch (cause) {
+    if (!isUniqueViolation(cause)) throw cause
+    throw new ServiceError('ALREADY_EXISTS', `${quoted(entry.spiffeId)} has an entry already`, {
+      cause,
+      next: `entente entry show ${entry.spiffeId}`,
+    })
+  }
+}
+
+interface Settlement {
+  readonly context: ChangeContext
+  readonly action: string
+  readonly body: unknown
+}
+
+async function settle(trx: Db, entry: Entry, { context, action, body }: Settlement): Promise<void> {
+  const { meshId } = entry
+  await recordAudit(trx, {
+    meshId,
+    at: context.now,
+    actor: context.actor,
+    action,
+    object: entryObject(entry),
+    body,
+  })
+  await bumpChange(trx, meshId, 'entry')
+}
+
+function auditedEntry(entry: Entry): { readonly id: string } & EntryContent {
+  const { id, x509TtlSeconds, jwtTtlSeconds, dnsNames, federatesWith, hint, expiresAt } = entry
+  return { id, x509TtlSeconds, jwtTtlSeconds, dnsNames, federatesWith, hint, expiresAt }
+}

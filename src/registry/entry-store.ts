@@ -1,0 +1,167 @@
+import { type Selectable } from 'kysely'
+import { type MeshId } from '../db/ids.ts'
+import { type EntryTable } from '../db/schema-identity.ts'
+import { type Db } from '../db/schema.ts'
+import { type SpiffeId } from '../spiffe/spiffe-id.ts'
+import { type Entry } from './entry.ts'
+
+const ENTRY = [
+  'mesh_id',
+  'id',
+  'trust_domain',
+  'spiffe_id',
+  'x509_ttl_seconds',
+  'jwt_ttl_seconds',
+  'dns_names',
+  'federates_with',
+  'hint',
+  'expires_at',
+  'version',
+  'created_at',
+] as const
+
+/** Stores a new entry; throws a unique violation when its SPIFFE ID has one. */
+export async function insertEntry(trx: Db, meshId: MeshId, entry: Entry): Promise<void> {
+  await trx
+    .insertInto('entry')
+    .values({
+      mesh_id: meshId,
+      id: entry.id,
+      trust_domain: entry.trustDomain,
+      spiffe_id: entry.spiffeId,
+      ...contentColumns(entry),
+      version: entry.version,
+      created_at: entry.createdAt,
+    })
+    .execute()
+}
+
+/** Writes what of an entry can change. */
+export async function updateEntry(trx: Db, meshId: MeshId, entry: Entry): Promise<void> {
+  await trx
+    .updateTable('entry')
+    .set({ ...contentColumns(entry), version: entry.version })
+    .where('mesh_id', '=', meshId)
+    .where('id', '=', entry.id)
+    .execute()
+}
+
+/** Deletes an entry and its join tokens. */
+export async function deleteEntry(trx: Db, meshId: MeshId, id: string): Promise<void> {
+  await trx.deleteFrom('entry').where('mesh_id', '=', meshId).where('id', '=', id).execute()
+}
+
+/** The entry with this id. */
+export async function findEntry(db: Db, meshId: MeshId, id: string): Promise<Entry | undefined> {
+  const row = await db
+    .selectFrom('entry')
+    .select(ENTRY)
+    .where('mesh_id', '=', meshId)
+    .where('id', '=', id)
+    .executeTakeFirst()
+  return row === undefined ? undefined : entryOf(row)
+}
+
+/** The entry with this id, locked until the transaction ends. */
+export async function lockEntry(trx: Db, meshId: MeshId, id: string): Promise<Entry | undefined> {
+  const row = await trx
+    .selectFrom('entry')
+    .select(ENTRY)
+    .where('mesh_id', '=', meshId)
+    .where('id', '=', id)
+    .forUpdate()
+    .executeTakeFirst()
+  return row === undefined ? undefined : entryOf(row)
+}
+
+/** The entry for this SPIFFE ID. */
+export async function findEntryBySpiffeId(
+  db: Db,
+  meshId: MeshId,
+  spiffeId: SpiffeId,
+): Promise<Entry | undefined> {
+  const row = await db
+    .selectFrom('entry')
+    .select(ENTRY)
+    .where('mesh_id', '=', meshId)
+    .where('spiffe_id', '=', spiffeId)
+    .executeTakeFirst()
+  return row === undefined ? undefined : entryOf(row)
+}
+
+/** Which part of the list is wanted. */
+export interface EntryPage {
+  readonly spiffeId?: string | undefined
+  /** SPIFFE ID of the last one shown before. */
+  readonly after?: string | undefined
+  readonly limit: number
+}
+
+/** Entries by SPIFFE ID. */
+export async function listEntries(db: Db, meshId: MeshId, page: EntryPage): Promise<Entry[]> {
+  let query = db
+    .selectFrom('entry')
+    .select(ENTRY)
+    .where('mesh_id', '=', meshId)
+    .orderBy('spiffe_id')
+    .limit(page.limit)
+  if (page.spiffeId !== undefined) query = query.where('spiffe_id', '=', page.spiffeId as SpiffeId)
+  if (page.after !== undefined) query = query.where('spiffe_id', '>', page.after as SpiffeId)
+  return (await query.execute()).map(entryOf)
+}
+
+/** How many entries a mesh has. */
+export async function countEntries(db: Db, meshId: MeshId): Promise<number> {
+  const { count } = await db
+    .selectFrom('entry')
+    .select(({ fn }) => fn.countAll<bigint>().as('count'))
+    .where('mesh_id', '=', meshId)
+    .executeTakeFirstOrThrow()
+  return Number(count)
+}
+
+/** How many SVIDs of an entry are still alive. */
+export async function countLivingSvids(
+  db: Db,
+  meshId: MeshId,
+  { entryId, now }: { readonly entryId: string; readonly now: Date },
+): Promise<number> {
+  const { count } = await db
+    .selectFrom('svid_issued')
+    .select(({ fn }) => fn.countAll<bigint>().as('count'))
+    .where('mesh_id', '=', meshId)
+    .where('entry_id', '=', entryId)
+    .where('not_after', '>', now)
+    .executeTakeFirstOrThrow()
+  return Number(count)
+}
+
+function contentColumns(entry: Entry) {
+  return {
+    x509_ttl_seconds: entry.x509TtlSeconds,
+    jwt_ttl_seconds: entry.jwtTtlSeconds,
+    dns_names: JSON.stringify(entry.dnsNames),
+    federates_with: JSON.stringify(entry.federatesWith),
+    hint: entry.hint ?? null,
+    expires_at: entry.expiresAt ?? null,
+  }
+}
+
+type EntryRow = Pick<Selectable<EntryTable>, (typeof ENTRY)[number]>
+
+function entryOf(row: EntryRow): Entry {
+  return {
+    meshId: row.mesh_id,
+    id: row.id,
+    trustDomain: row.trust_domain,
+    spiffeId: row.spiffe_id,
+    x509TtlSeconds: row.x509_ttl_seconds,
+    jwtTtlSeconds: row.jwt_ttl_seconds,
+    dnsNames: row.dns_names,
+    federatesWith: row.federates_with,
+    hint: row.hint ?? undefined,
+    expiresAt: row.expires_at ?? undefined,
+    version: row.version,
+    createdAt: row.created_at,
+  }
+}
