@@ -3,10 +3,15 @@ import manifest from '../../package.json' with { type: 'json' }
 import { isServiceError, messageOf, type ServiceError } from '../errors.ts'
 import { type Environment } from './address.ts'
 import { Cli, type CliStreams, type GlobalOptions } from './cli.ts'
+import { registerApiToken } from './commands/api-token.ts'
+import { registerAudit } from './commands/audit.ts'
+import { registerEgress } from './commands/egress.ts'
 import { registerExplain } from './commands/explain.ts'
+import { registerFederation } from './commands/federation.ts'
 import { registerRule } from './commands/rule.ts'
 import { registerServiceCommands } from './commands/serve.ts'
 import { registerService } from './commands/service.ts'
+import { registerWhoami } from './commands/whoami.ts'
 import { CliFailure, EXIT } from './failure.ts'
 import { formatNext, OUTPUT_MODES, type OutputMode } from './output.ts'
 import { sanitizeLine, sanitizeText } from './sanitize.ts'
@@ -16,6 +21,11 @@ const REGISTERS: readonly ((program: Command, cli: Cli) => void)[] = [
   registerService,
   registerRule,
   registerExplain,
+  registerFederation,
+  registerEgress,
+  registerAudit,
+  registerApiToken,
+  registerWhoami,
 ]
 
 const HELP = `

@@ -1,0 +1,46 @@
+import { type Command } from 'commander'
+import { type BundleSetView, type RelationshipView } from '../../federation/api.ts'
+import { type Cli } from '../cli.ts'
+import { path } from '../client.ts'
+import { usageFailure } from '../failure.ts'
+
+interface SetOptions {
+  readonly file: string
+  readonly trustDomain?: string
+  readonly dryRun?: boolean
+}
+
+/** `bundle set`: a peer's bundle by hand, the way out when its endpoint can no longer be authenticated. */
+export function registerBundleSet(bundleCommand: Command, cli: Cli): void {
+  bundleCommand
+    .command('set')
+    .description("set a peer's bundle by hand; it counts until the next successful fetch")
+    .argument('<relationship>')
+    .requiredOption('--file <file>', 'a SPIFFE bundle, brought another way (- for stdin)')
+    .option('--trust-domain <td>', 'where the relationship has several')
+    .option('--dry-run', 'show what would be added and removed, and change nothing')
+    .action((name: string, options: SetOptions) => setBundle(cli, name, options))
+}
+
+async function setBundle(
+  cli: Cli,
+  name: string,
+  { file, trustDomain, dryRun }: SetOptions,
+): Promise<void> {
+  const document = new TextDecoder().decode(await cli.readInput(file))
+  const mesh = await cli.meshId()
+  const domain = trustDomain ?? (await onlyDomain(cli, mesh, name))
+  const target = path`/meshes/${mesh}/relationships/${name}/bundles/${domain}`
+  cli.print(await cli.post<BundleSetView>(target, { document }, { query: { dryRun } }))
+}
+
+async function onlyDomain(cli: Cli, mesh: string, name: string): Promise<string> {
+  const view = await cli.get<RelationshipView>(path`/meshes/${mesh}/relationships/${name}`)
+  const [only, another] = view.domains.map(({ trustDomain }) => trustDomain)
+  if (only !== undefined && another === undefined) return only
+  const names = view.domains.map(({ trustDomain }) => trustDomain).join(', ')
+  throw usageFailure(
+    `relationship ${name} has several trust domains (${names})`,
+    'name one with --trust-domain TD',
+  )
+}

@@ -1,0 +1,87 @@
+import { systemClock } from '../../clock.ts'
+import { type RelationshipDomainView, type RelationshipView } from '../../federation/api.ts'
+import { type Column } from '../output.ts'
+
+/** The columns of `federation list`. */
+export const listedRelationship: readonly Column<RelationshipView>[] = [
+  { title: 'NAME', value: ({ name }) => name },
+  { title: 'STATE', value: ({ state }) => state },
+  { title: 'HEALTH', value: ({ health }) => health ?? '-' },
+  { title: 'SEQ', value: eachDomain(({ bundle }) => bundle?.sequence ?? '-') },
+  {
+    title: 'AGE',
+    value: eachDomain(({ bundle }) => (bundle === null ? '-' : span(bundle.ageSeconds))),
+  },
+  {
+    title: 'NEXT-POLL',
+    value: eachDomain(({ poll }) => (poll === null ? '-' : until(poll.nextAt))),
+  },
+]
+
+function eachDomain(cell: (domain: RelationshipDomainView) => string) {
+  return ({ domains }: RelationshipView): string => domains.map(cell).join(', ')
+}
+
+/** A relationship as aligned lines on a terminal; what is absent is left out. */
+export function shownRelationship(view: RelationshipView): Record<string, unknown> {
+  const lines: [string, string][] = [
+    ['name', view.name],
+    ['state', view.state],
+    ['waitingFor', view.waitingFor.join(', ')],
+    ['health', view.health ?? ''],
+    ['why', view.healthReason ?? ''],
+    ['wayOut', view.wayOut ?? ''],
+    ['ourConsent', view.ourConsent],
+    ['theirConsent', view.theirConsent === 'assumed' ? 'assumed, one-way' : view.theirConsent],
+    ['note', view.note ?? ''],
+    ['hintLimits', limits(view)],
+    ['readerUrl', view.readerUrl ?? ''],
+    ...view.domains.flatMap(shownDomain),
+  ]
+  return Object.fromEntries(lines.filter(([, value]) => value !== ''))
+}
+
+function shownDomain(domain: RelationshipDomainView): [string, string][] {
+  const { trustDomain: td, bundle, poll } = domain
+  return [
+    [td, [domain.source, domain.endpointUrl, domain.endpointSpiffeId].filter(Boolean).join(' ')],
+    [`${td} bundle`, bundle === null ? 'none yet' : shownBundle(bundle)],
+    ...(poll === null ? [] : shownPoll(td, poll)),
+  ]
+}
+
+function shownBundle(bundle: NonNullable<RelationshipDomainView['bundle']>): string {
+  const sequence = bundle.sequence === null ? 'without a sequence' : `sequence ${bundle.sequence}`
+  const origin = bundle.origin === 'manual' ? ', set by hand' : ''
+  const roots = `${bundle.x509Authorities} X.509 ${bundle.x509Authorities === 1 ? 'authority' : 'authorities'}`
+  return `${sequence}, ${span(bundle.ageSeconds)} old, ${roots}${origin}`
+}
+
+function shownPoll(
+  trustDomain: string,
+  poll: NonNullable<RelationshipDomainView['poll']>,
+): [string, string][] {
+  return [
+    [`${trustDomain} last attempt`, poll.lastAttemptAt ?? 'none yet'],
+    [`${trustDomain} last success`, poll.lastSuccessAt ?? 'none yet'],
+    [`${trustDomain} last error`, poll.lastError ?? ''],
+    [`${trustDomain} next poll`, `${until(poll.nextAt)}, every ${span(poll.intervalSeconds)}`],
+  ]
+}
+
+function limits({ hintMinSeconds, hintMaxSeconds }: RelationshipView): string {
+  if (hintMinSeconds === null && hintMaxSeconds === null) return ''
+  return `${hintMinSeconds ?? '-'} to ${hintMaxSeconds ?? '-'} s`
+}
+
+function span(seconds: number): string {
+  if (seconds < 120) return `${seconds}s`
+  if (seconds < 7200) return `${Math.floor(seconds / 60)}m`
+  if (seconds < 172_800) return `${Math.floor(seconds / 3600)}h`
+  return `${Math.floor(seconds / 86_400)}d`
+}
+
+function until(moment: string): string {
+  const seconds = Math.round((Date.parse(moment) - systemClock.now().getTime()) / 1000)
+  return seconds <= 0 ? 'now' : `in ${span(seconds)}`
+}

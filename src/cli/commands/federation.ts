@@ -1,0 +1,271 @@
+import { type Command, InvalidArgumentError, Option } from 'commander'
+import {
+  type CreatedRelationshipView,
+  type EndedRelationshipView,
+  type RefreshedView,
+  type RelationshipView,
+} from '../../federation/api.ts'
+import { type Cli } from '../cli.ts'
+import { path } from '../client.ts'
+import { CliFailure, usageFailure } from '../failure.ts'
+import { formatNext, table } from '../output.ts'
+import { listedRelationship, shownRelationship } from './federation-view.ts'
+
+interface AddOptions {
+  readonly trustDomain: string
+  readonly profile: 'https_web' | 'https_spiffe' | 'static'
+  readonly url?: string
+  readonly endpointId?: string
+  readonly bundleFile?: string
+  readonly bundle?: string
+  readonly note?: string
+  readonly hintMin?: number
+  readonly hintMax?: number
+  readonly dryRun?: boolean
+}
+
+interface SetOptions {
+  readonly name?: string
+  readonly note?: string
+  readonly hintMin?: number | null
+  readonly hintMax?: number | null
+  readonly policy?: 'auto'
+  readonly dryRun?: boolean
+}
+
+interface DryRun {
+  readonly dryRun?: boolean
+}
+
+const DRY_RUN = ['--dry-run', 'show the effect and change nothing'] as const
+
+/** `federation`: relationships with peer meshes. */
+export function registerFederation(program: Command, cli: Cli): void {
+  const federation = program
+    .command('federation')
+    .description('relationships with peer meshes: whose SVIDs this mesh accepts')
+  registerAdd(federation, cli)
+  registerLooks(federation, cli)
+  registerChanges(federation, cli)
+  registerEnds(federation, cli)
+}
+
+function registerAdd(federation: Command, cli: Cli): void {
+  federation
+    .command('add')
+    .description('federate with a peer, one-way; the peer makes its own relationship with us')
+    .argument('<name>', 'our name for the peer; used in commands, rules and host names')
+    .requiredOption('--trust-domain <td>', "the peer's trust domain")
+    .addOption(
+      new Option(
+        '--profile <profile>',
+        'how its bundle endpoint proves itself; static: no endpoint',
+      )
+        .choices(['https_web', 'https_spiffe', 'static'])
+        .makeOptionMandatory(),
+    )
+    .option('--url <url>', 'its bundle endpoint')
+    .option('--endpoint-id <id>', 'SPIFFE ID of that endpoint, with https_spiffe')
+    .option(
+      '--bundle-file <file>',
+      'its bundle, brought another way (- for stdin), with https_spiffe and static',
+    )
+    .addOption(new Option('--bundle <file>', 'the same as --bundle-file').hideHelp())
+    .option('--note <text>', 'for people')
+    .option('--hint-min <seconds>', 'poll at most this often, whatever the peer hints', readSeconds)
+    .option('--hint-max <seconds>', 'poll at least this often', readSeconds)
+    .option(...DRY_RUN)
+    .action((name: string, options: AddOptions) => add(cli, name, options))
+}
+
+function registerLooks(federation: Command, cli: Cli): void {
+  federation
+    .command('list')
+    .description('list relationships with state and health')
+    .action(() => list(cli))
+  federation
+    .command('show')
+    .description('show a relationship: health with its way out, polls, and the URL for the peer')
+    .argument('<name>')
+    .action((name: string) => show(cli, name))
+}
+
+function registerChanges(federation: Command, cli: Cli): void {
+  federation
+    .command('set')
+    .description('change name, note or hint limits; all else is pinned: terminate, delete, add')
+    .argument('<name>')
+    .option('--name <name>', 'another name of ours for the peer')
+    .option('--note <text>', 'for people; empty takes it away')
+    .option('--hint-min <seconds>', 'poll at most this often; none takes it away', readLimit)
+    .option('--hint-max <seconds>', 'poll at least this often; none takes it away', readLimit)
+    .addOption(new Option('--policy <policy>', 'how changes are taken').choices(['auto']))
+    .option(...DRY_RUN)
+    .action((name: string, options: SetOptions) => change(cli, name, options))
+  federation
+    .command('refresh')
+    .description("fetch the peer's bundle now")
+    .argument('<name>')
+    .option(
+      '--accept-lower-sequence',
+      'take a bundle although its sequence went back, this once; for a peer restored from a backup',
+    )
+    .option('--dry-run', 'fetch and judge, store nothing')
+    .action((name: string, options: DryRun & { readonly acceptLowerSequence?: boolean }) =>
+      refresh(cli, name, options),
+    )
+}
+
+function registerEnds(federation: Command, cli: Cli): void {
+  federation
+    .command('terminate')
+    .description('end a relationship: its bundles are removed at once')
+    .argument('<name>')
+    .option('--dry-run', 'list what would break and change nothing')
+    .action((name: string, options: DryRun) => terminate(cli, name, options))
+  federation
+    .command('delete')
+    .description('delete a terminated relationship with its history')
+    .argument('<name>')
+    .option(...DRY_RUN)
+    .action(async (name: string, { dryRun }: DryRun) => {
+      await cli.delete<RelationshipView>(await targetOf(cli, name), { query: { dryRun } })
+      cli.say(`relationship ${name} ${dryRun === true ? 'would be' : 'is'} deleted`)
+    })
+}
+
+async function add(cli: Cli, name: string, options: AddOptions): Promise<void> {
+  const mesh = await cli.meshId()
+  const file = options.bundleFile ?? options.bundle
+  const bundle = file === undefined ? undefined : textOf(await cli.readInput(file))
+  const body = {
+    name,
+    note: options.note,
+    hintMinSeconds: options.hintMin,
+    hintMaxSeconds: options.hintMax,
+    domains: [
+      {
+        trustDomain: options.trustDomain,
+        source: options.profile,
+        endpointUrl: options.url,
+        endpointSpiffeId: options.endpointId,
+        bundle,
+      },
+    ],
+  }
+  const { dryRun } = options
+  const made = await cli.post<CreatedRelationshipView>(path`/meshes/${mesh}/relationships`, body, {
+    query: { dryRun },
+  })
+  cli.print(cli.output === 'table' ? { ...shownRelationship(made), next: made.next } : made)
+}
+
+async function list(cli: Cli): Promise<void> {
+  const mesh = await cli.meshId()
+  const found = await cli.list<RelationshipView>(path`/meshes/${mesh}/relationships`)
+  cli.printTable(
+    table(
+      found,
+      listedRelationship,
+      'no relationships; entente federation add NAME --trust-domain TD --profile P --url URL',
+    ),
+  )
+}
+
+async function show(cli: Cli, name: string): Promise<void> {
+  const view = await cli.get<RelationshipView>(await targetOf(cli, name))
+  cli.print(cli.output === 'table' ? shownRelationship(view) : view)
+}
+
+async function change(cli: Cli, name: string, options: SetOptions): Promise<void> {
+  const body = {
+    name: options.name,
+    note: options.note === '' ? null : options.note,
+    hintMinSeconds: options.hintMin,
+    hintMaxSeconds: options.hintMax,
+    changePolicy: options.policy,
+  }
+  if (Object.values(body).every((value) => value === undefined)) {
+    throw usageFailure('nothing to change', 'give --name, --note, --hint-min or --hint-max')
+  }
+  const { dryRun } = options
+  const view = await cli.patch<RelationshipView>(await targetOf(cli, name), body, {
+    query: { dryRun },
+  })
+  cli.print(cli.output === 'table' ? shownRelationship(view) : view)
+}
+
+async function refresh(
+  cli: Cli,
+  name: string,
+  { dryRun, acceptLowerSequence }: DryRun & { readonly acceptLowerSequence?: boolean },
+): Promise<void> {
+  const target = `${await targetOf(cli, name)}/refresh`
+  const refreshed = await cli.post<RefreshedView>(
+    target,
+    { acceptLowerSequence },
+    { query: { dryRun } },
+  )
+  printRefreshed(cli, refreshed)
+  const failed = refreshed.outcomes.find(({ error }) => error !== null)?.error
+  if (failed === undefined || failed === null) return
+  throw new CliFailure(failed.message, failed.next === null ? {} : { next: [failed.next] })
+}
+
+function printRefreshed(cli: Cli, refreshed: RefreshedView): void {
+  if (cli.output !== 'table') {
+    cli.print(refreshed)
+    return
+  }
+  cli.printTable(
+    table(refreshed.outcomes, [
+      { title: 'TRUST-DOMAIN', value: ({ trustDomain }) => trustDomain },
+      { title: 'OUTCOME', value: ({ outcome }) => outcome },
+      { title: 'SEQ', value: ({ sequence }) => sequence ?? '-' },
+    ]),
+  )
+  for (const warning of refreshed.outcomes.flatMap(({ warnings }) => warnings)) cli.warn(warning)
+}
+
+async function terminate(cli: Cli, name: string, { dryRun }: DryRun): Promise<void> {
+  const target = await targetOf(cli, name)
+  const ifMatch = dryRun === true ? undefined : await cli.etag(target)
+  const answer = await cli.post<EndedRelationshipView>(
+    `${target}/terminate`,
+    {},
+    { ifMatch, query: { dryRun } },
+  )
+  if (cli.output !== 'table') {
+    cli.print(answer)
+    return
+  }
+  cli.say(`relationship ${name} ${dryRun === true ? 'would end' : 'is terminated'}; with it:`)
+  cli.printTable(
+    table(
+      answer.ended,
+      [
+        { title: 'WHAT', value: ({ kind, name: what }) => `${kind} ${what}` },
+        { title: 'EFFECT', value: ({ effect }) => effect },
+      ],
+      'nothing else',
+    ),
+  )
+  cli.printText(formatNext(answer.next))
+}
+
+async function targetOf(cli: Cli, name: string): Promise<string> {
+  return path`/meshes/${await cli.meshId()}/relationships/${name}`
+}
+
+function textOf(bytes: Uint8Array): string {
+  return new TextDecoder().decode(bytes)
+}
+
+function readSeconds(text: string): number {
+  if (/^[1-9]\d{0,4}$/.test(text)) return Number(text)
+  throw new InvalidArgumentError('wanted whole seconds from 1 to 86400')
+}
+
+function readLimit(text: string): number | null {
+  return text === 'none' ? null : readSeconds(text)
+}
