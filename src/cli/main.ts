@@ -6,7 +6,10 @@ import { Cli, type CliStreams, type GlobalOptions } from './cli.ts'
 import { registerApiToken } from './commands/api-token.ts'
 import { registerAudit } from './commands/audit.ts'
 import { registerEgress } from './commands/egress.ts'
+import { registerBundleSet } from './commands/bundle-set.ts'
+import { registerEgress } from './commands/egress.ts'
 import { registerExplain } from './commands/explain.ts'
+import { registerFederation } from './commands/federation.ts'
 import { registerFederation } from './commands/federation.ts'
 import { registerRule } from './commands/rule.ts'
 import { registerServiceCommands } from './commands/serve.ts'
@@ -85,6 +88,12 @@ export function createProgram(env: Environment, streams: CliStreams): Command {
   const cli = new Cli({ env, streams, globals: () => globalsOf(program) })
   for (const register of REGISTERS) register(program, cli)
   return program
+}
+
+/** The command of this noun, which several files add to. */
+function nounOf(program: Command, name: string, description: string): Command {
+  const known = program.commands.find((command) => command.name() === name)
+  return known ?? program.command(name).description(description)
 }
 
 function globalsOf(program: Command): GlobalOptions {

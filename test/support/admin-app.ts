@@ -1,21 +1,20 @@
 import { once } from 'node:events'
+import { readFile } from 'node:fs/promises'
 import { type AddressInfo, connect } from 'node:net'
+import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import type { Test } from 'tap'
 import { addAccess } from '../../src/access/access-hook.ts'
 import { ensureAdminToken } from '../../src/access/admin-token.ts'
 import { guardAdmin } from '../../src/access/admin-guard.ts'
 import { accessRoutes } from '../../src/access/routes.ts'
-import { systemClock } from '../../src/clock.ts'
-import type { Database } from '../../src/db/connect.ts'
+import { type Clock, systemClock } from '../../src/clock.ts'
+import type { Database, Db } from '../../src/db/connect.ts'
 import { databaseNow } from '../../src/db/time.ts'
 import { type App, createApp } from '../../src/http/listener.ts'
 import { createLogger } from '../../src/http/log.ts'
 import { createMetrics } from '../../src/http/metrics.ts'
-import { readFile } from 'node:fs/promises'
-import { join } from 'node:path'
 import { testDatabase } from './database.ts'
-import type { Clock } from '../../src/clock.ts'
 
 /** An admin listener of this test on loopback, with access control and its own routes only. */
 export interface AdminApp {
@@ -45,7 +44,7 @@ export interface AdminAnswer {
 export interface AdminAppOptions {
   readonly clock?: Clock
   readonly hosts?: readonly string[]
-  readonly mount?: (v1: App) => void
+  readonly mount?: (v1: App, db: Db) => void
 }
 
 export async function adminApp(t: Test, options: AdminAppOptions = {}): Promise<AdminApp> {
@@ -61,7 +60,7 @@ export async function adminApp(t: Test, options: AdminAppOptions = {}): Promise<
     async (v1: App) => {
       addAccess(v1, { db, clock: options.clock ?? systemClock, log })
       v1.register(accessRoutes, { db, now: databaseNow })
-      options.mount?.(v1)
+      options.mount?.(v1, db)
     },
     { prefix: '/v1' },
   )

@@ -1,0 +1,25 @@
+import { type Command } from 'commander'
+import { type WhoamiView } from '../../access/api.ts'
+import { type Cli } from '../cli.ts'
+
+/** `whoami`: whom the token stands for. */
+export function registerWhoami(program: Command, cli: Cli): void {
+  program
+    .command('whoami')
+    .description('show whom the token stands for and what it may do')
+    .action(async () => {
+      const me = await cli.get<WhoamiView>('/whoami')
+      if (cli.output !== 'table') return cli.print(me)
+      cli.print({
+        name: me.name,
+        tokenId: me.tokenId,
+        expiresAt: me.expiresAt ?? 'never',
+        may: me.grants.map(grantText).join(', ') || 'nothing',
+      })
+    })
+}
+
+/** A grant in words: `platform-admin on everything`. */
+export function grantText({ role, meshId }: WhoamiView['grants'][number]): string {
+  return `${role} on ${meshId === undefined ? 'everything' : `mesh ${meshId}`}`
+}

@@ -1,0 +1,116 @@
+import { writeFileSync } from 'node:fs'
+import { readFile, readdir, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import t, { type Test } from 'tap'
+import { auditRoutes } from '../../src/audit/routes.ts'
+import { type AdminApp, adminApp } from '../support/admin-app.ts'
+import { newAuditKey, testSealer } from '../support/audit.ts'
+import { type Ran, dataFolder, ran } from '../support/small-server.ts'
+
+interface Command {
+  readonly admin: AdminApp
+  readonly folder: string
+  readonly seal: () => Promise<void>
+  readonly run: (...argv: string[]) => Promise<Ran>
+}
+
+async function commands(t: Test): Promise<Command> {
+  const key = newAuditKey()
+  const admin = await adminApp(t, {
+    mount: (v1, db) => void v1.register(auditRoutes, { db, key }),
+  })
+  const sealer = testSealer(admin.database, { key })
+  const folder = dataFolder(t)
+  writeFileSync(join(folder, 'admin.token'), admin.token)
+  const env = {
+    ENTENTE_ADDR: `http://127.0.0.1:${admin.port}`,
+    ENTENTE_TOKEN_FILE: join(folder, 'admin.token'),
+  }
+  return { admin, folder, seal: () => sealer.seal(), run: (...argv) => ran(argv, env) }
+}
+
+t.test('whoami shows whom the token stands for', async (t) => {
+  const { run } = await commands(t)
+  const { code, out } = await run('whoami')
+  t.equal(code, 0)
+  t.match(out, /name +token:admin:[0-9a-f]{8}/)
+  t.match(out, /may +platform-admin on everything/)
+  t.match(JSON.parse((await run('whoami', '--output', 'json')).out), { label: 'admin' })
+})
+
+t.test('a token is made, used, listed and revoked', async (t) => {
+  const { run, folder, admin } = await commands(t)
+  const made = await run('api-token', 'create', 'ci', '--days', '7', '--output', 'json')
+  t.equal(made.code, 0, made.err)
+  const { id, token } = JSON.parse(made.out)
+  t.equal((await admin.call('GET', '/v1/whoami', { token })).body.label, 'ci')
+  t.match((await run('api-token', 'list')).out, new RegExp(`${id} +ci .* platform-admin on every`))
+  t.equal((await run('api-token', 'delete', id)).code, 0)
+  t.notMatch((await run('api-token', 'list')).out, id)
+  t.match(await run('api-token', 'delete', '00000000-0000-4000-8000-000000000000'), {
+    code: 1,
+    err: /there is no API token[^]*next:\n +entente api-token list/,
+  })
+  t.match(await run('api-token', 'create', 'ci', '--days', '0'), { code: 2 })
+
+  const file = join(folder, 'ci.token')
+  const kept = await run('api-token', 'create', 'ci2', '--out', file)
+  t.equal(kept.code, 0, kept.err)
+  t.equal((await stat(file)).mode & 0o777, 0o600)
+  const secret = (await readFile(file, 'utf8')).trim()
+  t.notMatch(kept.out, secret, 'a secret in a file is not printed')
+  t.match(kept.out, `ENTENTE_TOKEN_FILE=${file} entente whoami`)
+  t.equal((await admin.call('GET', '/v1/whoami', { token: secret })).status, 200)
+  t.match(await run('api-token', 'create', 'ci3', '--out', file), { code: 2, err: /EEXIST/ })
+  t.equal((await readFile(file, 'utf8')).trim(), secret)
+  t.match(await run('api-token', 'create', 'NO', '--out', join(folder, 'no')), { code: 1 })
+  t.notOk((await readdir(folder)).includes('no'), 'nothing is left of a refused one')
+})
+
+t.test('the log is listed, filtered and verified', async (t) => {
+  const { run, seal, admin } = await commands(t)
+  t.match((await run('audit', 'verify')).out, /no numbered record yet/)
+  t.match((await run('audit', 'list')).out, /no records; a change shows here within a second/)
+  for (const label of ['a', 'b', 'c']) await run('api-token', 'create', label)
+  await seal()
+  const rows = (await run('audit', 'list')).out.trimEnd().split('\n').slice(1)
+  t.same(
+    rows.map((row) => row.split(/ +/)[0]),
+    ['4', '3', '2', '1'],
+    'newest first',
+  )
+  const oldest = await run('audit', 'list', '--oldest', '--limit', '2', '--output', 'json')
+  t.match(JSON.parse(oldest.out).items, [{ n: '1', actor: 'service:start' }, { n: '2' }])
+  const one = await run('audit', 'list', '--actor', 'service:start', '--output', 'json')
+  t.equal(JSON.parse(one.out).items.length, 1)
+  t.match((await run('audit', 'list', '--action', 'rule.create')).out, /no records/)
+
+  const verified = await run('audit', 'verify')
+  t.equal(verified.code, 0)
+  t.match(verified.out, /^4 records verified, 0 not yet numbered\n/)
+  const head = /--head (\S+)/.exec(verified.out)?.[1] ?? ''
+  t.match(await run('audit', 'verify', '--head', head), { code: 0 })
+  t.match(await run('audit', 'verify', '--head', 'nonsense'), { code: 1, err: /head/ })
+
+  const { db } = admin.database
+  await db.updateTable('audit_record').set({ actor: 'nobody' }).where('n', '=', 2n).execute()
+  const broken = await run('audit', 'verify')
+  t.match(broken, { code: 1, err: /broken at record 2: .*column "actor" differs/ })
+  const json = await run('audit', 'verify', '--output', 'json')
+  t.match(JSON.parse(json.out), { ok: false, verified: '1', broken: { flaw: 'columns-changed' } })
+})
+
+t.test('a record can be had exactly as it is hashed, and pages go on by number', async (t) => {
+  const { run, seal, admin } = await commands(t)
+  for (const label of ['a', 'b', 'c']) await run('api-token', 'create', label)
+  await seal()
+  const first = await admin.call('GET', '/v1/audit?order=oldest&limit=3&bytes=true')
+  t.equal(first.body.items.length, 3)
+  const [record] = first.body.items
+  t.same(JSON.parse(record.bytes).body, record.body)
+  const next = await admin.call('GET', `/v1/audit?order=oldest&cursor=${first.body.nextCursor}`)
+  t.match(next.body, { items: [{ n: '4' }], nextCursor: null })
+  t.notOk('bytes' in next.body.items[0])
+  t.equal((await admin.call('GET', '/v1/audit?cursor=x')).status, 400)
+  t.equal((await admin.call('GET', '/v1/audit?mesh=globex')).body.items.length, 0)
+})
