@@ -5,11 +5,9 @@ import { type Environment } from './address.ts'
 import { Cli, type CliStreams, type GlobalOptions } from './cli.ts'
 import { registerApiToken } from './commands/api-token.ts'
 import { registerAudit } from './commands/audit.ts'
-import { registerEgress } from './commands/egress.ts'
 import { registerBundleSet } from './commands/bundle-set.ts'
 import { registerEgress } from './commands/egress.ts'
 import { registerExplain } from './commands/explain.ts'
-import { registerFederation } from './commands/federation.ts'
 import { registerFederation } from './commands/federation.ts'
 import { registerRule } from './commands/rule.ts'
 import { registerServiceCommands } from './commands/serve.ts'
@@ -21,6 +19,8 @@ import { sanitizeLine, sanitizeText } from './sanitize.ts'
 
 const REGISTERS: readonly ((program: Command, cli: Cli) => void)[] = [
   registerServiceCommands,
+  (program, cli) =>
+    registerBundleSet(nounOf(program, 'bundle', 'trust bundles, ours and those of peers'), cli),
   registerService,
   registerRule,
   registerExplain,
