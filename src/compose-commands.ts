@@ -3,19 +3,17 @@ import { createTokenFile, resetAdminToken } from './access/admin-token.ts'
 import { databaseOptions, kekFile, migrateDatabase } from './compose-base.ts'
 import { adminTokenFile } from './compose-parts.ts'
 import type { Config } from './config.ts'
+import { type Environment, readConfig } from './config-read.ts'
 import { openDatabase } from './db/connect.ts'
 import { createKekFile } from './db/kek-file.ts'
 import { openKeyring } from './db/keyring.ts'
 import { createLogger } from './http/log.ts'
 
-/** Reads the configuration with these flags applied. */
-export type ReadConfig = (flags: readonly string[]) => Config
-
 /** A command that works on files or on the database itself instead of asking the service. */
-export type FileCommand = (readConfig: ReadConfig) => Promise<number>
+export type FileCommand = (environment: Environment) => Promise<number>
 
-/** `entente migrate`: brings the database to the newest migration and says what was applied. */
-export async function migrateCommand(config: Config): Promise<number> {
+/** Brings the database to the newest migration and says what was applied. */
+async function migrateCommand(config: Config): Promise<number> {
   const log = createLogger({ level: 'warn' })
   const database = await openDatabase(databaseOptions(config, log))
   try {
@@ -28,13 +26,15 @@ export async function migrateCommand(config: Config): Promise<number> {
   }
 }
 
-/** The command among `kek create`, `admin-token create` and `admin-token reset` that the arguments name, if they name one. */
-export function operatorFileCommand(argv: readonly string[]): FileCommand | undefined {
+/** The command among `migrate`, `kek create`, `admin-token create` and `admin-token reset` that the arguments name, if they name one. */
+export function fileCommand(argv: readonly string[]): FileCommand | undefined {
   if (argv.includes('--help') || argv.includes('-h')) return undefined
   const [noun, verb, ...rest] = argv
+  if (noun === 'migrate') return (env) => migrateCommand(readConfig(argv.slice(1), env))
   if (noun === 'kek' && verb === 'create') return () => kekCreate(rest)
   if (noun === 'admin-token' && verb === 'create') return () => adminTokenCreate(rest)
-  if (noun === 'admin-token' && verb === 'reset') return (read) => adminTokenReset(read(rest))
+  if (noun === 'admin-token' && verb === 'reset')
+    return (env) => adminTokenReset(readConfig(rest, env))
   return undefined
 }
 
