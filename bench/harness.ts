@@ -1,0 +1,96 @@
+/** How much a run may cost: the whole measurement, or just enough to see that everything works. */
+export interface Scale {
+  readonly smoke: boolean
+  /** How often floor and subject take turns; the medians of these rounds are compared. */
+  readonly rounds: number
+  /** How long one turn lasts. */
+  readonly seconds: number
+}
+
+/** The two scales. */
+export const SCALES = {
+  full: { smoke: false, rounds: 5, seconds: 2 },
+  smoke: { smoke: true, rounds: 1, seconds: 0.15 },
+} as const satisfies Record<string, Scale>
+
+/** One figure: what was measured, what the floor gave in the same run, and their ratio. */
+export interface Figure {
+  readonly bench: string
+  readonly value: number
+  readonly unit: string
+  readonly baseline: number
+  readonly ratio: number
+  /** What the product wants to reach, as a condition on ratio or value. */
+  readonly goal?: string
+  readonly [more: string]: number | string | undefined
+}
+
+/** A bench that could not run here, and why. */
+export interface Skipped {
+  readonly bench: string
+  readonly skipped: string
+}
+
+/** Measures something and gives its figures one by one. */
+export type Bench = (scale: Scale) => AsyncIterable<Figure | Skipped>
+
+/** Medians of floor and subject, which took turns A B A B …, so that a slow minute hits both. */
+export interface Compared {
+  readonly floor: number
+  readonly subject: number
+}
+
+/** Lets floor and subject take turns and compares their medians. */
+export async function takeTurns(
+  { rounds }: Scale,
+  turns: {
+    readonly floor: () => Promise<number> | number
+    readonly subject: () => Promise<number> | number
+  },
+): Promise<Compared> {
+  const floors: number[] = []
+  const subjects: number[] = []
+  for (let round = 0; round < rounds; round += 1) {
+    floors.push(await turns.floor())
+    subjects.push(await turns.subject())
+  }
+  return { floor: median(floors), subject: median(subjects) }
+}
+
+/** How often per second an act runs in this thread, for about `seconds`. */
+export function ratePerSecond(seconds: number, act: () => unknown): number {
+  const begun = performance.now()
+  const end = begun + seconds * 1000
+  let count = 0
+  let now = begun
+  while (now < end) {
+    for (let i = 0; i < 16; i += 1) act()
+    count += 16
+    now = performance.now()
+  }
+  return (count * 1000) / (now - begun)
+}
+
+/** The middle value; of an even number the lower of the two in the middle. */
+export function median(values: readonly number[]): number {
+  return quantile(values, 0.5)
+}
+
+/** The value below which the share `q` of the values lies (nearest rank). */
+export function quantile(values: readonly number[], q: number): number {
+  const sorted = values.toSorted((a, b) => a - b)
+  return sorted[Math.max(0, Math.ceil(sorted.length * q) - 1)] ?? Number.NaN
+}
+
+/** A figure whose ratio is subject over floor, both rates: higher is better. */
+export function rateFigure(
+  about: { readonly bench: string; readonly unit: string; readonly goal?: string },
+  { floor, subject }: Compared,
+): Figure {
+  return { ...about, value: round(subject), baseline: round(floor), ratio: round(subject / floor) }
+}
+
+/** Four significant digits: more would pretend. */
+export function round(value: number): number {
+  return Number(value.toPrecision(4))
+}

@@ -1,0 +1,2 @@
+import { type Bench } from './harness.ts'
+export const x509Service: Bench = async function* () {}
