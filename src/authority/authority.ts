@@ -13,6 +13,7 @@ export interface Authority {
   readonly state: AuthorityState
   readonly notBefore: Date
   readonly notAfter: Date
+  readonly preparedAt: Date
   readonly publishedAt: Date | undefined
   readonly publishedSequence: bigint | undefined
   /** Fixed when it retires: from then on nothing signed under it is still in use. */
@@ -33,7 +34,6 @@ export interface StoredAuthority extends Authority {
   readonly publicKey: Uint8Array
   /** RFC 7638 thumbprint; the `kid` of JWT keys. */
   readonly keyId: string
-  readonly preparedAt: Date
   readonly activatedAt: Date | undefined
   readonly retiredAt: Date | undefined
   readonly removedAt: Date | undefined

@@ -51,8 +51,9 @@ export interface Situation {
   readonly now: Date
 }
 
+// From its making: a certificate's own beginning lies back for verifiers with slow clocks.
 function lifeSeconds(authority: Authority): number {
-  return (authority.notAfter.getTime() - authority.notBefore.getTime()) / 1000
+  return (authority.notAfter.getTime() - authority.preparedAt.getTime()) / 1000
 }
 
 /** When the successor of an authority is prepared: half life; roots at most 60 days before the end. */

@@ -78,13 +78,29 @@ async function rotateSafely(deps: RotateDeps, target: RotationTarget): Promise<v
 /** Does what is due for one trust domain, one transaction per act and at most one act per authority. */
 export async function rotateTrustDomain(deps: RotateDeps, target: RotationTarget): Promise<void> {
   const touched = new Set<string>()
+  const failures: unknown[] = []
   for (let count = 0; count < MOST_ACTS; count += 1) {
-    const done = await inTransaction(deps.db, (trx) => rotateOnce(trx, deps, { target, touched }))
-    if (done === undefined) return
-    tell(deps, target, done)
-    for (const key of keysOf(done.act)) touched.add(key)
-    touched.add(done.authorityId)
+    const attempt: Attempt = { target, touched, act: undefined }
+    try {
+      const authorityId = await inTransaction(deps.db, (trx) => rotateOnce(trx, deps, attempt))
+      if (attempt.act === undefined) break
+      tell(deps, target, { act: attempt.act, authorityId })
+      touched.add(authorityId)
+    } catch (error) {
+      if (attempt.act === undefined) throw error
+      failures.push(error)
+    }
+    for (const key of keysOf(attempt.act)) touched.add(key)
   }
+  if (failures.length > 0) throw failures[0]
+}
+
+interface Attempt {
+  readonly target: RotationTarget
+  /** What this tick already did something about. */
+  readonly touched: ReadonlySet<string>
+  /** The act that was decided on; known also when it failed, so that the others are done. */
+  act: Act | undefined
 }
 
 interface Done {
@@ -92,23 +108,17 @@ interface Done {
   readonly authorityId: string
 }
 
-async function rotateOnce(
-  trx: Db,
-  deps: RotateDeps,
-  { target, touched }: { readonly target: RotationTarget; readonly touched: ReadonlySet<string> },
-): Promise<Done | undefined> {
-  const { meshId, trustDomain } = target
+async function rotateOnce(trx: Db, deps: RotateDeps, attempt: Attempt): Promise<string> {
+  const { meshId, trustDomain } = attempt.target
   await lockTrustDomain(trx, meshId, trustDomain)
   const now = await deps.now(trx)
   const situation = await readSituation(trx, meshId, { trustDomain, now })
-  const act = decideActs(situation).find((one) => !keysOf(one).some((key) => touched.has(key)))
-  if (act === undefined) return undefined
+  attempt.act = decideActs(situation).find(
+    (one) => !keysOf(one).some((key) => attempt.touched.has(key)),
+  )
+  if (attempt.act === undefined) return ''
   const context = { actor: ROTATION_ACTOR, now }
-  const authorityId = await perform(trx, act, {
-    situation,
-    deps: { keyring: deps.keyring, context },
-  })
-  return { act, authorityId }
+  return perform(trx, attempt.act, { situation, deps: { keyring: deps.keyring, context } })
 }
 
 // What an act is about: its authorities, or the slot that it fills.

@@ -35,6 +35,7 @@ function authority(over: Partial<Authority>): Authority {
     state: 'active',
     notBefore: START,
     notAfter: addSeconds(START, 365 * DAY),
+    preparedAt: over.notBefore ?? START,
     publishedAt: START,
     publishedSequence: 1n,
     removeAt: undefined,

@@ -1,0 +1,376 @@
+import t from 'tap'
+import { findEndpointIssuer } from '../../src/authority/endpoint-issuer.ts'
+import { issueEndpointSvid, openEndpointIssuer } from '../../src/authority/endpoint-svid.ts'
+import { rotateAll, type RotateDeps, rotateTrustDomain } from '../../src/authority/rotate.ts'
+import { findCurrent } from '../../src/bundle/store.ts'
+import { type Db } from '../../src/db/connect.ts'
+import type { Keyring } from '../../src/db/keyring.ts'
+import { Alarms } from '../../src/http/alarms.ts'
+import { createLogger } from '../../src/http/log.ts'
+import { createMetrics } from '../../src/http/metrics.ts'
+import { readCertificate } from '../../src/pki/certificate.ts'
+import { verifyX509Svid } from '../../src/pki/verify-chain.ts'
+import { parseBundle } from '../../src/spiffe/bundle.ts'
+import { workloadEndpointId } from '../../src/spiffe/spiffe-id.ts'
+import { testClock, type TestClock } from '../support/clock.ts'
+import { testDatabase } from '../support/database.ts'
+import { makeMesh, testKeyring } from '../support/meshes.ts'
+
+const log = createLogger({ level: 'silent' })
+const SECONDS = {
+  rootSeconds: 120,
+  intermediateSeconds: 40,
+  jwtKeySeconds: 60,
+  endpointSvidSeconds: 20,
+  maxX509SvidSeconds: 20,
+  maxJwtSvidSeconds: 10,
+  minPublishSeconds: 0,
+  hintSeconds: 2,
+  removalSkewSeconds: 2,
+}
+
+function rotation(db: Db, keyring: Keyring, clock: TestClock): RotateDeps & { alarms: Alarms } {
+  const metrics = createMetrics()
+  const alarms = new Alarms({ log, metrics })
+  return { db, now: clock.db, clock, keyring, alarms, metrics, log }
+}
+
+const rowsOf = (db: Db) => db.selectFrom('authority').selectAll().orderBy('prepared_at').execute()
+
+t.test(
+  'FE-30 FE-31 FE-32 a root rotates by time while every listener and key stays right',
+  async (t) => {
+    const { db } = await testDatabase(t)
+    const clock = testClock()
+    const keyring = testKeyring()
+    const { mesh, domain } = await makeMesh(db, keyring, { now: clock.now(), settings: SECONDS })
+    const deps = rotation(db, keyring, clock)
+    const sequences: bigint[] = []
+    const rootIds = new Set<string>()
+    const faults: string[] = []
+    for (let second = 0; second < 240; second += 2) {
+      clock.set(new Date(clock.now().getTime() + 2000))
+      await rotateAll(deps)
+      const now = clock.now()
+      const current = await findCurrent(db, mesh.meshId, domain.name)
+      if (current === undefined) throw new Error('nothing is published')
+      const last = sequences.at(-1) ?? 0n
+      if (current.sequence > last) sequences.push(current.sequence)
+      if (current.sequence < last) faults.push(`sequence went back at ${second}`)
+      const { bundle } = parseBundle(domain.name, current.document)
+      const anchors = bundle.x509Authorities.map(({ certificate }) => certificate)
+      const chosen = await findEndpointIssuer(db, mesh.meshId, { trustDomain: domain.name, now })
+      rootIds.add(chosen.root.id)
+      const from = await openEndpointIssuer(db, chosen, keyring)
+      const svid = issueEndpointSvid(from, {
+        id: workloadEndpointId(domain.name),
+        dnsNames: [],
+        seconds: 20,
+        now,
+      })
+      verifyX509Svid([svid.certificate, svid.intermediate], { anchorsOf: () => anchors, now })
+      if (svid.notAfter > chosen.usableUntil)
+        faults.push(`an endpoint SVID outlives its root at ${second}`)
+      for (const row of await rowsOf(db)) {
+        if (row.state === 'active' && row.not_after <= now)
+          faults.push(`${row.kind} ended while active at ${second}`)
+        if (row.state === 'removed' && row.sealed_key !== null)
+          faults.push(`a removed ${row.kind} kept its key`)
+        if (row.state === 'retired' && row.sealed_key !== null && !row.endpoint_only)
+          faults.push(`a retired ${row.kind} kept its key`)
+        if (
+          row.activated_at === null ||
+          row.published_at === null ||
+          row.kind === 'x509_intermediate'
+        )
+          continue
+        const lead = (row.activated_at.getTime() - row.published_at.getTime()) / 1000
+        if (lead > 0 && lead < 10)
+          faults.push(`${row.kind} signed ${lead} s after it was published`)
+      }
+    }
+    t.same([...new Set(faults)], [])
+    const rows = await rowsOf(db)
+    const roots = rows.filter(({ kind }) => kind === 'x509_root')
+    t.ok(roots.length >= 3, `${roots.length} roots`)
+    t.ok(rootIds.size >= 2, 'the endpoints moved to the next root')
+    t.equal(roots[0]?.state, 'removed')
+    t.equal(rows.filter(({ forced }) => forced).length, 0)
+    t.ok(sequences.length >= 8)
+    const actions = await db.selectFrom('audit_record').select(['action', 'actor']).execute()
+    const seen = new Set(actions.map(({ action, actor }) => `${actor} ${action}`))
+    for (const action of [
+      'authority.prepare',
+      'authority.activate',
+      'authority.remove',
+      'bundle.publish',
+    ]) {
+      t.ok(seen.has(`timer:authority-rotation ${action}`), action)
+    }
+    t.same(deps.alarms.list(), [])
+  },
+)
+
+t.test(
+  'the oldest root keeps one intermediate for endpoint SVIDs until it is removed',
+  async (t) => {
+    const { db } = await testDatabase(t)
+    const clock = testClock()
+    const keyring = testKeyring()
+    const lives = { intermediateSeconds: 180 * 86_400, jwtKeySeconds: 365 * 86_400 }
+    const { mesh, domain } = await makeMesh(db, keyring, { now: clock.now(), settings: lives })
+    const deps = rotation(db, keyring, clock)
+    const target = { meshId: mesh.meshId, trustDomain: domain.name }
+    const [first] = (await rowsOf(db)).filter(({ kind }) => kind === 'x509_root')
+    const at = (days: number): void =>
+      clock.set(new Date(Date.parse('2027-01-15T08:00:00Z') + days * 86_400_000))
+    for (const day of [100, 100.1, 200, 200.1, 300, 300.1]) {
+      at(day)
+      await rotateAll(deps)
+    }
+    at(305.01)
+    await rotateTrustDomain(deps, target)
+    const endsAt = new Date(clock.now().getTime() + 3 * 3_600_000)
+    const signer = (await rowsOf(db)).find(
+      (row) => row.kind === 'x509_intermediate' && row.state === 'active',
+    )
+    await issued(db, { authority: signer?.id ?? '', notAfter: endsAt, sequence: 9_999_999_999n })
+    at(305.1)
+    await rotateTrustDomain(deps, target)
+    const rows = await rowsOf(db)
+    const old = rows.find(({ id }) => id === first?.id)
+    t.equal(old?.state, 'retired')
+    t.equal(old?.sealed_key, null, 'its key was erased in the same transaction')
+    t.same(
+      old?.remove_at,
+      new Date(endsAt.getTime() + 120_000),
+      'fixed: the end of the last SVID plus skew',
+    )
+    const under = rows
+      .filter(({ parent_id: parent }) => parent === first?.id)
+      .filter(({ sealed_key: key }) => key !== null)
+    t.equal(under.length, 1)
+    t.equal(under[0]?.endpoint_only, true)
+    t.equal(under[0]?.state, 'retired')
+    const now = clock.now()
+    const chosen = await findEndpointIssuer(db, mesh.meshId, { trustDomain: domain.name, now })
+    t.equal(chosen.root.id, first?.id, 'our listeners still stand under the oldest published root')
+    t.same(chosen.usableUntil, old?.remove_at)
+    clock.set(new Date((old?.remove_at?.getTime() ?? 0) + 1000))
+    await rotateTrustDomain(deps, target)
+    const after = await rowsOf(db)
+    t.equal(after.find(({ id }) => id === first?.id)?.state, 'removed')
+    t.equal(after.find(({ id }) => id === under[0]?.id)?.sealed_key, null)
+    const moved = await findEndpointIssuer(db, mesh.meshId, {
+      trustDomain: domain.name,
+      now: clock.now(),
+    })
+    t.equal(moved.root.state, 'active', 'and moved in the transaction that removed it')
+  },
+)
+
+interface Issued {
+  readonly authority: string
+  readonly notAfter: Date
+  readonly sequence: bigint
+  readonly refreshAt?: Date
+}
+
+async function issued(
+  db: Db,
+  { authority, notAfter, sequence, refreshAt = notAfter }: Issued,
+): Promise<void> {
+  const { trust_domain: trustDomain, mesh_id: meshId } = await db
+    .selectFrom('authority')
+    .select(['trust_domain', 'mesh_id'])
+    .where('id', '=', authority)
+    .executeTakeFirstOrThrow()
+  await db
+    .insertInto('svid_issued')
+    .values({
+      end_day: notAfter.toISOString().slice(0, 10),
+      mesh_id: meshId,
+      trust_domain: trustDomain,
+      kind: 'x509',
+      serial: `01${Math.floor(notAfter.getTime() / 1000).toString(16)}${sequence}`,
+      spiffe_id: `spiffe://${trustDomain}/web` as never,
+      entry_id: '00000000-0000-4000-8000-000000000001',
+      public_key_sha256: null,
+      authority_id: authority,
+      not_after: notAfter,
+      first_attested_at: notAfter,
+      bundle_sequence: sequence,
+      refresh_at: refreshAt,
+      issued_at: notAfter,
+    })
+    .execute()
+}
+
+t.test(
+  'FE-30 activation waits for workloads that hold an older bundle, and is forced and alarmed at the deadline',
+  async (t) => {
+    const { db } = await testDatabase(t)
+    const clock = testClock()
+    const keyring = testKeyring()
+    const { mesh, domain } = await makeMesh(db, keyring, { now: clock.now() })
+    const deps = rotation(db, keyring, clock)
+    const target = { meshId: mesh.meshId, trustDomain: domain.name }
+    const start = clock.now().getTime()
+    const at = (days: number): void => clock.set(new Date(start + days * 86_400_000))
+    at(15)
+    await rotateTrustDomain(deps, target)
+    const jwt = async () => (await rowsOf(db)).filter(({ kind }) => kind === 'jwt')
+    t.same(
+      (await jwt()).map(({ state }) => state),
+      ['active', 'prepared'],
+    )
+    const [old] = await jwt()
+    const refreshAt = new Date(start + 26 * 86_400_000)
+    await issued(db, { authority: old?.id ?? '', notAfter: refreshAt, refreshAt, sequence: 1n })
+    at(20)
+    await rotateTrustDomain(deps, target)
+    t.same(
+      (await jwt()).map(({ state }) => state),
+      ['active', 'prepared'],
+      'a workload would not know it yet',
+    )
+    at(25)
+    await rotateTrustDomain(deps, target)
+    const [retired, forced] = await jwt()
+    t.same([retired?.state, forced?.state, forced?.forced], ['retired', 'active', true])
+    t.same(
+      deps.alarms.list().map(({ code, object }) => [code, object]),
+      [['authority.forced', 'acme.example jwt']],
+    )
+    const record = await db
+      .selectFrom('audit_record')
+      .select('body')
+      .where('action', '=', 'authority.activate')
+      .where('object', '=', `authority/acme.example/jwt/${forced?.id}`)
+      .executeTakeFirstOrThrow()
+    t.match(Buffer.from(record.body).toString('utf8'), /"forced":true/)
+    t.match(Buffer.from(record.body).toString('utf8'), /holders/)
+  },
+)
+
+t.test('FE-30 no key signs while a living replica does not serve it', async (t) => {
+  const { db } = await testDatabase(t)
+  const clock = testClock()
+  const keyring = testKeyring()
+  const { mesh, domain } = await makeMesh(db, keyring, { now: clock.now(), settings: SECONDS })
+  const deps = rotation(db, keyring, clock)
+  const target = { meshId: mesh.meshId, trustDomain: domain.name }
+  const tick = async (seconds: number): Promise<void> => {
+    clock.set(new Date(clock.now().getTime() + seconds * 1000))
+    await db.updateTable('replica').set({ seen_at: clock.now() }).execute()
+    await rotateTrustDomain(deps, target)
+  }
+  await db
+    .insertInto('replica')
+    .values({ id: 'slow', started_at: clock.now(), seen_at: clock.now() })
+    .execute()
+  const states = async () =>
+    (await rowsOf(db)).filter(({ kind }) => kind === 'jwt').map(({ state }) => state)
+  await tick(31)
+  t.same(await states(), ['active', 'prepared'])
+  await tick(21)
+  t.same(await states(), ['active', 'prepared'], 'the slow replica holds it up, beyond its time')
+  const current = await findCurrent(db, mesh.meshId, domain.name)
+  await db
+    .insertInto('replica_bundle')
+    .values({
+      replica_id: 'slow',
+      trust_domain: domain.name,
+      sequence: current?.sequence ?? 0n,
+      since: clock.now(),
+    })
+    .execute()
+  await tick(1)
+  t.same(await states(), ['retired', 'active'])
+})
+
+t.test(
+  'a replica whose clock differs by more than 5 s does nothing by time and says so',
+  async (t) => {
+    const { db } = await testDatabase(t)
+    const clock = testClock()
+    const keyring = testKeyring()
+    await makeMesh(db, keyring, { now: clock.now(), settings: SECONDS })
+    clock.set(new Date(clock.now().getTime() + 31_000))
+    const deps = rotation(db, keyring, clock)
+    const late = { ...deps, clock: { ...clock, now: () => new Date(clock.now().getTime() + 5001) } }
+    await rotateAll(late)
+    t.equal((await rowsOf(db)).length, 3)
+    t.match(deps.alarms.list(), [{ code: 'clock.differs', service: true }])
+    await rotateAll(deps)
+    t.ok((await rowsOf(db)).length > 3)
+    t.same(deps.alarms.list(), [])
+  },
+)
+
+t.test('many replicas at once do each act once', async (t) => {
+  const { db } = await testDatabase(t)
+  const clock = testClock()
+  const keyring = testKeyring()
+  await makeMesh(db, keyring, { now: clock.now(), settings: SECONDS })
+  clock.set(new Date(clock.now().getTime() + 31_000))
+  await Promise.all(Array.from({ length: 5 }, () => rotateAll(rotation(db, keyring, clock))))
+  const prepared = (await rowsOf(db)).filter(({ state }) => state === 'prepared')
+  t.same(
+    prepared.map(({ kind }) => kind),
+    ['jwt'],
+  )
+  const active = (await rowsOf(db)).filter(({ state }) => state === 'active')
+  t.equal(active.length, 3)
+})
+
+t.test(
+  'a trust domain whose keys cannot be opened is alarmed and does not keep the others from rotating',
+  async (t) => {
+    const { db } = await testDatabase(t)
+    const clock = testClock()
+    const keyring = testKeyring()
+    await makeMesh(db, testKeyring(), { meshId: 'lost', now: clock.now(), settings: SECONDS })
+    await makeMesh(db, keyring, { meshId: 'acme', now: clock.now(), settings: SECONDS })
+    clock.set(new Date(clock.now().getTime() + 31_000))
+    const deps = rotation(db, keyring, clock)
+    await rotateAll(deps)
+    t.match(deps.alarms.list(), [{ code: 'authority.stuck', object: 'lost.example' }])
+    const made = await db
+      .selectFrom('authority')
+      .select(['trust_domain', 'kind'])
+      .where('state', '=', 'prepared')
+      .orderBy('trust_domain')
+      .orderBy('kind')
+      .execute()
+    t.same(
+      made.map((row) => `${row.trust_domain} ${row.kind}`),
+      ['acme.example jwt', 'acme.example x509_intermediate', 'lost.example jwt'],
+      'what needs no old key is done for it, too',
+    )
+  },
+)
+
+t.test(
+  'every CA of three generations has a subject of its own and the ID of its trust domain',
+  async (t) => {
+    const { db } = await testDatabase(t)
+    const clock = testClock()
+    const keyring = testKeyring()
+    const { domain } = await makeMesh(db, keyring, { now: clock.now(), settings: SECONDS })
+    const deps = rotation(db, keyring, clock)
+    const subjects = new Set<string>()
+    for (let second = 0; second < 150; second += 5) {
+      clock.set(new Date(clock.now().getTime() + 5000))
+      await rotateAll(deps)
+    }
+    for (const row of await rowsOf(db)) {
+      if (row.certificate === null) continue
+      const certificate = readCertificate(row.certificate)
+      t.same(certificate.uriSans, [`spiffe://${domain.name}`])
+      subjects.add(certificate.subject.toString('hex'))
+    }
+    const cas = (await rowsOf(db)).filter((row) => row.certificate !== null)
+    t.equal(subjects.size, cas.length, 'every CA has a subject of its own')
+  },
+)
