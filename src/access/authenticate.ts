@@ -50,7 +50,7 @@ export class Authenticator {
   async authenticate(login: Login): Promise<Principal> {
     const token = bearerOf(login)
     const hash = token === undefined || !isToken(token) ? undefined : hashToken(token)
-    this.#assertMayTry(login.source, hash)
+    if (login.authorization !== undefined) this.#assertMayTry(login.source, hash)
     if (hash === undefined) throw this.#refuse(login, malformed(login))
     const { db, clock } = this.#options
     const found = await findTokenByHash(db, hash)
@@ -88,13 +88,18 @@ export class Authenticator {
     this.#trusted.set(key, this.#options.clock.monotonicMs())
   }
 
+  /** A request without any token is no attempt: it is counted in the metrics and otherwise left alone. */
   #refuse({ source }: Login, reason: RefusalReason): ServiceError {
-    const closed = this.#throttle.failed(source)
     this.#options.onRefused?.(reason)
+    if (reason !== 'absent') this.#note(source, reason)
+    return new ServiceError('AUTHENTICATION_REQUIRED', REFUSALS[reason], { next: NEXT })
+  }
+
+  #note(source: string, reason: RefusalReason): void {
     const { log } = this.#options
     log.warn({ event: 'login.refused', remoteAddress: source, reason }, 'login refused')
-    if (closed) log.warn({ event: 'login.throttled', remoteAddress: source }, 'logins throttled')
-    return new ServiceError('AUTHENTICATION_REQUIRED', REFUSALS[reason], { next: NEXT })
+    if (!this.#throttle.failed(source)) return
+    log.warn({ event: 'login.throttled', remoteAddress: source }, 'logins throttled')
   }
 }
 
