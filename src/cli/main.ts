@@ -5,10 +5,13 @@ import { type Environment } from './address.ts'
 import { Cli, type CliStreams, type GlobalOptions } from './cli.ts'
 import { registerApiToken } from './commands/api-token.ts'
 import { registerAudit } from './commands/audit.ts'
+import { registerAuthority } from './commands/authority.ts'
+import { registerBundle } from './commands/bundle.ts'
 import { registerBundleSet } from './commands/bundle-set.ts'
 import { registerEgress } from './commands/egress.ts'
 import { registerExplain } from './commands/explain.ts'
 import { registerFederation } from './commands/federation.ts'
+import { registerMesh } from './commands/mesh.ts'
 import { registerRule } from './commands/rule.ts'
 import { registerServiceCommands } from './commands/serve.ts'
 import { registerService } from './commands/service.ts'
@@ -19,8 +22,13 @@ import { sanitizeLine, sanitizeText } from './sanitize.ts'
 
 const REGISTERS: readonly ((program: Command, cli: Cli) => void)[] = [
   registerServiceCommands,
-  (program, cli) =>
-    registerBundleSet(nounOf(program, 'bundle', 'trust bundles, ours and those of peers'), cli),
+  registerMesh,
+  registerAuthority,
+  (program, cli) => {
+    const bundle = nounOf(program, 'bundle', 'trust bundles, ours and those of peers')
+    registerBundle(bundle, cli)
+    registerBundleSet(bundle, cli)
+  },
   registerService,
   registerRule,
   registerExplain,

@@ -7,7 +7,7 @@ export function nextAfterCreate(mesh: MeshView): string[] {
   if (domain === undefined) return []
   const { name, bundleUrl: url, profile, endpointSpiffeId, hostCheck } = domain
   const endpoint = endpointSpiffeId === null ? '' : ` --endpoint-id ${endpointSpiffeId}`
-  const bootstrap = endpointSpiffeId === null ? '' : ` --bundle ${meshId}-bundle.json`
+  const bootstrap = endpointSpiffeId === null ? '' : ` --bundle-file ${meshId}-bundle.json`
   const dns = hostCheck?.resolvesToUs === false ? [`# ${hostCheck.detail}`] : []
   return [
     ...dns,
