@@ -1,0 +1,193 @@
+import { randomBytes } from 'node:crypto'
+import { type Test } from 'tap'
+import { systemClock } from '../../src/clock.ts'
+import { Changes } from '../../src/db/changes.ts'
+import { type Database } from '../../src/db/connect.ts'
+import { type MeshId, parseMeshId } from '../../src/db/ids.ts'
+import { egressRoutes } from '../../src/federation/egress-routes.ts'
+import { type Federation, openFederation } from '../../src/federation/open-federation.ts'
+import { peerBundleRoutes } from '../../src/federation/peer-bundle-routes.ts'
+import { peerReadersOf } from '../../src/federation/peer-readers.ts'
+import { relationshipActRoutes } from '../../src/federation/relationship-act-routes.ts'
+import { relationshipRoutes } from '../../src/federation/relationship-routes.ts'
+import { type PollTask } from '../../src/federation/claim-store.ts'
+import { type RelationshipView } from '../../src/federation/api.ts'
+import { Alarms } from '../../src/http/alarms.ts'
+import { createApp } from '../../src/http/listener.ts'
+import { createLogger } from '../../src/http/log.ts'
+import { createMetrics } from '../../src/http/metrics.ts'
+import { type TestClock, testClock } from '../support/clock.ts'
+import { testDatabase } from '../support/database.ts'
+import { type FakeAuthority, type FakePeer } from '../support/fake-peer.ts'
+import { makeMesh, testKeyring } from '../support/meshes.ts'
+
+/** An answer of the test app; `body` is its JSON. */
+export interface Answer {
+  readonly status: number
+  // oxlint-disable-next-line typescript/no-explicit-any -- tests look into answers of many shapes
+  readonly body: any
+  readonly headers: Readonly<Record<string, unknown>>
+}
+
+export interface CallOptions {
+  readonly body?: object
+  readonly ifMatch?: string
+}
+
+/** Federation of one service on a database of its own: real SQL, real TLS, a clock that is told. */
+export interface FederationApp extends Federation {
+  readonly database: Database
+  readonly changes: Changes
+  readonly clock: TestClock
+  readonly meshId: MeshId
+  /** Log lines, parsed. */
+  readonly lines: Record<string, unknown>[]
+  readonly alarms: Alarms
+  readonly metrics: ReturnType<typeof createMetrics>
+  readonly call: (
+    method: 'GET' | 'POST' | 'PATCH' | 'DELETE',
+    url: string,
+    options?: CallOptions,
+  ) => Promise<Answer>
+  readonly listen: () => Promise<string>
+  /** Makes a relationship with a peer over https_spiffe. */
+  readonly addPeer: (peer: FakePeer, change?: object) => Promise<Answer>
+  readonly show: (name?: string) => Promise<RelationshipView>
+  /** Claims what is due and waits until it was polled. */
+  readonly poll: () => Promise<void>
+  /** Moves the clock past the next poll of every domain, and polls. */
+  readonly pollLater: (seconds?: number) => Promise<void>
+}
+
+export interface FederationAppOptions {
+  readonly database?: Database
+  readonly clock?: TestClock
+  readonly owner?: string
+  readonly webRoots?: readonly FakeAuthority[]
+  readonly redirects?: 'follow' | 'refuse'
+  readonly pollMinSeconds?: number
+  readonly refreshed?: (task: PollTask) => void
+}
+
+/** A clock of tests that begins now, since the certificates of fake peers are checked by OpenSSL too. */
+export function clockFromNow(): TestClock {
+  return testClock(new Date(Math.floor(systemClock.now().getTime() / 1000) * 1000))
+}
+
+/** Federation with one mesh, `acme`, that allows connections to localhost. */
+export async function federationApp(
+  t: Pick<Test, 'teardown'>,
+  options: FederationAppOptions = {},
+): Promise<FederationApp> {
+  const database = options.database ?? (await testDatabase(t))
+  const clock = options.clock ?? clockFromNow()
+  const lines: Record<string, unknown>[] = []
+  const log = createLogger(
+    { level: 'info' },
+    { write: (line) => void lines.push(JSON.parse(line)) },
+  )
+  const metrics = createMetrics()
+  const alarms = new Alarms({ log, metrics })
+  const changes = new Changes({ database, clock: systemClock, log })
+  const federation = openFederation({
+    database,
+    changes,
+    clock,
+    now: clock.db,
+    log,
+    metrics,
+    alarms,
+    owner: options.owner ?? 'replica-1',
+    pollMinSeconds: options.pollMinSeconds ?? 60,
+    egressAllow: ['localhost'],
+    extraRootsPem: (options.webRoots ?? []).map(({ pem }) => pem),
+    redirects: options.redirects ?? 'follow',
+    readers: peerReadersOf({ publicUrl: 'https://localhost:8443', secret: randomBytes(32) }),
+    dependants: [],
+    random: () => 0,
+    limits: { connectMs: 1500, totalMs: 3000 },
+  })
+  const app = createApp({ name: 'admin', log, metrics })
+  app.decorateRequest('principal')
+  app.addHook('onRequest', async (request) => {
+    request.principal = {
+      name: 'tester',
+      tokenId: '',
+      label: 'tester',
+      expiresAt: undefined,
+      grants: [],
+    }
+  })
+  app.register(relationshipRoutes, { ...federation.relationshipRoutes, prefix: '/v1' })
+  app.register(relationshipActRoutes, { ...federation.relationshipRoutes, prefix: '/v1' })
+  app.register(peerBundleRoutes, { ...federation.peerBundleRoutes, prefix: '/v1' })
+  app.register(egressRoutes, { ...federation.egressRoutes, prefix: '/v1' })
+  const meshId = parseMeshId('acme')
+  if (options.database === undefined) {
+    await makeMesh(database.db, testKeyring(), { now: clock.now() })
+  }
+  await changes.start()
+  t.teardown(async () => {
+    await federation.scheduler.stop()
+    await changes.stop()
+    await app.close()
+  })
+
+  const call: FederationApp['call'] = async (method, url, { body, ifMatch } = {}) => {
+    const headers = ifMatch === undefined ? {} : { 'if-match': ifMatch }
+    const answer = await app.inject({
+      method,
+      url: `/v1${url}`,
+      headers,
+      ...(body === undefined ? {} : { body }),
+    })
+    const text = answer.body
+    return {
+      status: answer.statusCode,
+      body: text === '' ? undefined : JSON.parse(text),
+      headers: answer.headers,
+    }
+  }
+  const poll = async (): Promise<void> => {
+    await federation.scheduler.claim()
+    await federation.scheduler.idle()
+  }
+  return {
+    ...federation,
+    database,
+    changes,
+    clock,
+    meshId,
+    lines,
+    alarms,
+    metrics,
+    call,
+    poll,
+    listen: () => app.listen({ port: 0, host: '127.0.0.1' }),
+    addPeer: (peer, change = {}) =>
+      call('POST', '/meshes/acme/relationships', { body: spiffePeer(peer, change) }),
+    show: async (name = 'globex') =>
+      (await call('GET', `/meshes/acme/relationships/${name}`)).body as RelationshipView,
+    pollLater: async (seconds = 300) => {
+      await clock.advance(seconds * 1000)
+      await poll()
+    },
+  }
+}
+
+/** The body that federates with a peer over https_spiffe. */
+export function spiffePeer(peer: FakePeer, change: object = {}): Record<string, unknown> {
+  return {
+    name: 'globex',
+    domains: [
+      {
+        trustDomain: peer.trustDomain,
+        source: 'https_spiffe',
+        endpointUrl: peer.url,
+        endpointSpiffeId: peer.endpointId,
+        bundle: new TextDecoder().decode(peer.document),
+      },
+    ],
+    ...change,
+  }
+}
