@@ -1,15 +1,16 @@
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { type AddressInfo, type Socket, connect, createServer } from 'node:net'
-import { setTimeout as delay } from 'node:timers/promises'
-import { Agent, request } from 'undici'
 import t from 'tap'
 import { POSTGRES_URL, type Teardown, testPostgresUrl } from '../support/database.ts'
 import {
   type ServiceProcess,
+  adminCall,
+  bundleAnswer,
   postgresEnvironment,
   readyStatus,
   startProcess,
+  until,
 } from '../support/process.ts'
 
 const server = POSTGRES_URL
@@ -17,6 +18,7 @@ const skip = server === undefined && 'needs ENTENTE_TEST_DATABASE_URL (a Postgre
 
 /** A TCP link to the database that can be cut and mended, so that the server itself stays as it is. */
 async function cuttableLink(t: Teardown, url: string) {
+  const real = new URL(url)
   const target = new URL(url)
   const open = new Set<Socket>()
   let cut = false
@@ -25,7 +27,7 @@ async function cuttableLink(t: Teardown, url: string) {
       near.destroy()
       return
     }
-    const far = connect(Number(target.port), target.hostname)
+    const far = connect(Number(real.port), real.hostname)
     for (const [from, to] of [
       [near, far],
       [far, near],
@@ -58,38 +60,8 @@ async function cuttableLink(t: Teardown, url: string) {
   }
 }
 
-interface Call {
-  readonly method: 'GET' | 'POST'
-  readonly path: string
-  readonly token: string
-  readonly body?: object
-}
-
-async function admin(service: ServiceProcess, call: Call) {
-  const answer = await request(`${service.adminOrigin}/v1${call.path}`, {
-    method: call.method,
-    headers: { authorization: `Bearer ${call.token}`, 'content-type': 'application/json' },
-    body: call.body === undefined ? null : JSON.stringify(call.body),
-  })
-  const text = await answer.body.text()
-  return { status: answer.statusCode, headers: answer.headers, text }
-}
-
-const anyServer = new Agent({ connect: { rejectUnauthorized: false } })
-
 async function bundleStatus(service: ServiceProcess): Promise<number> {
-  const url = `${service.federationOrigin}/bundles/acme.example`
-  const answer = await request(url, { dispatcher: anyServer })
-  await answer.body.dump()
-  return answer.statusCode
-}
-
-async function until(what: () => Promise<boolean>): Promise<boolean> {
-  for (let i = 0; i < 600; i += 1) {
-    if (await what()) return true
-    await delay(50)
-  }
-  return false
+  return (await bundleAnswer(service, 'acme.example')).status
 }
 
 t.test(
@@ -105,7 +77,7 @@ t.test(
     const token = readFileSync(environment.ENTENTE_ADMIN_TOKEN_FILE, 'utf8').trim()
     const service = await startProcess(t, environment)
     const create = (meshId: string) =>
-      admin(service, {
+      adminCall(service, {
         method: 'POST',
         path: '/meshes',
         token,
@@ -127,7 +99,7 @@ t.test(
     link.mend()
     t.ok(await until(async () => (await bundleStatus(service)) === 200), 'it recovers by itself')
     t.ok(await until(async () => (await create('globex')).status === 201))
-    const list = await admin(service, { method: 'GET', path: '/meshes', token })
+    const list = await adminCall(service, { method: 'GET', path: '/meshes', token })
     t.match(list.text, /acme.example/)
     t.match(list.text, /globex.example/)
     t.equal(service.child.exitCode, null, 'the process never ended')

@@ -2,7 +2,7 @@ import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
-import { request } from 'undici'
+import { Agent, request } from 'undici'
 import type { Test } from 'tap'
 import { freePorts } from './service.ts'
 
@@ -108,5 +108,46 @@ export function postgresEnvironment(
     ENTENTE_DATABASE_URL: url,
     ENTENTE_KEK_FILE: kek,
     ENTENTE_ADMIN_TOKEN_FILE: token,
+  }
+}
+
+/** One request to the admin API of a process. */
+export interface AdminCall {
+  readonly method: 'GET' | 'POST' | 'DELETE'
+  readonly path: string
+  readonly token: string
+  readonly body?: object
+}
+
+/** Sends it; the text is not parsed, since it may be a problem document. */
+export async function adminCall(service: ServiceProcess, call: AdminCall) {
+  const answer = await request(`${service.adminOrigin}/v1${call.path}`, {
+    method: call.method,
+    headers: { authorization: `Bearer ${call.token}`, 'content-type': 'application/json' },
+    body: call.body === undefined ? null : JSON.stringify(call.body),
+  })
+  const text = await answer.body.text()
+  return { status: answer.statusCode, headers: answer.headers, text }
+}
+
+/** Waits, at most half a minute, until something holds. */
+export async function until(what: () => Promise<boolean>): Promise<boolean> {
+  for (let i = 0; i < 600; i += 1) {
+    if (await what()) return true
+    await delay(50)
+  }
+  return false
+}
+
+const anyServer = new Agent({ connect: { rejectUnauthorized: false } })
+
+/** A GET on the bundle endpoint of a process, whatever certificate it shows; status 0 when nothing answers. */
+export async function bundleAnswer(service: ServiceProcess, trustDomain: string) {
+  const url = `${service.federationOrigin}/bundles/${trustDomain}`
+  try {
+    const answer = await request(url, { dispatcher: anyServer })
+    return { status: answer.statusCode, text: await answer.body.text() }
+  } catch {
+    return { status: 0, text: '' }
   }
 }
