@@ -1,0 +1,186 @@
+import { sql } from 'kysely'
+import { type MeshId } from '../db/ids.ts'
+import { type AuthorityState, type Db } from '../db/schema.ts'
+import { settingsInForce } from '../mesh/settings.ts'
+import { type Entry, type FederatesWith } from '../registry/entry.ts'
+import { type SpiffeId } from '../spiffe/spiffe-id.ts'
+import { type TrustDomain } from '../spiffe/trust-domain.ts'
+import { endDayOf, type IssuedRecord, type IssuedSvid } from './issued.ts'
+
+/**
+ * Holds off changes of these trust domains' authorities until the transaction ends: who retires one first locks
+ * the row, so that no SVID is recorded under it after its last use was looked up.
+ */
+export async function shareTrustDomains(trx: Db, names: readonly TrustDomain[]): Promise<void> {
+  await trx
+    .selectFrom('trust_domain')
+    .select('name')
+    .where('name', 'in', [...names])
+    .orderBy('name')
+    .forKeyShare()
+    .execute()
+}
+
+/**
+ * Records SVIDs by one statement, those whose authority is still active and whose entry still exists; answers
+ * with the serials that were recorded.
+ */
+export async function insertIssued(
+  trx: Db,
+  issued: readonly IssuedSvid[],
+): Promise<ReadonlySet<string>> {
+  const { rows } = await sql<{ serial: string }>`
+    insert into svid_issued (end_day, mesh_id, trust_domain, kind, serial, spiffe_id, entry_id,
+      public_key_sha256, authority_id, not_after, first_attested_at, bundle_sequence, refresh_at, issued_at)
+    select r.end_day, r.mesh_id, r.trust_domain, r.kind, r.serial, r.spiffe_id, r.entry_id,
+      decode(r.public_key_sha256, 'hex'), r.authority_id, r.not_after, r.first_attested_at,
+      r.bundle_sequence, r.refresh_at, r.issued_at
+    from jsonb_to_recordset(${JSON.stringify(issued.map(rowOf))}::jsonb) as r (
+      end_day date, mesh_id text, trust_domain text, kind text, serial text, spiffe_id text,
+      entry_id uuid, public_key_sha256 text, authority_id uuid, not_after timestamptz,
+      first_attested_at timestamptz, bundle_sequence bigint, refresh_at timestamptz,
+      issued_at timestamptz)
+    join authority a on a.mesh_id = r.mesh_id and a.id = r.authority_id and a.state = 'active'
+    join entry e on e.mesh_id = r.mesh_id and e.id = r.entry_id
+    returning serial`.execute(trx)
+  return new Set(rows.map(({ serial }) => serial))
+}
+
+/** Which record of an X509-SVID is wanted. */
+export interface IssuedKey {
+  readonly meshId: MeshId
+  readonly serial: string
+  readonly notAfter: Date
+}
+
+/** The records of X509-SVIDs, in the order asked for, undefined where there is none. */
+export async function findIssued(
+  db: Db,
+  wanted: readonly IssuedKey[],
+): Promise<(IssuedRecord | undefined)[]> {
+  const keys = wanted.map(({ meshId, serial, notAfter }, nr) => {
+    return { nr, mesh_id: meshId, serial, end_day: endDayOf(notAfter) }
+  })
+  const { rows } = await sql<RecordRow>`
+    select w.nr, i.spiffe_id as issued_id, i.public_key_sha256, i.first_attested_at,
+      a.state, td.issuer, m.settings, e.id, e.mesh_id, e.trust_domain, e.spiffe_id,
+      e.x509_ttl_seconds, e.jwt_ttl_seconds, e.dns_names, e.federates_with, e.hint, e.expires_at,
+      e.version, e.created_at
+    from jsonb_to_recordset(${JSON.stringify(keys)}::jsonb) as w (
+      nr integer, mesh_id text, serial text, end_day date)
+    join svid_issued i on i.end_day = w.end_day and i.mesh_id = w.mesh_id and i.kind = 'x509'
+      and i.serial = w.serial
+    join mesh m on m.mesh_id = i.mesh_id
+    join trust_domain td on td.mesh_id = i.mesh_id and td.name = i.trust_domain
+    left join authority a on a.mesh_id = i.mesh_id and a.id = i.authority_id
+    left join entry e on e.mesh_id = i.mesh_id and e.id = i.entry_id`.execute(db)
+  const byNr = new Map(rows.map((row) => [row.nr, recordOf(row)]))
+  return wanted.map((_, nr) => byNr.get(nr))
+}
+
+/** Makes the partition of a day, unless it is there. */
+export async function createPartition(db: Db, day: string): Promise<void> {
+  await sql`create table if not exists ${partitionOf(day)} partition of svid_issued
+    for values in (${sql.lit(day)})`.execute(db)
+}
+
+/** The days that have a partition of their own. */
+export async function listPartitionDays(db: Db): Promise<string[]> {
+  const { rows } = await sql<{ name: string }>`
+    select c.relname as name from pg_inherits h
+    join pg_class c on c.oid = h.inhrelid
+    join pg_class p on p.oid = h.inhparent
+    where p.relname = 'svid_issued' and c.relname ~ '^svid_issued_[0-9]{8}$'
+    order by 1`.execute(db)
+  return rows.map(({ name }) => {
+    const digits = name.slice('svid_issued_'.length)
+    return `${digits.slice(0, 4)}-${digits.slice(4, 6)}-${digits.slice(6)}`
+  })
+}
+
+/** Drops the partition of a day with all its records. */
+export async function dropPartition(db: Db, day: string): Promise<void> {
+  await sql`drop table if exists ${partitionOf(day)}`.execute(db)
+}
+
+/** Deletes what stands in the default partition and ended on this day or before. */
+export async function deleteIssuedThrough(db: Db, day: string): Promise<void> {
+  await sql`delete from svid_issued_default where end_day <= ${day}::date`.execute(db)
+}
+
+function partitionOf(day: string) {
+  return sql.table(`svid_issued_${day.replaceAll('-', '')}`)
+}
+
+function rowOf(svid: IssuedSvid): Record<string, unknown> {
+  const { publicKeySha256 } = svid
+  return {
+    end_day: endDayOf(svid.notAfter),
+    mesh_id: svid.meshId,
+    trust_domain: svid.trustDomain,
+    kind: svid.kind,
+    serial: svid.serial,
+    spiffe_id: svid.spiffeId,
+    entry_id: svid.entryId,
+    public_key_sha256:
+      publicKeySha256 === undefined ? null : Buffer.from(publicKeySha256).toString('hex'),
+    authority_id: svid.authorityId,
+    not_after: svid.notAfter,
+    first_attested_at: svid.firstAttestedAt,
+    bundle_sequence: svid.bundleSequence.toString(),
+    refresh_at: svid.refreshAt,
+    issued_at: svid.issuedAt,
+  }
+}
+
+interface RecordRow {
+  readonly nr: number
+  readonly issued_id: SpiffeId
+  readonly public_key_sha256: Uint8Array | null
+  readonly first_attested_at: Date
+  readonly state: AuthorityState | null
+  readonly issuer: 'managed' | 'observed'
+  readonly settings: Record<string, number>
+  /** The entry's columns are all null when it was deleted. */
+  readonly id: string | null
+  readonly mesh_id: MeshId
+  readonly trust_domain: TrustDomain
+  readonly spiffe_id: SpiffeId
+  readonly x509_ttl_seconds: number
+  readonly jwt_ttl_seconds: number
+  readonly dns_names: readonly string[]
+  readonly federates_with: FederatesWith
+  readonly hint: string | null
+  readonly expires_at: Date | null
+  readonly version: bigint
+  readonly created_at: Date
+}
+
+function recordOf(row: RecordRow): IssuedRecord {
+  return {
+    spiffeId: row.issued_id,
+    publicKeySha256: row.public_key_sha256 ?? undefined,
+    firstAttestedAt: row.first_attested_at,
+    authorityState: row.state ?? undefined,
+    issuer: row.issuer,
+    settings: settingsInForce(row.settings),
+    entry: row.id === null ? undefined : entryOf({ ...row, id: row.id }),
+  }
+}
+
+function entryOf(row: RecordRow & { readonly id: string }): Entry {
+  return {
+    meshId: row.mesh_id,
+    id: row.id,
+    trustDomain: row.trust_domain,
+    spiffeId: row.spiffe_id,
+    x509TtlSeconds: row.x509_ttl_seconds,
+    jwtTtlSeconds: row.jwt_ttl_seconds,
+    dnsNames: row.dns_names,
+    federatesWith: row.federates_with,
+    hint: row.hint ?? undefined,
+    expiresAt: row.expires_at ?? undefined,
+    version: row.version,
+    createdAt: row.created_at,
+  }
+}
