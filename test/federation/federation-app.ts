@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { type Test } from 'tap'
+import tap, { type Test } from 'tap'
 import { systemClock } from '../../src/clock.ts'
 import { Changes } from '../../src/db/changes.ts'
 import { type Database } from '../../src/db/connect.ts'
@@ -10,7 +10,6 @@ import { peerBundleRoutes } from '../../src/federation/peer-bundle-routes.ts'
 import { peerReadersOf } from '../../src/federation/peer-readers.ts'
 import { relationshipActRoutes } from '../../src/federation/relationship-act-routes.ts'
 import { relationshipRoutes } from '../../src/federation/relationship-routes.ts'
-import { type PollTask } from '../../src/federation/claim-store.ts'
 import { type RelationshipView } from '../../src/federation/api.ts'
 import { Alarms } from '../../src/http/alarms.ts'
 import { createApp } from '../../src/http/listener.ts'
@@ -66,7 +65,7 @@ export interface FederationAppOptions {
   readonly webRoots?: readonly FakeAuthority[]
   readonly redirects?: 'follow' | 'refuse'
   readonly pollMinSeconds?: number
-  readonly refreshed?: (task: PollTask) => void
+  readonly totalMs?: number
 }
 
 /** A clock of tests that begins now, since the certificates of fake peers are checked by OpenSSL too. */
@@ -74,12 +73,25 @@ export function clockFromNow(): TestClock {
   return testClock(new Date(Math.floor(systemClock.now().getTime() / 1000) * 1000))
 }
 
+let shared: Promise<Database> | undefined
+
+/** The database of this test file, emptied: opening one costs more than most tests. */
+async function emptyDatabase(): Promise<Database> {
+  shared ??= testDatabase(tap)
+  const database = await shared
+  const { db } = database
+  await db.deleteFrom('mesh').execute()
+  await db.deleteFrom('egress_rule').execute()
+  await db.deleteFrom('audit_record').execute()
+  return database
+}
+
 /** Federation with one mesh, `acme`, that allows connections to localhost. */
 export async function federationApp(
   t: Pick<Test, 'teardown'>,
   options: FederationAppOptions = {},
 ): Promise<FederationApp> {
-  const database = options.database ?? (await testDatabase(t))
+  const database = options.database ?? (await emptyDatabase())
   const clock = options.clock ?? clockFromNow()
   const lines: Record<string, unknown>[] = []
   const log = createLogger(
@@ -105,7 +117,7 @@ export async function federationApp(
     readers: peerReadersOf({ publicUrl: 'https://localhost:8443', secret: randomBytes(32) }),
     dependants: [],
     random: () => 0,
-    limits: { connectMs: 1500, totalMs: 3000 },
+    limits: { connectMs: 1500, totalMs: options.totalMs ?? 5000 },
   })
   const app = createApp({ name: 'admin', log, metrics })
   app.decorateRequest('principal')
