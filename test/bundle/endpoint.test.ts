@@ -25,6 +25,10 @@ async function until(holds: () => Promise<boolean>): Promise<void> {
   throw new Error('did not happen within 5 s')
 }
 
+async function idOf(target: string): Promise<string | undefined> {
+  return readCertificate((await tlsGet(target)).chain[0] ?? new Uint8Array()).uriSans[0]
+}
+
 t.test('the bundle endpoint', async (t) => {
   const service = await startTestService(t)
   await t.rejects(
@@ -172,8 +176,6 @@ t.test('the bundle endpoint', async (t) => {
     const [domain] = made.body.trustDomains
     t.match(domain.bundleUrl, /^https:\/\/globex\.localhost:[0-9]+\/bundles\/globex\.example$/)
     t.equal(domain.hostCheck.resolvesToUs, true)
-    const idOf = async (target: string): Promise<string | undefined> =>
-      readCertificate((await tlsGet(target)).chain[0] ?? new Uint8Array()).uriSans[0]
     await until(async () => (await idOf(domain.bundleUrl)) === domain.endpointSpiffeId)
     t.equal(await idOf(url), 'spiffe://acme.example/entente/bundle-endpoint')
     const unknown = domain.bundleUrl.replace('globex.localhost', 'unknown.localhost')

@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import { request, type RequestOptions } from 'node:https'
-import type { IncomingHttpHeaders } from 'node:http'
+import type { IncomingHttpHeaders, IncomingMessage } from 'node:http'
 import type { PeerCertificate, TLSSocket } from 'node:tls'
 import { buffer } from 'node:stream/consumers'
 
@@ -13,7 +13,10 @@ export interface TlsAnswer {
 }
 
 /** One HTTPS request on a fresh connection that checks nothing about the server; tests look at what it presented. */
-export async function tlsGet(url: string, options: RequestOptions = {}): Promise<TlsAnswer> {
+export async function tlsGet(
+  url: string,
+  options: Omit<RequestOptions, 'headers'> & { readonly headers?: Record<string, string> } = {},
+): Promise<TlsAnswer> {
   const target = new URL(url)
   const asked = request({
     host: '127.0.0.1',
@@ -26,7 +29,7 @@ export async function tlsGet(url: string, options: RequestOptions = {}): Promise
     headers: { host: target.host, ...options.headers },
   })
   asked.end()
-  const [answer] = (await once(asked, 'response')) as [import('node:http').IncomingMessage]
+  const [answer] = (await once(asked, 'response')) as [IncomingMessage]
   const chain = chainOf(answer.socket as TLSSocket)
   const body = await buffer(answer)
   return { status: answer.statusCode ?? 0, headers: answer.headers, body, chain }
