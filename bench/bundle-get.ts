@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import { spiffeIdOf } from '../src/spiffe/spiffe-id.ts'
 import { parseTrustDomain } from '../src/spiffe/trust-domain.ts'
 import { addSeconds, wholeSeconds } from '../src/clock.ts'
@@ -5,11 +6,19 @@ import { serverTlsSettings } from '../src/http/tls.ts'
 import { exportPrivateKey, generateKeyPair, spkiOf } from '../src/pki/key-pair.ts'
 import { toPem } from '../src/pki/pem.ts'
 import { prepareX509Svid, signX509Svid } from '../src/pki/x509-svid.ts'
-import { cpuSeconds, type Part, startPart } from './children.ts'
-import { type Bench, type Figure, type Scale, rateFigure, round, takeTurns } from './harness.ts'
+import { cpuSeconds, startPart } from './children.ts'
+import {
+  type Bench,
+  type Figure,
+  type Scale,
+  median,
+  rateFigure,
+  round,
+  takeTurns,
+} from './harness.ts'
 import { fetchOnce, type Load, type Loaded, loadFresh, loadKept } from './https-load.ts'
+import { MESH } from './field.ts'
 import { makeIssuer } from './issuer.ts'
-import { scratchFolder, startServiceProcess } from './service-process.ts'
 
 /** A server process that is loaded. */
 interface Target {
@@ -25,47 +34,24 @@ interface Target {
  * Rates are per second of the server's CPU, so that the load generator and other processes of the machine have no
  * say; `wall` is what a clock saw.
  */
-export const bundleGet: Bench = async function* bundleGet(scale) {
-  const folder = scratchFolder()
-  const service = await startServiceProcess(folder.path)
-  let floor: Part<{ port: number }> | undefined
+export const bundleGet: Bench = async function* bundleGet(scale, field) {
+  const service = await field.embedded()
+  const reader = await service.admin<{ url: string }>('POST', `/meshes/${MESH}/bundle/readers`, {
+    label: 'bench',
+  })
+  const path = new URL(reader.url).pathname
+  const subject = { pid: service.pid, port: service.ports.federation, path }
+  const answer = split(await fetchOnce(subject, 'keep-alive'))
+  const part = await startPart<{ port: number }>('floor-https', {
+    ...floorIdentity(),
+    tls: serverTlsSettings(),
+    ...answer,
+  })
   try {
-    await service.admin('POST', '/meshes', { meshId: 'acme', trustDomain: 'acme.example' })
-    const reader = await service.admin<{ url: string }>('POST', '/meshes/acme/bundle/readers', {
-      label: 'bench',
-    })
-    const subject = {
-      pid: service.pid,
-      port: service.ports.federation,
-      path: new URL(reader.url).pathname,
-    }
-    const { headers, body } = split(await fetchOnce(subject, 'keep-alive'))
-    floor = await startPart('floor-https', {
-      ...floorIdentity(),
-      tls: serverTlsSettings(),
-      headers,
-      body,
-    })
-    const targets = {
-      floor: { pid: floor.pid, port: floor.ready.port, path: subject.path },
-      subject,
-    }
-    yield await compare(scale, targets, {
-      name: 'bundle-get keep-alive',
-      goal: 'ratio >= 0.85',
-      connections: 16,
-      load: loadKept,
-    })
-    yield await compare(scale, targets, {
-      name: 'bundle-get new connection',
-      goal: 'ratio >= 0.9',
-      connections: 8,
-      load: loadFresh,
-    })
+    const targets = { floor: { pid: part.pid, port: part.ready.port, path }, subject }
+    for (const manner of MANNERS) yield await compare(scale, targets, manner)
   } finally {
-    await floor?.end()
-    await service.end()
-    folder.remove()
+    await part.end()
   }
 }
 
@@ -76,23 +62,43 @@ interface Manner {
   readonly load: (load: Load) => Promise<Loaded>
 }
 
+const MANNERS: readonly Manner[] = [
+  { name: 'bundle-get keep-alive', goal: 'ratio >= 0.85', connections: 16, load: loadKept },
+  { name: 'bundle-get new connection', goal: 'ratio >= 0.9', connections: 8, load: loadFresh },
+]
+
 async function compare(
   scale: Scale,
   { floor, subject }: { readonly floor: Target; readonly subject: Target },
   manner: Manner,
 ): Promise<Figure> {
   const walls: number[] = []
-  const turn = async (target: Target, seconds = scale.seconds): Promise<number> => {
+  const idle = new Map([floor, subject].map((target) => [target, 0]))
+  const turn = async (target: Target, seconds: number): Promise<number> => {
     const before = cpuSeconds(target.pid)
     const { connections, load } = manner
     const { requests, seconds: wall } = await load({ ...target, connections, seconds })
     if (target === subject) walls.push(requests / wall)
-    return requests / Math.max(cpuSeconds(target.pid) - before, 0.01)
+    const used = cpuSeconds(target.pid) - before - (idle.get(target) ?? 0) * wall
+    return requests / Math.max(used, 0.01)
   }
-  for (const target of [floor, subject]) await turn(target, scale.seconds / 2)
-  const rates = await takeTurns(scale, { floor: () => turn(floor), subject: () => turn(subject) })
+  for (const target of [floor, subject]) {
+    await turn(target, scale.seconds / 2)
+    idle.set(target, await idleShare(target.pid, scale.seconds))
+  }
+  const rates = await takeTurns(scale, {
+    floor: () => turn(floor, scale.seconds),
+    subject: () => turn(subject, scale.seconds),
+  })
   const about = { bench: manner.name, unit: 'requests per CPU second', goal: manner.goal }
-  return { ...rateFigure(about, rates), wall: round(walls.at(-1) ?? 0) }
+  return { ...rateFigure(about, rates), wall: round(median(walls)) }
+}
+
+/** Share of a CPU that a process uses while nobody asks it anything: not the cost of requests. */
+async function idleShare(pid: number, seconds: number): Promise<number> {
+  const before = cpuSeconds(pid)
+  await delay(seconds * 1000)
+  return (cpuSeconds(pid) - before) / seconds
 }
 
 /** A certificate of the same kind and size as the service's own: P-256 leaf and intermediate, one URI SAN. */

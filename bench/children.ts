@@ -10,6 +10,8 @@ export interface Part<Ready> {
   readonly ready: Ready
   /** Sends a message and waits for the answer to it; one at a time. */
   ask<Answer>(message: object): Promise<Answer>
+  /** Sends a message upon which the part ends by itself, and waits until it has. */
+  finish(message: object): Promise<void>
   end(): Promise<void>
 }
 
@@ -27,6 +29,11 @@ export async function startPart<Ready>(name: string, argument: object = {}): Pro
       const answer = nextMessage(child, name)
       child.send(message)
       return answer as never
+    },
+    finish: async (message) => {
+      const gone = once(child, 'exit')
+      child.send(message)
+      await gone
     },
     end: () => endChild(child),
   }

@@ -1,3 +1,5 @@
+import { type Field } from './field.ts'
+
 /** How much a run may cost: the whole measurement, or just enough to see that everything works. */
 export interface Scale {
   readonly smoke: boolean
@@ -31,8 +33,8 @@ export interface Skipped {
   readonly skipped: string
 }
 
-/** Measures something and gives its figures one by one. */
-export type Bench = (scale: Scale) => AsyncIterable<Figure | Skipped>
+/** Measures something on the processes of a run and gives its figures one by one. */
+export type Bench = (scale: Scale, field: Field) => AsyncIterable<Figure | Skipped>
 
 /** Medians of floor and subject, which took turns A B A B …, so that a slow minute hits both. */
 export interface Compared {
@@ -50,7 +52,7 @@ export async function takeTurns(
 ): Promise<Compared> {
   const floors: number[] = []
   const subjects: number[] = []
-  for (let round = 0; round < rounds; round += 1) {
+  for (let turn = 0; turn < rounds; turn += 1) {
     floors.push(await turns.floor())
     subjects.push(await turns.subject())
   }

@@ -8,6 +8,8 @@ const SCRIPT = fileURLToPath(new URL('../test/support/postgres.sh', import.meta.
 export interface Postgres {
   /** The URL of a new empty database. */
   database(name: string): Promise<string>
+  /** The URL of a database that was made. */
+  urlOf(name: string): string
   stop(): void
 }
 
@@ -17,16 +19,20 @@ export interface Postgres {
  * Throws with the reason when there are none; the benches that need it are then skipped with that reason.
  */
 export function startPostgres(folder: string): Postgres {
-  const url = run('start', folder).trim()
+  const server = run('start', folder).trim()
+  const urlOf = (name: string): string => {
+    const url = new URL(server)
+    url.pathname = `/${name}`
+    return url.href
+  }
   return {
+    urlOf,
     database: async (name) => {
-      const client = new Client({ connectionString: url })
+      const client = new Client({ connectionString: server })
       await client.connect()
       await client.query(`create database ${name}`)
       await client.end()
-      const made = new URL(url)
-      made.pathname = `/${name}`
-      return made.href
+      return urlOf(name)
     },
     stop: () => void run('stop', folder),
   }

@@ -1,6 +1,7 @@
 import { parseArgs } from 'node:util'
 import { bundleGet } from './bundle-get.ts'
 import { evaluateOne } from './evaluate.ts'
+import { Field } from './field.ts'
 import { type Bench, SCALES } from './harness.ts'
 import { jwtSvid } from './jwt-svid.ts'
 import { memory } from './memory.ts'
@@ -9,15 +10,15 @@ import { start } from './start.ts'
 import { x509Library } from './x509-library.ts'
 import { x509Service } from './x509-service.ts'
 
-/** Every bench by the name that `npm run bench -- NAME` takes. */
+/** Every bench by the name that `npm run bench -- NAME` takes; memory first, before anything was loaded. */
 const BENCHES: Readonly<Record<string, Bench>> = {
+  memory,
   'x509-library': x509Library,
   'jwt-svid': jwtSvid,
   evaluate: evaluateOne,
   'bundle-get': bundleGet,
   'x509-service': x509Service,
   polling,
-  memory,
   start,
 }
 
@@ -33,9 +34,14 @@ async function main(): Promise<number> {
     return 2
   }
   const scale = values.smoke === true ? SCALES.smoke : SCALES.full
-  for (const [name, bench] of Object.entries(BENCHES)) {
-    if (positionals.length > 0 && !positionals.includes(name)) continue
-    for await (const figure of bench(scale)) console.log(JSON.stringify(figure))
+  const field = new Field()
+  try {
+    for (const [name, bench] of Object.entries(BENCHES)) {
+      if (positionals.length > 0 && !positionals.includes(name)) continue
+      for await (const figure of bench(scale, field)) console.log(JSON.stringify(figure))
+    }
+  } finally {
+    await field.close()
   }
   return 0
 }
