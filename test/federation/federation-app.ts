@@ -66,6 +66,7 @@ export interface FederationAppOptions {
   readonly redirects?: 'follow' | 'refuse'
   readonly pollMinSeconds?: number
   readonly totalMs?: number
+  readonly egressAllow?: readonly string[]
 }
 
 /** A clock of tests that begins now, since the certificates of fake peers are checked by OpenSSL too. */
@@ -111,7 +112,7 @@ export async function federationApp(
     alarms,
     owner: options.owner ?? 'replica-1',
     pollMinSeconds: options.pollMinSeconds ?? 60,
-    egressAllow: ['localhost'],
+    egressAllow: options.egressAllow ?? ['localhost'],
     extraRootsPem: (options.webRoots ?? []).map(({ pem }) => pem),
     redirects: options.redirects ?? 'follow',
     readers: peerReadersOf({ publicUrl: 'https://localhost:8443', secret: randomBytes(32) }),

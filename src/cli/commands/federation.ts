@@ -27,8 +27,8 @@ interface AddOptions {
 interface SetOptions {
   readonly name?: string
   readonly note?: string
-  readonly hintMin?: number | null
-  readonly hintMax?: number | null
+  readonly hintMin?: number | 'none'
+  readonly hintMax?: number | 'none'
   readonly policy?: 'auto'
   readonly dryRun?: boolean
 }
@@ -181,8 +181,8 @@ async function change(cli: Cli, name: string, options: SetOptions): Promise<void
   const body = {
     name: options.name,
     note: options.note === '' ? null : options.note,
-    hintMinSeconds: options.hintMin,
-    hintMaxSeconds: options.hintMax,
+    hintMinSeconds: limitOf(options.hintMin),
+    hintMaxSeconds: limitOf(options.hintMax),
     changePolicy: options.policy,
   }
   if (Object.values(body).every((value) => value === undefined)) {
@@ -266,6 +266,11 @@ function readSeconds(text: string): number {
   throw new InvalidArgumentError('wanted whole seconds from 1 to 86400')
 }
 
-function readLimit(text: string): number | null {
-  return text === 'none' ? null : readSeconds(text)
+// Not null at once: commander takes a parsed null for a missing value.
+function readLimit(text: string): number | 'none' {
+  return text === 'none' ? 'none' : readSeconds(text)
+}
+
+function limitOf(limit: number | 'none' | undefined): number | null | undefined {
+  return limit === 'none' ? null : limit
 }
