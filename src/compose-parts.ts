@@ -10,7 +10,10 @@ import {
   endpointTickers,
   type MeshHooks,
 } from './compose-endpoints.ts'
+import { buildFederation, federationTickers } from './compose-federation.ts'
 import type { Config } from './config.ts'
+import { endingRelationships } from './federation/end-relationship.ts'
+import type { Federation } from './federation/open-federation.ts'
 import { policyDependants } from './policy/dependants.ts'
 import { seedPosture } from './policy/posture.ts'
 import { Snapshots } from './policy/snapshots.ts'
@@ -30,6 +33,8 @@ export interface Parts {
   readonly snapshots: Snapshots
   /** Our own bundles, keys and certificates. */
   readonly endpoints: Endpoints
+  /** Relationships with peers, their polls and the door outward. */
+  readonly federation: Federation
   /** What the making and ending of a mesh brings with it. */
   readonly hooks: MeshHooks
 }
@@ -38,6 +43,7 @@ export interface Parts {
 export async function buildParts(base: Base): Promise<Parts> {
   const { config } = base
   const auditKey = await loadAuditKey(base.database.db, base.keyring)
+  const endpoints = await buildEndpoints(base, workloadUrlOf(config))
   return {
     publicUrl: config.PUBLIC_URL,
     workloadUrl: workloadUrlOf(config),
@@ -45,8 +51,12 @@ export async function buildParts(base: Base): Promise<Parts> {
     auditKey,
     sealer: makeSealer(base, auditKey),
     snapshots: makeSnapshots(base),
-    endpoints: await buildEndpoints(base, workloadUrlOf(config)),
-    hooks: { founders: [seedPosture], dependants: [catalogDependants, policyDependants] },
+    endpoints,
+    federation: buildFederation(base, endpoints),
+    hooks: {
+      founders: [seedPosture],
+      dependants: [endingRelationships, catalogDependants, policyDependants],
+    },
   }
 }
 
@@ -100,5 +110,5 @@ function workloadUrlOf(config: Base['config']): string {
 /** Starts everything that repeats; stopped in reverse order. */
 export function startTickers(base: Base, parts: Parts): readonly Ticker[] {
   parts.sealer.start()
-  return [...endpointTickers(base, parts.endpoints)]
+  return [...endpointTickers(base, parts.endpoints), ...federationTickers(base, parts.federation)]
 }

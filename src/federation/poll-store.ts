@@ -195,3 +195,18 @@ export async function listPolls(
     intervalSeconds: row.interval_seconds,
   }))
 }
+
+/** How many polled domains there are, by state of their relationship and health. */
+export async function countPolls(
+  db: Db,
+): Promise<{ readonly state: string; readonly health: string; readonly count: number }[]> {
+  const rows = await db
+    .selectFrom('poll as p')
+    .innerJoin('relationship as r', (join) =>
+      join.onRef('r.mesh_id', '=', 'p.mesh_id').onRef('r.id', '=', 'p.relationship_id'),
+    )
+    .select((eb) => ['r.state', 'p.health', eb.fn.countAll().as('count')])
+    .groupBy(['r.state', 'p.health'])
+    .execute()
+  return rows.map(({ state, health, count }) => ({ state, health, count: Number(count) }))
+}

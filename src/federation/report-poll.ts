@@ -1,8 +1,10 @@
+import { type Db } from '../db/schema.ts'
 import { type Alarms } from '../http/alarms.ts'
 import { type Logger } from '../http/log.ts'
 import { type Metrics } from '../http/metrics.ts'
 import { type PollTask } from './claim-store.ts'
 import { MAX_CHANGES_PER_HOUR } from './next-poll.ts'
+import { countPolls } from './poll-store.ts'
 import { type RefreshReport } from './refresh-report.ts'
 
 /** Where polls are reported. */
@@ -105,6 +107,16 @@ export class PollReporter {
     if (message === undefined) this.#options.alarms.clear(code, object)
     else this.#options.alarms.raise(code, object, { message })
   }
+}
+
+/** Counts polled domains by state and health into the metric; one statement. */
+export async function measureRelationships(
+  db: Db,
+  { relationships }: Pick<Metrics, 'relationships'>,
+): Promise<void> {
+  const counts = await countPolls(db)
+  relationships.reset()
+  for (const { state, health, count } of counts) relationships.set({ state, health }, count)
 }
 
 /** Ends the alarms of a relationship that is no longer polled. */

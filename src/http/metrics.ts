@@ -65,6 +65,12 @@ function trustMetrics(registers: Registry[]) {
       buckets: [0.1, 0.5, 1, 5, 15, 60, 300],
       registers,
     }),
+    relationships: new Gauge({
+      name: 'entente_relationships',
+      help: 'Domains of relationships that are polled, by state and health',
+      labelNames: ['state', 'health'] as const,
+      registers,
+    }),
     svidsIssued: new Counter({
       name: 'entente_svids_issued_total',
       help: 'SVIDs handed out, by kind',

@@ -1,0 +1,85 @@
+import { getRandomValues } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+import { offersOfPeer } from './catalog/find-services.ts'
+import type { Base } from './compose-base.ts'
+import type { Endpoints } from './compose-endpoints.ts'
+import { egressRoutes } from './federation/egress-routes.ts'
+import { type Federation, openFederation } from './federation/open-federation.ts'
+import { peerBundleRoutes } from './federation/peer-bundle-routes.ts'
+import { peerReadersOf } from './federation/peer-readers.ts'
+import { prunePeerRevisions } from './federation/prune-revisions.ts'
+import { relationshipActRoutes } from './federation/relationship-act-routes.ts'
+import { relationshipRoutes } from './federation/relationship-routes.ts'
+import { measureRelationships } from './federation/report-poll.ts'
+import type { App } from './http/listener.ts'
+import { splitPem, toPem } from './pki/pem.ts'
+import { rulesOfPeer } from './policy/dependants.ts'
+import { startTicker, type Ticker } from './ticker.ts'
+
+/** Makes the federation of this service with its peers; nothing is polled yet. */
+export function buildFederation(base: Base, { readerSecret }: Endpoints): Federation {
+  const { config, database, changes, clock, now, log, metrics, alarms, replicaId } = base
+  return openFederation({
+    database,
+    changes,
+    clock,
+    now,
+    log,
+    metrics,
+    alarms,
+    owner: replicaId,
+    pollMinSeconds: config.POLL_MIN_SECONDS,
+    egressAllow: config.EGRESS_ALLOW,
+    extraRootsPem: rootsIn(config.WEB_ROOTS_FILE),
+    redirects: 'follow',
+    readers: peerReadersOf({ publicUrl: config.PUBLIC_URL, secret: readerSecret }),
+    dependants: [offersOfPeer, rulesOfPeer],
+    random: randomShare,
+  })
+}
+
+/** Mounts relationships, peers' bundles and egress rules under `/v1`. */
+export function mountFederationAdmin(v1: App, federation: Federation): void {
+  v1.register(relationshipRoutes, federation.relationshipRoutes)
+  v1.register(relationshipActRoutes, federation.relationshipRoutes)
+  v1.register(peerBundleRoutes, federation.peerBundleRoutes)
+  v1.register(egressRoutes, federation.egressRoutes)
+}
+
+const MINUTE_MS = 60_000
+
+/** Starts the polls, their figures and the pruning of history. */
+export function federationTickers(base: Base, { scheduler }: Federation): readonly Ticker[] {
+  const { clock, log, metrics, now, database } = base
+  const db = database.background
+  scheduler.start()
+  const polls = { kick: () => scheduler.kick(), stop: () => scheduler.stop() }
+  const figures = startTicker({
+    name: 'relationship-figures',
+    everyMs: MINUTE_MS,
+    clock,
+    log,
+    run: () => measureRelationships(db, metrics),
+  })
+  const history = startTicker({
+    name: 'peer-revisions',
+    everyMs: 60 * MINUTE_MS,
+    clock,
+    log,
+    run: async () => {
+      await prunePeerRevisions(db, now)
+    },
+  })
+  return [figures, history, polls]
+}
+
+function rootsIn(file: string | undefined): string[] {
+  if (file === undefined) return []
+  return splitPem(readFileSync(file, 'utf8')).map((der) => toPem(der))
+}
+
+/** From 0 to 1; spreads polls. */
+function randomShare(): number {
+  const [value = 0] = getRandomValues(new Uint32Array(1))
+  return value / 2 ** 32
+}
