@@ -122,6 +122,7 @@ function* figuresOf(
   },
 ): Iterable<Figure> {
   const polls = run.arrivals.length
+  if (polls === 0) throw new Error('no poll arrived at any peer')
   const perPoll = (run.usedCpuSeconds - run.idle * run.wallSeconds) / polls
   yield {
     bench: `polling ${run.count} cpu`,
