@@ -1,5 +1,3 @@
-import { chmodSync, rmSync } from 'node:fs'
-import { type Server, createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { type Apps, mountApps } from './compose-apps.ts'
@@ -10,6 +8,7 @@ import { splitAddress } from './config.ts'
 import { codeOf } from './db/failures.ts'
 import { ServiceError, messageOf } from './errors.ts'
 import type { App, ListenerName } from './http/listener.ts'
+import { type LocalSocket, listenOnSocket } from './http/local-socket.ts'
 import type { Ticker } from './ticker.ts'
 
 /** A running service. */
@@ -92,13 +91,16 @@ async function listenAll(
     workload: '',
     admin: '',
   }
-  for (const name of LISTENERS) {
-    closers.push(() => apps[name].close())
-    addresses[name] = await listen(base, apps[name], name)
-  }
+  const doors: { close(): Promise<void> }[] = [apps.federation, apps.workload, apps.admin]
+  // Health goes on telling that the service stops until all other doors are closed.
+  closers.push(() => apps.telemetry.close())
+  closers.push(async () => {
+    await Promise.all(doors.map((door) => door.close()))
+  })
+  for (const name of LISTENERS) addresses[name] = await listen(base, apps[name], name)
   if (base.database.engine === 'pglite') {
-    const server = await listenOnSocket(apps.admin, join(base.config.DATA_DIR, 'admin.sock'))
-    closers.push(() => closeSocket(server))
+    const socket = await openAdminSocket(base, apps.admin)
+    if (socket !== undefined) doors.push(socket)
   }
   return addresses
 }
@@ -132,20 +134,14 @@ function cannotListen(name: ListenerName, address: string, error: unknown): Serv
 }
 
 /** The admin API for the same machine: the socket takes the same token and only its owner may connect. */
-async function listenOnSocket(admin: App, path: string): Promise<Server> {
-  rmSync(path, { force: true })
-  const server = createServer((request, response) => admin.routing(request, response))
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject)
-    server.listen(path, resolve)
-  })
-  chmodSync(path, 0o600)
-  return server
-}
-
-async function closeSocket(server: Server): Promise<void> {
-  server.closeIdleConnections()
-  await new Promise<void>((resolve) => {
-    server.close(() => resolve())
-  })
+async function openAdminSocket(base: Base, admin: App): Promise<LocalSocket | undefined> {
+  const path = join(base.config.DATA_DIR, 'admin.sock')
+  const socket = await listenOnSocket(admin, path)
+  if (socket === undefined) {
+    base.log.warn(
+      { event: 'admin-socket.skipped', path, next: 'ENTENTE_ADDR=http://HOST:PORT entente …' },
+      'the path of the data folder is too long for a socket; the CLI needs ENTENTE_ADDR',
+    )
+  }
+  return socket
 }

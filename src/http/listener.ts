@@ -18,6 +18,7 @@ import {
 } from 'fastify'
 import { translateDatabaseFailure } from '../db/failures.ts'
 import { type ErrorCode, ServiceError, messageOf } from '../errors.ts'
+import { Connections } from './connections.ts'
 import type { Logger } from './log.ts'
 import type { Metrics } from './metrics.ts'
 import { problemOf } from './problem.ts'
@@ -97,6 +98,8 @@ function limitServer(app: App, options: AppOptions): void {
   app.server.headersTimeout = HEADERS_TIMEOUT_MS
   app.server.maxConnections = options.maxConnections ?? 4096
   app.server.on('tlsClientError', () => undefined)
+  const connections = new Connections(app.server)
+  app.addHook('preClose', async () => connections.end())
 }
 
 /** Bodies are taken as they are; query, path and header values are text and become what the schema says. */
