@@ -11,6 +11,7 @@ import type { Base } from './compose-base.ts'
 import { mountBundleEndpoint, mountEndpointAdmin } from './compose-endpoints.ts'
 import { mountFederationAdmin } from './compose-federation.ts'
 import type { Parts } from './compose-parts.ts'
+import { mountRegistryAdmin, mountSvids } from './compose-svid.ts'
 import { telemetryRoutes } from './http/health.ts'
 import { type App, type ListenerName, createApp } from './http/listener.ts'
 import { openApiOptions } from './http/openapi.ts'
@@ -61,6 +62,7 @@ function mountAdminApi(v1: App, base: Base, parts: Parts): void {
   v1.register(offerRoutes, { db, now })
   v1.register(ruleRoutes, { db, now })
   v1.register(explainRoutes, { db, now, snapshots: parts.snapshots })
+  mountRegistryAdmin(v1, base, parts.workloadUrl)
 }
 
 function adminTls({ config }: Base): { tls?: { cert: Buffer; key: Buffer } } {
@@ -78,10 +80,11 @@ function mountFederation(base: Base, { endpoints }: Parts): App {
   return app
 }
 
-function mountWorkload(base: Base, { endpoints }: Parts): App {
+function mountWorkload(base: Base, { endpoints, svids }: Parts): App {
   const { log, metrics } = base
   const tls = endpoints.workloadTls.serverOptions('asked')
   const app = createApp({ name: 'workload', log, metrics, tls, http2: true })
   endpoints.workloadTls.attach(app.server)
+  mountSvids(app, svids)
   return app
 }

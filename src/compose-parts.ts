@@ -11,12 +11,15 @@ import {
   type MeshHooks,
 } from './compose-endpoints.ts'
 import { buildFederation, federationTickers } from './compose-federation.ts'
+import { buildSvids, svidTickers } from './compose-svid.ts'
 import type { Config } from './config.ts'
 import { endingRelationships } from './federation/end-relationship.ts'
 import type { Federation } from './federation/open-federation.ts'
 import { policyDependants } from './policy/dependants.ts'
 import { seedPosture } from './policy/posture.ts'
 import { Snapshots } from './policy/snapshots.ts'
+import { registryDependants } from './registry/dependants.ts'
+import type { SvidRoutesOptions } from './svid/routes.ts'
 import type { Ticker } from './ticker.ts'
 
 /** The long-lived objects of the features, each made once. */
@@ -35,6 +38,8 @@ export interface Parts {
   readonly endpoints: Endpoints
   /** Relationships with peers, their polls and the door outward. */
   readonly federation: Federation
+  /** What workloads get SVIDs with. */
+  readonly svids: SvidRoutesOptions
   /** What the making and ending of a mesh brings with it. */
   readonly hooks: MeshHooks
 }
@@ -44,6 +49,7 @@ export async function buildParts(base: Base): Promise<Parts> {
   const { config } = base
   const auditKey = await loadAuditKey(base.database.db, base.keyring)
   const endpoints = await buildEndpoints(base, workloadUrlOf(config))
+  const federation = buildFederation(base, endpoints)
   return {
     publicUrl: config.PUBLIC_URL,
     workloadUrl: workloadUrlOf(config),
@@ -52,10 +58,11 @@ export async function buildParts(base: Base): Promise<Parts> {
     sealer: makeSealer(base, auditKey),
     snapshots: makeSnapshots(base),
     endpoints,
-    federation: buildFederation(base, endpoints),
+    federation,
+    svids: buildSvids(base, { endpoints, federation }),
     hooks: {
       founders: [seedPosture],
-      dependants: [endingRelationships, catalogDependants, policyDependants],
+      dependants: [endingRelationships, catalogDependants, policyDependants, registryDependants],
     },
   }
 }
@@ -110,5 +117,9 @@ function workloadUrlOf(config: Base['config']): string {
 /** Starts everything that repeats; stopped in reverse order. */
 export function startTickers(base: Base, parts: Parts): readonly Ticker[] {
   parts.sealer.start()
-  return [...endpointTickers(base, parts.endpoints), ...federationTickers(base, parts.federation)]
+  return [
+    ...endpointTickers(base, parts.endpoints),
+    ...federationTickers(base, parts.federation),
+    ...svidTickers(base),
+  ]
 }
