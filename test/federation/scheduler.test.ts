@@ -254,3 +254,49 @@ t.test('statements per unchanged poll do not grow with the number of peers', asy
     .execute()
   t.same(due, [])
 })
+
+t.test('BU-14 FE-34 a hint of odd shape counts as none, a huge one is clamped', async (t) => {
+  const app = await federationApp(t)
+  const peer = await FakePeer.open(t, 'globex.example')
+  await app.addPeer(peer)
+  await app.poll()
+  const hints: [string, number][] = [
+    ['0', 300],
+    ['-5', 300],
+    ['1.5', 300],
+    ['"300"', 300],
+    ['null', 300],
+    ['1000000000000', 300],
+    ['31536000', 86_400],
+    ['1', 60],
+    ['900', 900],
+  ]
+  let sequence = 10n
+  for (const [hint, interval] of hints) {
+    sequence += 1n
+    const good = new TextDecoder().decode(peer.bundle(sequence, { hint: 777 }))
+    peer.document = new TextEncoder().encode(good.replace('777', hint))
+    await app.call('POST', `${PATH}/globex/refresh`, { body: {} })
+    const [domain] = (await app.show()).domains
+    t.equal(domain?.bundle?.sequence, sequence.toString(), hint)
+    t.equal(domain?.poll?.intervalSeconds, interval, hint)
+  }
+})
+
+t.test(
+  'FE-36 a peer that fails for long is stale after fifteen minutes, and trust is untouched',
+  async (t) => {
+    const app = await federationApp(t)
+    const peer = await FakePeer.open(t, 'globex.example')
+    await app.addPeer(peer)
+    await app.poll()
+    peer.behaviour = behave.answer(503)
+    await app.pollLater(300)
+    t.equal((await app.show()).health, 'failing')
+    await app.pollLater(300)
+    await app.pollLater(300)
+    await app.pollLater(300)
+    t.match(await app.show(), { state: 'active', health: 'stale', healthReason: /answered 503/ })
+    t.equal((await app.peerBundles.of(app.meshId)).size, 1)
+  },
+)
