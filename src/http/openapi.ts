@@ -1,4 +1,5 @@
 import type { FastifyDynamicSwaggerOptions } from '@fastify/swagger'
+import { Type } from 'typebox'
 
 /** How the OpenAPI 3.1 document is made from the routes of the admin listener. */
 export function openApiOptions(): FastifyDynamicSwaggerOptions {
@@ -12,7 +13,7 @@ export function openApiOptions(): FastifyDynamicSwaggerOptions {
           'Meshes, authorities, bundles, relationships, identities, services and rules. Errors are RFC 9457 problem documents with a stable code.',
         license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
       },
-      servers: [{ url: 'http://127.0.0.1:8080', description: 'the admin listener' }],
+      servers: [{ url: '/', description: 'the admin listener' }],
       components: {
         securitySchemes: {
           token: { type: 'http', scheme: 'bearer', description: 'an API token' },
@@ -20,49 +21,54 @@ export function openApiOptions(): FastifyDynamicSwaggerOptions {
       },
       security: [{ token: [] }],
     },
-    transform: ({ schema, url }) => ({ schema: withProblems(schema), url }),
+    transformObject: (document) => {
+      const described = 'openapiObject' in document ? document.openapiObject : {}
+      return finish(JSON.parse(JSON.stringify(described)) as Description)
+    },
   }
 }
 
-const problem = {
-  description: 'Refused: a problem document with a stable code (RFC 9457)',
-  content: {
-    'application/problem+json': {
-      schema: {
-        type: 'object',
-        required: ['type', 'title', 'status', 'code', 'detail'],
-        properties: {
-          type: { type: 'string' },
-          title: { type: 'string' },
-          status: { type: 'integer' },
-          code: { type: 'string' },
-          detail: { type: 'string' },
-          instance: { type: 'string' },
-          next: { type: 'string' },
-          errors: {
-            type: 'array',
-            items: {
-              type: 'object',
-              properties: {
-                in: { type: 'string' },
-                pointer: { type: 'string' },
-                detail: { type: 'string' },
-              },
-            },
-          },
-        },
-      },
-    },
-  },
+const Problem = Type.Object({
+  type: Type.String(),
+  title: Type.String(),
+  status: Type.Integer(),
+  code: Type.String({ description: 'stable; clients may branch on it' }),
+  detail: Type.String({ description: 'found, and wanted' }),
+  instance: Type.Optional(Type.String({ description: 'id of the request, as in the log' })),
+  next: Type.Optional(Type.String({ description: 'what helps' })),
+  errors: Type.Optional(
+    Type.Array(Type.Object({ in: Type.String(), pointer: Type.String(), detail: Type.String() }), {
+      description: 'one for each field that was refused',
+    }),
+  ),
+})
+
+interface Operation {
+  operationId?: string
+  responses?: Record<string, unknown>
 }
 
-/** Every route can refuse; the answer's shape is the same everywhere, so it is added here and not in each route. */
-function withProblems<T>(schema: T): T {
-  if (typeof schema !== 'object' || schema === null) return schema
-  const known = 'response' in schema && isRecord(schema.response) ? schema.response : {}
-  return { ...schema, response: { ...known, '4xx': problem, '5xx': problem } }
+interface Description {
+  paths?: Record<string, Record<string, Operation>>
+  components?: Record<string, unknown>
 }
 
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null
+/** What is the same in every operation: its id from method and path, and the problem that it may answer with. */
+function finish(description: Description): Description {
+  for (const [path, operations] of Object.entries(description.paths ?? {})) {
+    for (const [method, operation] of Object.entries(operations)) {
+      operation.operationId = operationId(method, path)
+      const refusal = { $ref: '#/components/responses/Problem' }
+      operation.responses = { ...operation.responses, '4XX': refusal, '5XX': refusal }
+    }
+  }
+  const content = { 'application/problem+json': { schema: Problem } }
+  const responses = { Problem: { description: 'Refused, or failed (RFC 9457)', content } }
+  return { ...description, components: { ...description.components, responses } }
+}
+
+/** `get /v1/meshes/{meshId}/join-tokens` is `getMeshesMeshIdJoinTokens`. */
+function operationId(method: string, path: string): string {
+  const words = path.replace(/^\/v1/, '').split(/[^A-Za-z0-9]+/)
+  return method + words.map((word) => word.charAt(0).toUpperCase() + word.slice(1)).join('')
 }
