@@ -54,7 +54,7 @@ export async function changeMesh(
     at: context.now,
     actor: context.actor,
     action: 'mesh.change',
-    object: meshId,
+    object: `mesh/${meshId}`,
     body: { before: auditedMesh(before), after: auditedMesh(after) },
   })
   for (const follow of deps.followers) await follow(trx, after, context)

@@ -77,7 +77,7 @@ export async function createMesh(
     at: context.now,
     actor: context.actor,
     action: 'mesh.create',
-    object: mesh.meshId,
+    object: `mesh/${mesh.meshId}`,
     body: { ...auditedMesh(mesh), trustDomain: domain.name, bundleHost, profile },
   })
   for (const found of deps.founders) await found(trx, mesh, context)

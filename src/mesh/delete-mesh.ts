@@ -42,7 +42,7 @@ export async function deleteMesh(
     at: context.now,
     actor: context.actor,
     action: 'mesh.delete',
-    object: meshId,
+    object: `mesh/${meshId}`,
     body: { ...auditedMesh(mesh), forced: force && blocking.length > 0, ended: ending },
   })
   return ending
