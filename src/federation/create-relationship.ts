@@ -34,8 +34,8 @@ export interface PeerReaders {
       readonly context: ChangeContext
     },
   ) => Promise<string>
-  /** The URL by which this reader fetches; undefined when it is gone. */
-  readonly urlOf: (db: Db, meshId: MeshId, readerId: string) => Promise<string | undefined>
+  /** Reads once what the URLs of a mesh's readers are made of, and answers with a function from id to URL. */
+  readonly urls: (db: Db, meshId: MeshId) => Promise<(readerId: string) => string>
   /** Removes a reader; one that is gone already is no error. */
   readonly remove: (
     trx: Db,

@@ -1,5 +1,8 @@
+import { type Reader } from '../bundle/reader.ts'
+import { createReader, type NewReader, readerUrl, removeReader } from '../bundle/readers.ts'
+import { type MeshId } from '../db/ids.ts'
+import { type Db } from '../db/schema.ts'
 import { isServiceError } from '../errors.ts'
-import { createReader, readerUrl, removeReader } from '../bundle/readers.ts'
 import { bundleEndpointOfDomain, primaryTrustDomain } from '../mesh/find-mesh.ts'
 import { type PeerReaders } from './create-relationship.ts'
 
@@ -14,20 +17,15 @@ export interface PeerReadersOptions {
 /** One reader of our primary domain's bundle per relationship, named like it. */
 export function peerReadersOf({ publicUrl, secret }: PeerReadersOptions): PeerReaders {
   return {
-    create: async (trx, meshId, { relationshipId, label, context }) => {
+    create: async (trx, meshId, about) => {
       const { name: trustDomain } = await primaryTrustDomain(trx, meshId)
-      const reader = await createReader(trx, meshId, {
-        trustDomain,
-        label,
-        relationshipId,
-        context,
-      })
-      return reader.id
+      const { id } = await createNamed(trx, meshId, { ...about, trustDomain })
+      return id
     },
-    urlOf: async (db, meshId, id) => {
+    urls: async (db, meshId) => {
       const domain = await primaryTrustDomain(db, meshId)
       const { url } = await bundleEndpointOfDomain(db, domain, publicUrl)
-      return readerUrl(url, secret, { trustDomain: domain.name, id })
+      return (id) => readerUrl(url, secret, { trustDomain: domain.name, id })
     },
     remove: async (trx, meshId, { readerId, context }) => {
       const { name: trustDomain } = await primaryTrustDomain(trx, meshId)
@@ -37,5 +35,16 @@ export function peerReadersOf({ publicUrl, secret }: PeerReadersOptions): PeerRe
         if (!isServiceError(error, 'NOT_FOUND')) throw error
       }
     },
+  }
+}
+
+/** Named like the relationship; a reader made by hand, or one of a renamed relationship, may have that label. */
+async function createNamed(trx: Db, meshId: MeshId, wanted: NewReader): Promise<Reader> {
+  try {
+    return await createReader(trx, meshId, wanted)
+  } catch (error) {
+    if (!isServiceError(error, 'ALREADY_EXISTS')) throw error
+    const label = `${wanted.label.slice(0, 50)}-${wanted.relationshipId?.slice(0, 8)}`
+    return createReader(trx, meshId, { ...wanted, label })
   }
 }

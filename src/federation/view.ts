@@ -12,7 +12,7 @@ import { listCurrentHeads, type RevisionHead, type VerifiedBy } from './revision
 export interface ViewDeps {
   readonly db: Db
   readonly anchors: AnchorCache
-  readonly readers: Pick<PeerReaders, 'urlOf'>
+  readonly readers: Pick<PeerReaders, 'urls'>
 }
 
 interface Facts {
@@ -32,6 +32,7 @@ export async function viewRelationships(
   const ids = relationships.map(({ id }) => id)
   const polls = keyed(await listPolls(deps.db, meshId, ids))
   const heads = keyed(await listCurrentHeads(deps.db, meshId, ids))
+  const urlOf = await deps.readers.urls(deps.db, meshId)
   const views: RelationshipView[] = []
   for (const relationship of relationships) {
     const domains: RelationshipDomainView[] = []
@@ -42,7 +43,8 @@ export async function viewRelationships(
       const facts = { poll: polls.get(key), head, anchors }
       domains.push(viewDomain({ relationship, domain, now }, facts))
     }
-    views.push(await viewWhole(deps, relationship, domains))
+    const waitingFor = await whatItWaitsFor(deps.db, relationship)
+    views.push(viewWhole(relationship, domains, { urlOf, waitingFor }))
   }
   return views
 }
@@ -142,21 +144,17 @@ function viewPoll(poll: PollStatus | undefined): RelationshipDomainView['poll'] 
   }
 }
 
-async function viewWhole(
-  deps: ViewDeps,
+function viewWhole(
   relationship: Relationship,
   domains: RelationshipDomainView[],
-): Promise<RelationshipView> {
+  about: { readonly urlOf: (readerId: string) => string; readonly waitingFor: string[] },
+): RelationshipView {
   const readerId = relationship.domains[0]?.readerId
-  const readerUrl =
-    readerId === undefined
-      ? undefined
-      : await deps.readers.urlOf(deps.db, relationship.meshId, readerId)
   return {
     name: relationship.name,
     peerMeshName: relationship.peerMeshName ?? null,
     state: relationship.state,
-    waitingFor: await whatItWaitsFor(deps.db, relationship),
+    waitingFor: about.waitingFor,
     ...worstOf(relationship, domains),
     ourConsent: relationship.ourConsent,
     theirConsent: relationship.theirConsent,
@@ -164,7 +162,7 @@ async function viewWhole(
     hintMinSeconds: relationship.hintMinSeconds ?? null,
     hintMaxSeconds: relationship.hintMaxSeconds ?? null,
     note: relationship.note ?? null,
-    readerUrl: readerUrl ?? null,
+    readerUrl: readerId === undefined ? null : about.urlOf(readerId),
     domains,
     generation: relationship.generation.toString(),
     version: relationship.version.toString(),

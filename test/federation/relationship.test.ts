@@ -339,3 +339,17 @@ t.test('names are listed in pages, and other meshes see nothing of them', async 
   }
   t.equal((await app.call('GET', '/meshes/nowhere/relationships')).status, 404)
 })
+
+t.test(
+  'a name that was given up can be used again, its reader gets a label of its own',
+  async (t) => {
+    const app = await federationApp(t)
+    const peer = await FakePeer.open(t, 'globex.example')
+    const second = await FakePeer.open(t, 'initech.example')
+    await app.addPeer(peer)
+    await app.call('PATCH', `${PATH}/globex`, { body: { name: 'old' }, ifMatch: '*' })
+    t.equal((await app.addPeer(second)).status, 201)
+    const labels = await app.database.db.selectFrom('reader').select('label').execute()
+    t.match(labels.map(({ label }) => label).toSorted(), ['globex', /^globex-[0-9a-f]{8}$/])
+  },
+)
