@@ -192,7 +192,7 @@ t.test(
 t.test(
   'a host that is the name of another trust domain gives way on the workload listener',
   async (t) => {
-    const { db, clock, keyring, refresh, contexts, workload } = await contextsOf(t)
+    const { db, clock, keyring, refresh, workload } = await contextsOf(t)
     await makeMesh(db, keyring, { now: clock.now() })
     await makeMesh(db, keyring, { meshId: 'globex', now: clock.now(), bundleHost: 'acme.example' })
     await refresh()
