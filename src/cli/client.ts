@@ -133,7 +133,8 @@ function urlOf(baseUrl: URL, target: string, query: CallOptions['query'] = {}): 
   return url
 }
 
-async function readAnswer(incoming: IncomingMessage): Promise<Answer> {
+/** Reads a whole answer, at most 64 MiB. */
+export async function readAnswer(incoming: IncomingMessage): Promise<Answer> {
   const chunks: Buffer[] = []
   let size = 0
   for await (const chunk of incoming) {
@@ -179,7 +180,8 @@ function remedyOfTls(code: string): string | undefined {
   return isTrust ? "name the CA of the service's certificate with ENTENTE_CA_FILE" : undefined
 }
 
-function failureOf(answer: Answer, shown: string): CliFailure {
+/** An answer other than 2xx as a failure that says what the service said. */
+export function failureOf(answer: Answer, shown: string): CliFailure {
   const problem = problemIn(answer)
   if (problem === undefined) {
     const start = quoted(answer.text, 200)

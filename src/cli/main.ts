@@ -9,12 +9,15 @@ import { registerAuthority } from './commands/authority.ts'
 import { registerBundle } from './commands/bundle.ts'
 import { registerBundleSet } from './commands/bundle-set.ts'
 import { registerEgress } from './commands/egress.ts'
+import { registerEntry } from './commands/entry.ts'
 import { registerExplain } from './commands/explain.ts'
 import { registerFederation } from './commands/federation.ts'
+import { registerJoinToken } from './commands/join-token.ts'
 import { registerMesh } from './commands/mesh.ts'
 import { registerRule } from './commands/rule.ts'
 import { registerServiceCommands } from './commands/serve.ts'
 import { registerService } from './commands/service.ts'
+import { registerSvid } from './commands/svid.ts'
 import { registerWhoami } from './commands/whoami.ts'
 import { CliFailure, EXIT } from './failure.ts'
 import { formatNext, OUTPUT_MODES, type OutputMode } from './output.ts'
@@ -32,6 +35,9 @@ const REGISTERS: readonly ((program: Command, cli: Cli) => void)[] = [
   registerService,
   registerRule,
   registerExplain,
+  registerEntry,
+  registerJoinToken,
+  registerSvid,
   registerFederation,
   registerEgress,
   registerAudit,

@@ -7,8 +7,8 @@ import { parseTrustDomain, type TrustDomain } from '../spiffe/trust-domain.ts'
 /** What every join token begins with, so that scanners for leaked secrets know one when they see it. */
 export const JOIN_TOKEN_PREFIX = 'entente-join-v1'
 
-/** Longest join token: two names of full length and two hashes take under 800 characters. */
-export const MAX_JOIN_TOKEN_CHARACTERS = 1024
+/** Longest join token: three names of full length and two hashes take under 1,200 characters. */
+export const MAX_JOIN_TOKEN_CHARACTERS = 1536
 
 /** What a join token says: to the service who may have an SVID, to the client whom it may be shown. */
 export interface JoinToken {
@@ -18,6 +18,8 @@ export interface JoinToken {
   readonly secret: Uint8Array
   /** SHA-256 of the public key of the root under which the workload endpoint stands. */
   readonly rootSha256: Uint8Array
+  /** `host:port` of the workload listener, for whoever is not told another one. */
+  readonly address: string
 }
 
 /** A new secret of 256 bits. */
@@ -37,6 +39,7 @@ export function writeJoinToken(token: JoinToken): string {
     trustDomain: token.trustDomain,
     secret: Buffer.from(token.secret).toString('base64url'),
     root: Buffer.from(token.rootSha256).toString('base64url'),
+    address: token.address,
   }
   const body = Buffer.from(JSON.stringify(content)).toString('base64url')
   return `${JOIN_TOKEN_PREFIX}.${body}.${checksumOf(body)}`
@@ -56,13 +59,15 @@ export function parseJoinToken(text: string): JoinToken {
 
 function readContent(body: string): JoinToken {
   const bytes = decodeBase64Url(body)
-  const content = bytes === undefined ? undefined : parseJson(bytes, { maxBytes: 1024 })
+  const content =
+    bytes === undefined ? undefined : parseJson(bytes, { maxBytes: MAX_JOIN_TOKEN_CHARACTERS })
   if (!isJsonObject(content)) throw invalid('has no content')
   return {
     meshId: textOf(content, 'mesh'),
     trustDomain: parseTrustDomain(textOf(content, 'trustDomain')),
     secret: hashOf(content, 'secret'),
     rootSha256: hashOf(content, 'root'),
+    address: textOf(content, 'address'),
   }
 }
 

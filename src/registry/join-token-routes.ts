@@ -31,6 +31,7 @@ export const joinTokenRoutes = async (
   app: App,
   { db, now, workloadUrl }: JoinTokenRoutesOptions,
 ): Promise<void> => {
+  const address = addressOf(workloadUrl)
   app.post(
     '/meshes/:meshId/join-tokens',
     {
@@ -51,7 +52,7 @@ export const joinTokenRoutes = async (
         db,
         async (trx) => {
           const context = { actor: request.principal.name, now: await now(trx) }
-          const wanted = request.body
+          const wanted = { ...request.body, address }
           return {
             created: await createJoinToken(trx, meshId, { wanted, context }),
             at: context.now,
@@ -59,7 +60,7 @@ export const joinTokenRoutes = async (
         },
         { dryRun },
       )
-      const body = viewCreated(created, { at, workloadUrl })
+      const body = viewCreated(created, { at, address })
       reply.header('cache-control', 'no-store')
       // A token of a dry run was never stored: showing it would only mislead.
       if (dryRun === true) return reply.code(200).send({ ...body, token: '(none in a dry run)' })
@@ -122,10 +123,16 @@ export const joinTokenRoutes = async (
 
 interface Shown {
   readonly at: Date
-  readonly workloadUrl: string
+  readonly address: string
 }
 
-function viewCreated(created: CreatedJoinToken, { at, workloadUrl }: Shown): CreatedJoinTokenView {
+/** `host:port`, the port also where it is the usual one. */
+function addressOf(url: string): string {
+  const { hostname, port } = new URL(url)
+  return `${hostname}:${port === '' ? '443' : port}`
+}
+
+function viewCreated(created: CreatedJoinToken, { at, address }: Shown): CreatedJoinTokenView {
   const { entry, expiresAt, id, madeEntry, token } = created
   const stored = {
     id,
@@ -135,7 +142,6 @@ function viewCreated(created: CreatedJoinToken, { at, workloadUrl }: Shown): Cre
     usedAt: undefined,
     createdAt: at,
   }
-  const address = new URL(workloadUrl).host
   const command = `./bin/entente svid fetch --address ${address} --token-file join.token --out svid`
   return { ...viewToken(stored, at), madeEntry, token, command, next: [command] }
 }

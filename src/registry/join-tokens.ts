@@ -23,6 +23,8 @@ export interface NewJoinToken {
   /** A whole SPIFFE ID, or a path in the mesh's primary trust domain. */
   readonly spiffeId: string
   readonly ttlSeconds?: number | undefined
+  /** `host:port` of the workload listener. */
+  readonly address: string
 }
 
 /** A join token as it was just made; the only time that the token itself is at hand. */
@@ -65,7 +67,9 @@ export async function createJoinToken(
     createdAt: context.now,
   })
   await auditToken(trx, entry, { context, action: 'join-token.create', body: { id, expiresAt } })
-  const token = writeJoinToken({ meshId, trustDomain, secret, rootSha256: root.publicKeySha256 })
+  const { address } = wanted
+  const rootSha256 = root.publicKeySha256
+  const token = writeJoinToken({ meshId, trustDomain, secret, rootSha256, address })
   return { id, token, entry, madeEntry: known === undefined, expiresAt }
 }
 

@@ -142,7 +142,7 @@ export async function issuingService(
   const token: IssuingService['token'] = async (path = '/web', wanted = {}) => {
     const created = await inTransaction(db, (trx) =>
       createJoinToken(trx, meshId, {
-        wanted: { spiffeId: path, ...wanted },
+        wanted: { spiffeId: path, address: `127.0.0.1:${port}`, ...wanted },
         context: { actor: 'tester', now: clock.now() },
       }),
     )
