@@ -3,6 +3,7 @@ import { nextSequence, publishBundle } from '../../src/bundle/publish.ts'
 import { publishAuthorities } from '../../src/authority/publish-authorities.ts'
 import { inTransaction } from '../../src/db/connect.ts'
 import { publicJwk, generateKeyPair, keyId } from '../../src/pki/key-pair.ts'
+import { parseBundle } from '../../src/spiffe/bundle.ts'
 import { parseTrustDomain } from '../../src/spiffe/trust-domain.ts'
 import { testDatabase } from '../support/database.ts'
 import { makeMesh, sha256, testKeyring } from '../support/meshes.ts'
@@ -83,6 +84,21 @@ t.test(
     t.ok(change.revision >= 4n)
   },
 )
+
+t.test('BU-09 our bundle works for a reader that knows none of its extra members', async (t) => {
+  const { db } = await testDatabase(t)
+  const { domain } = await makeMesh(db, testKeyring(), { now: NOW })
+  const { document } = await db
+    .selectFrom('bundle_revision')
+    .select('document')
+    .executeTakeFirstOrThrow()
+  const { keys } = JSON.parse(Buffer.from(document).toString('utf8')) as { keys: unknown }
+  const bare = parseBundle(domain.name, Buffer.from(JSON.stringify({ keys })))
+  t.same(bare.skipped, [])
+  const whole = parseBundle(domain.name, document).bundle
+  t.same(bare.bundle.x509Authorities, whole.x509Authorities)
+  t.same(bare.bundle.jwtAuthorities, whole.jwtAuthorities)
+})
 
 t.test('BU-03 publications at once get different sequences, a dry run none', async (t) => {
   const { db } = await testDatabase(t)

@@ -56,7 +56,7 @@ t.test('web profile', async (t) => {
     t.ok(await soon(async () => pem.includes((await leafAt(domain.bundleUrl)).toString('base64'))))
   })
 
-  t.test('a mesh of the other profile stands beside it under its own identity', async (t) => {
+  t.test('FE-04 a mesh of the other profile stands beside it under its own identity', async (t) => {
     const body = { meshId: 'acme', trustDomain: 'acme.example' }
     const other = await service.admin('POST', '/meshes', body)
     const url: string = other.body.trustDomains[0].bundleUrl
