@@ -31,7 +31,7 @@ export function buildFederation(base: Base, { readerSecret }: Endpoints): Federa
     pollMinSeconds: config.POLL_MIN_SECONDS,
     egressAllow: config.EGRESS_ALLOW,
     extraRootsPem: rootsIn(config.WEB_ROOTS_FILE),
-    redirects: 'follow',
+    redirects: config.FOLLOW_REDIRECTS ? 'follow' : 'refuse',
     readers: peerReadersOf({ publicUrl: config.PUBLIC_URL, secret: readerSecret }),
     dependants: [offersOfPeer, rulesOfPeer],
     random: randomShare,
