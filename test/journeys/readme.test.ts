@@ -27,7 +27,7 @@ t.test('the walk of the README works as written', { timeout: 300_000 }, async (t
   })
   for (const expected of [
     /globex\s+active\s+ok/,
-    /refused, with the reason/,
+    /batch may not call shop.cart/,
     /spiffe:\/\/globex.example\/ns\/shop\/sa\/cart/,
     /records verified/,
   ]) {
