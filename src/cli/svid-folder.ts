@@ -1,5 +1,5 @@
 import { createHash, randomUUID } from 'node:crypto'
-import { mkdir, open, readdir, readFile, rename, rm, symlink } from 'node:fs/promises'
+import { mkdir, open, readdir, readFile, readlink, rename, rm, symlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { messageOf, quoted } from '../errors.ts'
 import { toPem } from '../pki/certificate.ts'
@@ -43,10 +43,13 @@ export interface NewSvid {
 
 /**
  * Writes SVID, key (0600) and bundles into a folder, whole or not at all: a new generation is written beside the
- * old one and shown by renaming one link, so no reader meets a certificate with another one's key.
+ * old one and shown by renaming one link (`.current`), so that certificate and key change in one step.
+ *
+ * The generation before stays until the next one, for those who are just reading it.
  */
 export async function writeSvidFolder(folder: string, svid: NewSvid): Promise<void> {
   const generation = `${GENERATION}${randomUUID()}`
+  const before = await generationOf(folder)
   const path = join(folder, generation)
   await mkdir(join(path, 'bundles'), { recursive: true, mode: 0o700 })
   try {
@@ -60,18 +63,19 @@ export async function writeSvidFolder(folder: string, svid: NewSvid): Promise<vo
       next: ['name an empty folder with --out'],
     })
   }
-  await dropOldGenerations(folder, generation)
+  await dropOldGenerations(folder, [generation, before])
 }
 
 /** Reads a folder that {@link writeSvidFolder} wrote; throws a failure that says what is missing. */
 export async function readSvidFolder(folder: string): Promise<SvidFolder> {
   try {
     // One generation is read, whatever happens to the link meanwhile.
-    const state = JSON.parse(await readFile(join(folder, 'svid.json'), 'utf8')) as SvidState
+    const path = join(folder, await readlink(join(folder, CURRENT)))
+    const state = JSON.parse(await readFile(join(path, 'svid.json'), 'utf8')) as SvidState
     const trustDomain = parseTrustDomain(state.trustDomain)
-    const cert = await readFile(join(folder, 'svid.pem'), 'utf8')
-    const key = await readFile(join(folder, 'key.pem'), 'utf8')
-    const document = await readFile(join(folder, 'bundles', bundleFile(trustDomain)))
+    const cert = await readFile(join(path, 'svid.pem'), 'utf8')
+    const key = await readFile(join(path, 'key.pem'), 'utf8')
+    const document = await readFile(join(path, 'bundles', bundleFile(trustDomain)))
     return { state, cert, key, bundle: parseBundle(trustDomain, document).bundle }
   } catch (cause) {
     throw usageFailure(
@@ -127,9 +131,21 @@ async function link(target: string, path: string): Promise<void> {
   }
 }
 
-async function dropOldGenerations(folder: string, kept: string): Promise<void> {
+/** The generation that the folder shows, or undefined while it shows none. */
+async function generationOf(folder: string): Promise<string | undefined> {
+  try {
+    return await readlink(join(folder, CURRENT))
+  } catch {
+    return undefined
+  }
+}
+
+async function dropOldGenerations(
+  folder: string,
+  kept: readonly (string | undefined)[],
+): Promise<void> {
   for (const name of await readdir(folder)) {
-    if (!name.startsWith(GENERATION) || name === kept) continue
+    if (!name.startsWith(GENERATION) || kept.includes(name)) continue
     await rm(join(folder, name), { recursive: true, force: true })
   }
 }

@@ -18,8 +18,8 @@ export interface IssueDeps {
   readonly signers: Pick<Signers, 'x509' | 'jwt' | 'forget'>
   readonly bundles: OwnBundles
   readonly peers: Pick<PeerBundles, 'of' | 'missing'>
-  readonly writer: IssuedWriter
-  readonly reader: IssuedReader
+  readonly writer: Pick<IssuedWriter, 'add'>
+  readonly reader: Pick<IssuedReader, 'find'>
   readonly limiter: RateLimiter
   readonly reattestAfterSeconds: number
 }
