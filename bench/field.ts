@@ -22,6 +22,7 @@ const SETTINGS = { ENTENTE_EGRESS_ALLOW: 'localhost,127.0.0.0/8' }
 export class Field {
   readonly #folder = scratchFolder()
   #embedded: Promise<ServiceProcess> | undefined
+  #hasMesh = false
   #postgres: Postgres | undefined
   #onPostgres: Promise<ServiceProcess> | undefined
   #empty: Promise<Part<object>> | undefined
@@ -35,8 +36,15 @@ export class Field {
 
   /** A service on the embedded database, with a mesh. */
   async embedded(): Promise<ServiceProcess> {
-    this.#embedded ??= startServiceProcess(this.folder('embedded'), SETTINGS).then(withMesh)
+    this.#embedded ??= this.#startEmbedded()
     return this.#embedded
+  }
+
+  async #startEmbedded(): Promise<ServiceProcess> {
+    const service = await startServiceProcess(this.folder('embedded'), SETTINGS)
+    if (!this.#hasMesh) await withMesh(service)
+    this.#hasMesh = true
+    return service
   }
 
   /** Ends the embedded service; its folder stays. */

@@ -7,12 +7,16 @@ import { type Bench, type Figure, median, round, type Scale, type Skipped } from
 const POSTGRES_LIMIT_MB = 200
 
 /**
- * Resident memory of a service with one mesh that has settled: embedded against an empty PGlite process, and on
- * Postgres against its limit.
+ * Resident memory of a service with one mesh that has settled: embedded against an empty PGlite process, both on a
+ * database that exists, and on Postgres against its limit.
  */
 export const memory: Bench = async function* memory(scale, field) {
+  await field.empty()
+  await field.endEmpty()
   const baseline = await settledMegabytes((await field.empty()).pid, scale)
   await field.endEmpty()
+  await field.embedded()
+  await field.endEmbedded()
   const value = await settledMegabytes((await field.embedded()).pid, scale)
   yield {
     bench: 'memory embedded',
