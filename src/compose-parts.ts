@@ -1,5 +1,6 @@
 import { join } from 'node:path'
 import { ensureAdminToken } from './access/admin-token.ts'
+import { pruneApiTokens } from './access/end-access.ts'
 import { type AuditKey, loadAuditKey } from './audit/audit-key.ts'
 import { Sealer } from './audit/sealer.ts'
 import { catalogDependants } from './catalog/find-services.ts'
@@ -20,7 +21,7 @@ import { seedPosture } from './policy/posture.ts'
 import { Snapshots } from './policy/snapshots.ts'
 import { registryDependants } from './registry/dependants.ts'
 import type { SvidRoutesOptions } from './svid/routes.ts'
-import type { Ticker } from './ticker.ts'
+import { type Ticker, startTicker } from './ticker.ts'
 
 /** The long-lived objects of the features, each made once. */
 export interface Parts {
@@ -121,5 +122,14 @@ export function startTickers(base: Base, parts: Parts): readonly Ticker[] {
     ...endpointTickers(base, parts.endpoints),
     ...federationTickers(base, parts.federation),
     ...svidTickers(base),
+    tokenPruning(base),
   ]
+}
+
+const DAY_MS = 86_400_000
+
+function tokenPruning({ database, clock, log, now }: Base): Ticker {
+  const db = database.background
+  const run = async (): Promise<void> => void (await pruneApiTokens(db, await now(db)))
+  return startTicker({ name: 'api-token-pruning', everyMs: DAY_MS, clock, log, run })
 }

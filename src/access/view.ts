@@ -30,7 +30,8 @@ export function viewCreatedToken(
 /** A principal as the API shows it to itself. */
 export function viewPrincipal(principal: Principal): WhoamiView {
   const { grants } = principal
-  const meshes = grants.map(({ scope }) => (scope.kind === 'mesh' ? scope.meshId : undefined))
+  const held = grants.map(({ scope }) => (scope.kind === 'mesh' ? scope.meshId : undefined))
+  const places = [undefined, ...held]
   return {
     name: principal.name,
     tokenId: principal.tokenId,
@@ -39,7 +40,7 @@ export function viewPrincipal(principal: Principal): WhoamiView {
     grants: grants.map(viewGrant),
     actions: Object.keys(ACTIONS)
       .filter(isAction)
-      .filter((action) => meshes.some((meshId) => isAllowed(grants, action, meshId))),
+      .filter((action) => places.some((meshId) => isAllowed(grants, action, meshId))),
   }
 }
 

@@ -1,3 +1,4 @@
+import { endMeshGrants } from '../access/end-access.ts'
 import { recordAudit } from '../audit/record.ts'
 import { bumpChange } from '../db/changes.ts'
 import type { MeshId } from '../db/ids.ts'
@@ -36,6 +37,7 @@ export async function deleteMesh(
   if (blocking.length > 0 && !force && !dryRun) throw refusal(meshId, blocking)
   await bumpChange(trx, meshId, 'mesh')
   await bumpChange(trx, meshId, 'bundle')
+  await endMeshGrants(trx, meshId, context)
   await store.deleteMesh(trx, meshId)
   await recordAudit(trx, {
     meshId,

@@ -1,5 +1,7 @@
 import t from 'tap'
-import { deleteDeadTokens } from '../../src/access/store.ts'
+import { endMeshGrants, pruneApiTokens } from '../../src/access/end-access.ts'
+import { inTransaction } from '../../src/db/connect.ts'
+import { parseMeshId } from '../../src/db/ids.ts'
 import { adminApp } from '../support/admin-app.ts'
 import { assertNoSecrets } from '../support/secrets.ts'
 
@@ -113,15 +115,44 @@ t.test('two administrators who revoke each other at once do not both succeed', a
   t.ok(statuses[1] === 409 || statuses[1] === 401, `the other got ${statuses[1]}`)
 })
 
-t.test('tokens that ended long ago are forgotten with their grants', async (t) => {
+const inDays = (days: number) => new Date(Date.now() + days * 86_400_000)
+
+t.test('tokens that ended more than 90 days ago are forgotten with their grants', async (t) => {
   const { call, database } = await adminApp(t)
+  const { db } = database
   const { body: one } = await call('POST', '/v1/api-tokens', { body: { label: 'one' } })
   const { body: two } = await call('POST', '/v1/api-tokens', { body: { label: 'two' } })
   await call('DELETE', `/v1/api-tokens/${one.id}`)
-  t.equal(await deleteDeadTokens(database.db, new Date(Date.now() - 60_000)), 0)
-  t.equal(await deleteDeadTokens(database.db, new Date(Date.now() + 60_000)), 1)
+  t.equal(await pruneApiTokens(db, inDays(89)), 0)
+  t.equal(await pruneApiTokens(db, inDays(91)), 1)
   t.equal((await call('GET', `/v1/api-tokens/${one.id}`)).status, 404)
-  t.equal(await deleteDeadTokens(database.db, new Date(Date.now() + 100 * 86_400_000)), 1)
-  const grants = await database.db.selectFrom('grants').select('principal').execute()
+  t.equal(await pruneApiTokens(db, inDays(90 + 91)), 1)
+  const grants = await db.selectFrom('grants').select('principal').execute()
   t.notOk(grants.some((grant) => grant.principal === two.id))
+  t.equal((await call('GET', '/v1/whoami')).status, 200, 'a token without an end stays')
+})
+
+t.test('a mesh that is made again under the same name gives old tokens nothing', async (t) => {
+  const { call, database } = await adminApp(t)
+  const { db } = database
+  const meshId = parseMeshId('acme')
+  const row = { mesh_id: meshId, display_name: 'acme', dns_suffix: 'mesh.internal' }
+  const created_at = new Date()
+  await db
+    .insertInto('mesh')
+    .values({ ...row, environment: null, settings: '{}', created_at })
+    .execute()
+  const made = await call('POST', '/v1/api-tokens', { body: { label: 'ci', meshId: 'acme' } })
+  const { token } = made.body
+  t.same((await call('GET', '/v1/whoami', { token })).body.grants.length, 1)
+  await inTransaction(db, (trx) => endMeshGrants(trx, meshId, { actor: 'a', now: created_at }))
+  const after = (await call('GET', '/v1/whoami', { token })).body
+  t.same(after.grants, [])
+  t.same(after.actions, ['whoami.read'])
+  const records = await db
+    .selectFrom('audit_record')
+    .select(['mesh_id', 'object'])
+    .where('action', '=', 'grant.delete')
+    .execute()
+  t.same(records, [{ mesh_id: 'acme', object: 'mesh/acme' }])
 })
