@@ -2,8 +2,11 @@ import t, { type Test } from 'tap'
 import { type MissingBundle, type PeerBundle } from '../../src/federation/peer-bundles.ts'
 import { type Bundle, writeBundle } from '../../src/spiffe/bundle.ts'
 import { parseBundleMap } from '../../src/spiffe/bundle-map.ts'
-import { parseTrustDomain, type TrustDomain } from '../../src/spiffe/trust-domain.ts'
+import { parseTrustDomain } from '../../src/spiffe/trust-domain.ts'
 import { type IssueDeps } from '../../src/svid/deps.ts'
+import { IssuedReader, IssuedWriter } from '../../src/svid/record-issued.ts'
+import { openDatabase } from '../../src/db/connect.ts'
+import { quiet } from '../support/database.ts'
 import { generateKeyPair, keyId, publicJwk } from '../../src/pki/key-pair.ts'
 import { testAuthority } from '../support/authority.ts'
 import { csrOf, issuingService } from './issuing-service.ts'
@@ -97,8 +100,7 @@ t.test(
     t.equal(answer.headers['cache-control'], 'private, max-age=300')
     const bundles = parseBundleMap(Buffer.from(answer.text))
     t.same([...bundles.keys()], ['acme.example', 'globex.example', 'initech.example'])
-    const td = (name: string): TrustDomain => parseTrustDomain(name)
-    t.equal(bundles.get(td('globex.example'))?.sequence, globex.sequence)
+    t.equal(bundles.get(globex.trustDomain)?.sequence, globex.sequence)
     t.notMatch(answer.text, 'refresh_hint')
     t.notMatch(answer.text, /"(d|p|q|k)":/, 'no private members')
 
@@ -117,13 +119,31 @@ t.test('bundles are for identities of ours only', async (t) => {
 })
 
 t.test(
-  'while the database is away issuing answers 503 with Retry-After, and nothing is handed out',
+  'while the database is away issuing answers 503 with Retry-After, and goes on by itself',
   async (t) => {
-    const { call, join, database, token } = await federated(t)
+    const nowhere = await openDatabase({
+      engine: 'postgres',
+      url: 'postgres://127.0.0.1:1/none',
+      maxConnections: 2,
+      log: quiet,
+    })
+    t.teardown(() => nowhere.close())
+    const [reader, writer] = [new IssuedReader(nowhere.db), new IssuedWriter(nowhere.db)]
+    let isAway = false
+    const { call, join, token } = await issuingService(t, {
+      deps: (deps) => ({
+        ...deps,
+        get db() {
+          return isAway ? nowhere.db : deps.db
+        },
+        reader: { find: (key) => (isAway ? reader : deps.reader).find(key) },
+        writer: { add: (issued) => (isAway ? writer : deps.writer).add(issued) },
+      }),
+    })
     const as = await join()
     const secret = await token()
-    await database.close()
     const body = { csr: csrOf(generateKeyPair()) }
+    isAway = true
     for (const answer of [
       await call('POST', '/svids/x509', { as, body }),
       await call('POST', '/svids/x509', { body: { ...body, token: secret } }),
@@ -136,5 +156,8 @@ t.test(
         headers: { 'retry-after': /^\d+$/, 'content-type': /^application\/problem\+json/ },
       })
     }
+    isAway = false
+    t.equal((await call('POST', '/svids/x509', { as, body })).status, 200)
+    t.equal((await call('POST', '/svids/x509', { body: { ...body, token: secret } })).status, 200)
   },
 )

@@ -68,7 +68,7 @@ t.test('used and ended join tokens go after 30 days, usable ones stay', async (t
   await call('POST', '/svids/x509', { body: { csr: csrOf(generateKeyPair()), token: used } })
   await token('/ended')
   const count = async () => (await db.selectFrom('join_token').select('id').execute()).length
-  clock.set(new Date(clock.now().getTime() + 30 * DAY_MS))
+  clock.set(new Date(clock.now().getTime() + 30 * DAY_MS + 1))
   await keepRecords({ db, now: clock.db, log: quiet })
   t.equal(await count(), 1, 'the one that ended an hour later is not 30 days old yet')
   clock.set(new Date(clock.now().getTime() + 3_700_000))
