@@ -186,3 +186,21 @@ t.test(
     })
   },
 )
+
+t.test(
+  'JW-22 each key of a mesh signs one kind of SVID and appears once in its bundle',
+  async (t) => {
+    const { db } = await testDatabase(t)
+    const { domain } = await makeMesh(db, testKeyring())
+    const { document } = await db
+      .selectFrom('bundle_revision')
+      .select('document')
+      .executeTakeFirstOrThrow()
+    const { bundle } = parseBundle(domain.name, document)
+    const keys = [...bundle.x509Authorities, ...bundle.jwtAuthorities].map(({ jwk }) => jwk.x)
+    t.equal(keys.length, 2)
+    t.equal(new Set(keys).size, keys.length)
+    const rows = await db.selectFrom('authority').select('key_id').execute()
+    t.equal(new Set(rows.map((row) => row.key_id)).size, 3, 'the intermediate has one of its own')
+  },
+)
