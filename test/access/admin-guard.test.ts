@@ -1,5 +1,9 @@
+import { mkdtempSync, rmSync, statSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import t from 'tap'
 import { type GuardedRequest, assertAdminRequest } from '../../src/access/admin-guard.ts'
+import { listenOnSocket } from '../../src/http/local-socket.ts'
 import { adminApp, sendRaw } from '../support/admin-app.ts'
 
 const HOSTS = new Set(['localhost', '127.0.0.1', '[::1]', 'entente.acme.example', 'one:8443'])
@@ -168,4 +172,22 @@ t.test('names of ENTENTE_ADMIN_HOSTS are answered too', async (t) => {
     `authorization: Bearer ${token}`,
   ])
   t.equal(status, 200)
+})
+
+t.test('the socket on the same machine is guarded alike and takes the same token', async (t) => {
+  const { app, token } = await adminApp(t)
+  const folder = mkdtempSync(join(tmpdir(), 'entente-guard-'))
+  t.teardown(() => rmSync(folder, { recursive: true, force: true }))
+  const socket = await listenOnSocket(app, join(folder, 'admin.sock'))
+  t.teardown(() => socket?.close())
+  t.equal(statSync(join(folder, 'admin.sock')).mode & 0o777, 0o600)
+  const ask = async (...headers: string[]) => {
+    const lines = ['GET /v1/whoami HTTP/1.1', ...headers]
+    return (await sendRaw({ path: join(folder, 'admin.sock') }, lines)).status
+  }
+  const authorization = `authorization: Bearer ${token}`
+  t.equal(await ask('host: localhost', authorization), 200)
+  t.equal(await ask('host: localhost'), 401)
+  t.equal(await ask('host: evil.example', authorization), 421)
+  t.equal(await ask('host: localhost', 'origin: https://evil.example', authorization), 403)
 })
