@@ -1,4 +1,4 @@
-import { type KeyObject, randomBytes, X509Certificate } from 'node:crypto'
+import { type KeyObject, randomBytes, randomFillSync, X509Certificate } from 'node:crypto'
 import { ServiceError } from '../errors.ts'
 import { trustDomainId } from '../spiffe/spiffe-id.ts'
 import { type TrustDomain } from '../spiffe/trust-domain.ts'
@@ -107,11 +107,19 @@ export function authorityKeyIdOf(issuer: Certificate): Buffer {
 
 /** A serial number of 128 random bits as an INTEGER: positive, never shortened (RFC 5280 §4.1.2.2). */
 export function randomSerial(): Buffer {
+  if (randomAt === random.length) {
+    randomFillSync(random)
+    randomAt = 0
+  }
   const octets = Buffer.allocUnsafe(17)
   octets[0] = 1 // keeps all 128 bits random, the number positive and its length the same
-  randomBytes(16).copy(octets, 1)
+  random.copy(octets, 1, randomAt, (randomAt += 16))
   return unsigned(octets)
 }
+
+/** Random octets for the next 256 serial numbers: one call of the system instead of one each. */
+const random = Buffer.alloc(4096)
+let randomAt = random.length
 
 /** One extension; `critical` is written only when true, since false is the default (X.690 §11.5). */
 export function extension(id: string, value: Uint8Array, critical?: 'critical'): Buffer {

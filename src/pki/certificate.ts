@@ -70,12 +70,8 @@ export function readCertificate(der: Uint8Array): Certificate {
   }
   return asCertificateFault(() => {
     const root = readDer(der)
-    const [tbs, algorithm, signature, ...rest] = sequenceOf(root, 'certificate')
-    if (tbs === undefined || algorithm === undefined || rest.length > 0) {
-      throw new ServiceError('CERTIFICATE_INVALID', 'certificate has not exactly three parts')
-    }
+    const { tbs, identifier, signature } = partsOf(root)
     const facts = tbsFacts(tbs)
-    const identifier = rawOf(algorithm)
     if (!identifier.equals(facts.signatureIdentifier)) {
       throw new ServiceError('CERTIFICATE_INVALID', 'certificate names two signature algorithms')
     }
@@ -83,9 +79,24 @@ export function readCertificate(der: Uint8Array): Certificate {
       ...facts,
       der: rawOf(root),
       tbs: rawOf(tbs),
-      signature: readOctetBits(signature, 'signature'),
+      signature,
       signatureAlgorithm: findSignatureAlgorithm(identifier),
     }
+  })
+}
+
+/** The three parts of a certificate: signed octets, DER AlgorithmIdentifier and signature. */
+export interface CertificateParts {
+  readonly tbs: Buffer
+  readonly identifier: Buffer
+  readonly signature: Buffer
+}
+
+/** Takes a certificate apart without reading what was signed; throws `CERTIFICATE_INVALID`. */
+export function readCertificateParts(der: Uint8Array): CertificateParts {
+  return asCertificateFault(() => {
+    const parts = partsOf(readDer(der))
+    return { ...parts, tbs: rawOf(parts.tbs) }
   })
 }
 
@@ -125,6 +136,14 @@ export function isIssuedBy(certificate: Certificate, issuer: Certificate): boole
 /** SHA-256 of the DER, lower-case hex: how people compare certificates. */
 export function fingerprintOf(der: Uint8Array): string {
   return createHash('sha256').update(der).digest('hex')
+}
+
+function partsOf(root: DerElement): Omit<CertificateParts, 'tbs'> & { readonly tbs: DerElement } {
+  const [tbs, algorithm, signature, ...rest] = sequenceOf(root, 'certificate')
+  if (tbs === undefined || algorithm === undefined || rest.length > 0) {
+    throw new ServiceError('CERTIFICATE_INVALID', 'certificate has not exactly three parts')
+  }
+  return { tbs, identifier: rawOf(algorithm), signature: readOctetBits(signature, 'signature') }
 }
 
 function asCertificateFault<T>(read: () => T): T {

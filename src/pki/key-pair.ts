@@ -1,8 +1,8 @@
 import {
-  createHash,
   createPrivateKey,
   createPublicKey,
   generateKeyPairSync,
+  hash,
   type KeyObject,
 } from 'node:crypto'
 import { messageOf, ServiceError } from '../errors.ts'
@@ -127,18 +127,18 @@ export function publicJwk(publicKey: KeyObject): PublicJwk {
 export function keyId(publicKey: KeyObject): string {
   const { kty, crv, x, y, n, e } = publicJwk(publicKey)
   const members = kty === 'EC' ? { crv, kty, x, y } : { e, kty, n } // in this order (RFC 7638 §3.2)
-  return createHash('sha256').update(JSON.stringify(members)).digest('base64url')
+  return hash('sha256', JSON.stringify(members), 'base64url')
 }
 
 /** SHA-256 of a SubjectPublicKeyInfo. */
 export function publicKeySha256(spki: Uint8Array): Uint8Array {
-  return createHash('sha256').update(spki).digest()
+  return hash('sha256', spki, 'buffer')
 }
 
 /** Subject key identifier of a key: the leftmost 160 bits of SHA-256 over its bits (RFC 7093 §2, method 1). */
 export function subjectKeyIdentifier(spki: Uint8Array): Buffer {
   const [, key] = sequenceOf(readDer(spki), 'public key')
-  return createHash('sha256').update(readOctetBits(key, 'public key')).digest().subarray(0, 20)
+  return hash('sha256', readOctetBits(key, 'public key'), 'buffer').subarray(0, 20)
 }
 
 const RSA_IDENTIFIER = '300d06092a864886f70d0101010500'

@@ -15,7 +15,7 @@ import {
   type Certificate,
   certificateKey,
   certificateKeyType,
-  readCertificate,
+  readCertificateParts,
   readTbs,
   type TbsFacts,
 } from './certificate.ts'
@@ -79,9 +79,10 @@ class Prepared {
     return { certificate, serial, notBefore, notAfter }
   }
 
+  /** What was linted need not be read again: the finished certificate must hold exactly those octets. */
   #readBack(der: Buffer): void {
-    const { tbs, signatureAlgorithm, signature } = readCertificate(der)
-    const isAsLinted = tbs.equals(this.#tbs) && signatureAlgorithm === this.#template.algorithm
+    const { tbs, identifier, signature } = readCertificateParts(der)
+    const isAsLinted = tbs.equals(this.#tbs) && identifier.equals(this.#facts.signatureIdentifier)
     if (!isAsLinted || signature.length === 0) throw refused('is not what was linted')
   }
 }
