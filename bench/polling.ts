@@ -13,8 +13,9 @@ import { type ServiceProcess } from './service-process.ts'
 
 /** The hint that peers give. */
 const HINT_SECONDS = 300
-/** Seconds that the schedule is watched; a ninth of the hint, so that relationships are polled at most once. */
-const WATCH_SECONDS = 60
+/** Warmed up by four hundred polls at once, then watched for a minute, so that each is polled at most once. */
+const PLAN = { warm: 400, firstSeconds: 12, watchSeconds: 60 }
+const SMOKE_PLAN = { warm: 0, firstSeconds: 1, perSecond: 15, watchSeconds: 5 }
 
 /**
  * One process on Postgres that polls many relationships with a hint of 300 s: CPU of a poll against that of a bare
@@ -45,16 +46,17 @@ async function* pollMany(scale: Scale, field: Field, count: number): AsyncIterab
     const peers = JSON.parse(readFileSync(file, 'utf8')) as FarmPeer[]
     const floor = await bareFetch(scale, farm, peers[0]!)
     const idle = await idleShare(service.pid, scale.seconds)
-    const watchSeconds = scale.smoke ? 4 : WATCH_SECONDS
+    const plan = scale.smoke ? SMOKE_PLAN : { ...PLAN, perSecond: count / HINT_SECONDS }
     const due = await seedRelationships(peers, {
       url: field.postgres().urlOf(name),
       port: farm.ready.port,
       hintSeconds: HINT_SECONDS,
-      firstSeconds: scale.smoke ? 0 : 5,
-      lastSeconds: scale.smoke ? 3 : HINT_SECONDS,
+      ...plan,
     })
-    const watched = await watch({ service, farm, watchSeconds })
-    yield* figuresOf({ count, floor, idle, due, ...watched })
+    await delay(Math.max(0, plan.firstSeconds - 1) * 1000)
+    await farm.ask({})
+    const watched = await watch({ service, farm, watchSeconds: plan.watchSeconds })
+    yield* figuresOf({ count, floor, idle, due: due.slice(plan.warm), warm: plan.warm, ...watched })
   } finally {
     await farm.end()
     await service.end()
@@ -119,6 +121,8 @@ function* figuresOf(
     readonly floor: number
     readonly idle: number
     readonly due: readonly number[]
+    /** Peers before the first that counts. */
+    readonly warm: number
   },
 ): Iterable<Figure> {
   const polls = run.arrivals.length
@@ -136,7 +140,9 @@ function* figuresOf(
   const first = new Map<number, number>()
   for (const [peer, atMs] of run.arrivals) if (!first.has(peer)) first.set(peer, atMs)
   const late = run.due.flatMap((dueMs, peer) =>
-    dueMs > run.endedMs ? [] : [Math.max(0, (first.get(peer) ?? run.endedMs) - dueMs) / 1000],
+    dueMs > run.endedMs
+      ? []
+      : [Math.max(0, (first.get(peer + run.warm) ?? run.endedMs) - dueMs) / 1000],
   )
   const p99 = quantile(late, 0.99)
   yield {

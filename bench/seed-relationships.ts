@@ -8,10 +8,15 @@ export interface Seeding {
   readonly url: string
   readonly port: number
   readonly hintSeconds: number
-  /** First due poll, from now, in seconds; the rest follow evenly until `lastSeconds`. */
+  /** How many are due at once, within {@link WARM_SECONDS}: a process that runs for long is warm. */
+  readonly warm: number
+  /** When the others begin to be due, in seconds from now, and how many of them a second. */
   readonly firstSeconds: number
-  readonly lastSeconds: number
+  readonly perSecond: number
 }
+
+/** Seconds within which the first polls are due. */
+const WARM_SECONDS = 3
 
 /**
  * Writes active relationships with a bundle each, as if they had been polled in turn for long: adding ten thousand
@@ -27,10 +32,7 @@ export async function seedRelationships(
   await client.connect()
   try {
     const now = Date.now()
-    const step = (seeding.lastSeconds - seeding.firstSeconds) / peers.length
-    const due = peers.map((_, index) =>
-      Math.round(now + (seeding.firstSeconds + index * step) * 1000),
-    )
+    const due = peers.map((_, index) => Math.round(now + dueSeconds(index, seeding) * 1000))
     const rows = peers.map((peer, index) => rowOf(peer, { seeding, index, dueMs: due[index] ?? 0 }))
     const values = [JSON.stringify(rows), MESH]
     for (const statement of STATEMENTS) await client.query(`${PEERS} ${statement}`, values)
@@ -39,6 +41,11 @@ export async function seedRelationships(
   } finally {
     await client.end()
   }
+}
+
+function dueSeconds(index: number, { warm, firstSeconds, perSecond }: Seeding): number {
+  if (index < warm) return (index * WARM_SECONDS) / warm
+  return firstSeconds + (index - warm) / perSecond
 }
 
 function rowOf(
