@@ -29,6 +29,7 @@ export class CallServer {
   readonly #server: Server
   readonly #callers = new Map<number, VerifiedX509Svid>()
   #refusal: string | undefined
+  #refusals = 0
 
   constructor(workload: Workload) {
     this.#workload = workload
@@ -62,6 +63,11 @@ export class CallServer {
     return this.#refusal
   }
 
+  /** How many callers were refused. */
+  get refusals(): number {
+    return this.#refusals
+  }
+
   async listen(): Promise<void> {
     await new Promise<void>((resolve) => this.#server.listen(0, '127.0.0.1', resolve))
   }
@@ -85,6 +91,7 @@ export class CallServer {
       if (socket.remotePort !== undefined) this.#callers.set(socket.remotePort, caller)
       socket.end(`hello ${caller.id}`)
     } catch (error) {
+      this.#refusals += 1
       this.#refusal = error instanceof Error ? error.message : String(error)
       socket.destroy()
     }
@@ -124,38 +131,40 @@ export async function call(caller: Caller, server: CallServer): Promise<Call> {
 export interface Tally {
   ok: number
   readonly failures: string[]
-  /** Calls by the serial number of the root that the server found above the caller. */
+  /** Calls by the serial number of the anchor that the server found above the caller. */
   readonly byRoot: Map<string, number>
 }
 
-/** Calls made at a fixed pace until stopped, each on a connection of its own. */
-export class SteadyCalls {
-  readonly tally: Tally = { ok: 0, failures: [], byRoot: new Map() }
-  readonly #timer: NodeJS.Timeout
-  readonly #open = new Set<Promise<void>>()
-
-  constructor(caller: Caller, server: CallServer, perSecond = 20) {
-    const one = async (): Promise<void> => {
-      try {
-        const { caller: seen } = await call(caller, server)
-        this.tally.ok += 1
-        const root = seen.anchor.serial
-        this.tally.byRoot.set(root, (this.tally.byRoot.get(root) ?? 0) + 1)
-      } catch (error) {
-        const reason = error instanceof Error ? error.message : String(error)
-        this.tally.failures.push(`${reason} (server: ${server.refusal ?? 'no complaint'})`)
-      }
-    }
-    this.#timer = setInterval(() => {
-      const running = one().finally(() => this.#open.delete(running))
-      this.#open.add(running)
-    }, 1000 / perSecond)
+/**
+ * Calls a server at a fixed pace, each time on a connection of its own, while something else happens; answers
+ * what the calls came to, and what the rest found.
+ */
+export async function underCalls<T>(
+  { caller, server, perSecond = 20 }: { caller: Caller; server: CallServer; perSecond?: number },
+  meanwhile: (tally: Tally) => Promise<T>,
+): Promise<{ tally: Tally; found: T }> {
+  const tally: Tally = { ok: 0, failures: [], byRoot: new Map() }
+  const open = new Set<Promise<void>>()
+  const timer = setInterval(() => {
+    const running = countCall(caller, server, tally).finally(() => open.delete(running))
+    open.add(running)
+  }, 1000 / perSecond)
+  try {
+    return { tally, found: await meanwhile(tally) }
+  } finally {
+    clearInterval(timer)
+    await Promise.all(open)
   }
+}
 
-  /** Stops calling and waits for the calls in hand. */
-  async stop(): Promise<Tally> {
-    clearInterval(this.#timer)
-    await Promise.all(this.#open)
-    return this.tally
+async function countCall(caller: Caller, server: CallServer, tally: Tally): Promise<void> {
+  try {
+    const { caller: seen } = await call(caller, server)
+    const root = seen.anchor.serial
+    tally.ok += 1
+    tally.byRoot.set(root, (tally.byRoot.get(root) ?? 0) + 1)
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error)
+    tally.failures.push(`${reason} (server: ${server.refusal ?? 'no complaint'})`)
   }
 }

@@ -1,6 +1,6 @@
 import { execFile, spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdirSync, openSync, readFileSync } from 'node:fs'
+import { existsSync, mkdirSync, openSync, readFileSync } from 'node:fs'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { until } from './wait.ts'
@@ -24,6 +24,7 @@ export class DemoService {
   readonly logFile: string
   readonly #env: Record<string, string>
   readonly #telemetry: string
+  readonly #admin: string
   #process: ChildProcess | undefined
 
   constructor({ name, folder, portOffset }: ServicePlan) {
@@ -34,6 +35,7 @@ export class DemoService {
     mkdirSync(folder, { recursive: true })
     const port = (standard: number): string => `127.0.0.1:${standard + portOffset}`
     this.#telemetry = `http://${port(9464)}`
+    this.#admin = `http://${port(8080)}/v1`
     this.#env = {
       ...foreignEnvironment(),
       ENTENTE_DATA_DIR: this.dataDir,
@@ -104,8 +106,20 @@ export class DemoService {
     return JSON.parse(await this.run(...args, '--output', 'json')) as T
   }
 
+  /** Calls the REST API: GET, or POST when there is a body. */
+  async api<T>(target: string, body?: unknown): Promise<T> {
+    const token = readFileSync(path.join(this.dataDir, 'admin.token'), 'utf8').trim()
+    const headers = { authorization: `Bearer ${token}`, 'content-type': 'application/json' }
+    const post = body === undefined ? {} : { method: 'POST', body: JSON.stringify(body) }
+    const answer = await fetch(`${this.#admin}${target}`, { headers, ...post })
+    const text = await answer.text()
+    if (!answer.ok) throw new Error(`${target} answered ${answer.status}: ${text}`)
+    return JSON.parse(text) as T
+  }
+
   /** The last lines of its log, for a failure. */
   lastLog(): string {
+    if (!existsSync(this.logFile)) return 'none'
     return readFileSync(this.logFile, 'utf8').trimEnd().split('\n').slice(-8).join('\n')
   }
 }

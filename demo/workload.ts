@@ -1,10 +1,12 @@
 import { readFileSync } from 'node:fs'
-import { request } from 'node:https'
+import { type IncomingMessage, request } from 'node:http'
 import path from 'node:path'
 import { buffer } from 'node:stream/consumers'
 import { connect, type TLSSocket } from 'node:tls'
-import { readCertificate, splitPem } from '../src/pki/certificate.ts'
-import { type Bundle } from '../src/spiffe/bundle.ts'
+import { readCertificate, splitPem, toPem } from '../src/pki/certificate.ts'
+import { createCsr } from '../src/pki/csr.ts'
+import { exportPrivateKey, generateKeyPair } from '../src/pki/key-pair.ts'
+import { type Bundle, parseBundle } from '../src/spiffe/bundle.ts'
 import { parseBundleMap } from '../src/spiffe/bundle-map.ts'
 import {
   parseSpiffeId,
@@ -12,6 +14,7 @@ import {
   trustDomainOf,
   workloadEndpointId,
 } from '../src/spiffe/spiffe-id.ts'
+import { type X509AnswerView } from '../src/svid/api.ts'
 import { type TrustDomain } from '../src/spiffe/trust-domain.ts'
 import { checkPeer } from './peer-check.ts'
 import { type DemoService } from './service.ts'
@@ -21,7 +24,7 @@ export interface Identity {
   readonly cert: string
   readonly key: string
   readonly serial: string
-  /** Moment of half life, when it is renewed. */
+  /** When the service wants it renewed. */
   readonly renewAt: Date
 }
 
@@ -43,6 +46,7 @@ export class Workload {
   #bundles: ReadonlyMap<TrustDomain, Bundle> = new Map()
   #timer: NodeJS.Timeout | undefined
   #renewing: Promise<void> | undefined
+  #trouble: string | undefined
   /** Called with each new identity. */
   onRenewed: (identity: Identity) => void = () => undefined
 
@@ -53,6 +57,10 @@ export class Workload {
     this.#identity = readIdentity(plan.folder)
   }
 
+  get trustDomain(): TrustDomain {
+    return trustDomainOf(this.id)
+  }
+
   get identity(): Identity {
     return this.#identity
   }
@@ -61,24 +69,36 @@ export class Workload {
     return this.#bundles
   }
 
-  /** Fetches its bundles, one per trust domain, over mutual TLS with its own SVID. */
-  async refreshBundles(): Promise<void> {
-    const document = await this.#getBundles()
-    this.#bundles = parseBundleMap(document)
+  /** The last thing that went wrong while refreshing, if anything did. */
+  get trouble(): string | undefined {
+    return this.#trouble
   }
 
-  /** Renews its SVID, with the one it holds as evidence. */
+  /** Fetches its bundles, one per trust domain, over mutual TLS with its own SVID. */
+  async refreshBundles(): Promise<void> {
+    this.#bundles = parseBundleMap(await this.#call('/v1/bundles'))
+  }
+
+  /** Renews its SVID for a new key, with the one it holds as evidence. */
   async renew(): Promise<void> {
-    await this.#plan.service.run('svid', 'fetch', '--renew', '--out', this.folder)
-    this.#identity = readIdentity(this.folder)
+    const keys = generateKeyPair()
+    const csr = toPem(createCsr(keys), 'CERTIFICATE REQUEST')
+    const answer = await this.#call('/v1/svids/x509', { csr })
+    const { certificateChain: cert, renewAt } = JSON.parse(answer.toString()) as X509AnswerView
+    const key = toPem(exportPrivateKey(keys.privateKey), 'PRIVATE KEY')
+    this.#identity = { cert, key, serial: serialOf(cert), renewAt: new Date(renewAt) }
     this.onRenewed(this.#identity)
   }
 
   /** Keeps bundles and SVID fresh until stopped; while the service is away it goes on with what it has. */
   startRefreshing(everyMs = 1000): void {
     const tick = async (): Promise<void> => {
-      await this.refreshBundles().catch(() => undefined)
-      if (new Date() >= this.#identity.renewAt) await this.renew().catch(() => undefined)
+      try {
+        await this.refreshBundles()
+        if (new Date() >= this.#identity.renewAt) await this.renew()
+      } catch (error) {
+        this.#trouble = error instanceof Error ? error.message : String(error)
+      }
     }
     this.#timer = setInterval(() => {
       this.#renewing ??= tick().finally(() => (this.#renewing = undefined))
@@ -90,21 +110,20 @@ export class Workload {
     await this.#renewing
   }
 
-  async #getBundles(): Promise<Buffer> {
+  async #call(target: string, body?: object): Promise<Buffer> {
     const socket = await this.#connect()
+    const payload = body === undefined ? undefined : JSON.stringify(body)
+    const headers = payload === undefined ? {} : { 'content-type': 'application/json' }
+    const options = { path: target, method: payload === undefined ? 'GET' : 'POST', headers }
     try {
       return await new Promise<Buffer>((resolve, reject) => {
-        const options = {
-          path: '/v1/bundles',
-          createConnection: () => socket,
-          agent: false as const,
-        }
-        request(options, (answer) => {
+        const answered = (answer: IncomingMessage): void => {
           if (answer.statusCode === 200) buffer(answer).then(resolve, reject)
-          else reject(new Error(`GET /v1/bundles answered ${answer.statusCode}`))
-        })
+          else reject(new Error(`${target} answered ${answer.statusCode}`))
+        }
+        request({ ...options, createConnection: () => socket }, answered)
           .once('error', reject)
-          .end()
+          .end(payload)
       })
     } finally {
       socket.destroy()
@@ -137,20 +156,29 @@ export class Workload {
   /** Before the first refresh: the own bundle that came with the SVID. */
   #knownBundles(): ReadonlyMap<TrustDomain, Bundle> {
     if (this.#bundles.size > 0) return this.#bundles
-    return readBundles(this.folder)
+    return readBundle(this.folder, this.trustDomain)
   }
 }
 
 function readIdentity(folder: string): Identity {
-  const cert = readFileSync(path.join(folder, 'svid.pem'), 'utf8')
-  const key = readFileSync(path.join(folder, 'svid.key'), 'utf8')
-  const [leaf] = splitPem(cert)
-  if (leaf === undefined) throw new Error(`no certificate in ${folder}`)
-  const { serial, notBefore, notAfter } = readCertificate(leaf)
-  const renewAt = new Date((notBefore.getTime() + notAfter.getTime()) / 2)
-  return { cert, key, serial, renewAt }
+  const read = (name: string): string => readFileSync(path.join(folder, name), 'utf8')
+  const cert = read('svid.pem')
+  const { renewAt } = JSON.parse(read('svid.json')) as { renewAt: string }
+  return {
+    cert,
+    key: read('key.pem'),
+    serial: serialOf(cert),
+    renewAt: new Date(renewAt),
+  }
 }
 
-function readBundles(folder: string): ReadonlyMap<TrustDomain, Bundle> {
-  return parseBundleMap(readFileSync(path.join(folder, 'bundles.json')))
+function serialOf(chain: string): string {
+  const [leaf] = splitPem(chain)
+  if (leaf === undefined) throw new Error('a chain without certificate')
+  return readCertificate(leaf).serial
+}
+
+function readBundle(folder: string, trustDomain: TrustDomain): ReadonlyMap<TrustDomain, Bundle> {
+  const document = readFileSync(path.join(folder, 'bundles', `${trustDomain}.json`))
+  return new Map([[trustDomain, parseBundle(trustDomain, document).bundle]])
 }

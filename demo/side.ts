@@ -1,0 +1,137 @@
+import { writeFileSync } from 'node:fs'
+import path from 'node:path'
+import { type BundleView } from '../src/bundle/api.ts'
+import { type RelationshipView } from '../src/federation/api.ts'
+import { type CreatedMeshView } from '../src/mesh/api.ts'
+import { type CreatedEntryView, type CreatedJoinTokenView } from '../src/registry/api.ts'
+import { DemoService, type ServicePlan } from './service.ts'
+import { until } from './wait.ts'
+import { Workload } from './workload.ts'
+
+/** Seconds between fetches that each side asks for; five of them must pass before a new root signs. */
+export const HINT_SECONDS = 1
+
+/** Life of the workloads' SVIDs: short, so that the demo sees a renewal and the end of the old root. */
+export const SVID_SECONDS = 20
+
+/** Lives and waits of both meshes, scaled down from days to seconds. */
+const SETTINGS = {
+  hintSeconds: HINT_SECONDS,
+  minPublishSeconds: 2,
+  removalSkewSeconds: 1,
+}
+
+/** One organisation: its service, its mesh and its workload. */
+export class Side {
+  readonly name: string
+  readonly trustDomain: string
+  readonly service: DemoService
+  readonly #workloadPort: number
+  #mesh: CreatedMeshView | undefined
+  #workload: Workload | undefined
+
+  constructor(plan: ServicePlan) {
+    this.name = plan.name
+    this.trustDomain = `${plan.name}.example`
+    this.service = new DemoService(plan)
+    this.#workloadPort = 8444 + plan.portOffset
+  }
+
+  get workload(): Workload {
+    if (this.#workload === undefined) throw new Error(`${this.name} has no workload yet`)
+    return this.#workload
+  }
+
+  /** The last thing that went wrong for its workload, if anything did. */
+  get trouble(): string | undefined {
+    return this.#workload?.trouble
+  }
+
+  /** The mesh as it was made. */
+  get mesh(): CreatedMeshView {
+    if (this.#mesh === undefined) throw new Error(`${this.name} has no mesh yet`)
+    return this.#mesh
+  }
+
+  async createMesh(): Promise<void> {
+    const settings = Object.entries(SETTINGS).flatMap(([name, value]) => [
+      '--set',
+      `${name}=${value}`,
+    ])
+    const args = ['mesh', 'create', this.name, '--trust-domain', this.trustDomain]
+    this.#mesh = await this.service.ask<CreatedMeshView>(...args, ...settings)
+  }
+
+  /** Our bundle as it is published now. */
+  async bundle(): Promise<BundleView> {
+    return this.service.ask<BundleView>('bundle', 'show')
+  }
+
+  /** Writes our bundle to a file that can be handed to the other side. */
+  async writeBundle(): Promise<string> {
+    const file = path.join(this.service.folder, `${this.name}-bundle.json`)
+    writeFileSync(file, await this.service.run('bundle', 'show'))
+    return file
+  }
+
+  /** Federates with the other side, whose bundle came as a file. */
+  async federateWith(peer: Side, bundleFile: string): Promise<void> {
+    const [domain] = peer.mesh.trustDomains
+    if (domain === undefined || domain.endpointSpiffeId === null)
+      throw new Error(`${peer.name} has no https_spiffe endpoint`)
+    await this.service.run('egress', 'allow', 'localhost')
+    const endpoint = ['--url', domain.bundleUrl, '--endpoint-id', domain.endpointSpiffeId]
+    const names = [peer.name, '--trust-domain', peer.trustDomain, '--profile', 'https_spiffe']
+    const bundle = ['--bundle-file', bundleFile]
+    await this.service.run('federation', 'add', ...names, ...endpoint, ...bundle)
+  }
+
+  /** Our relationship with the other side. */
+  async relationship(peer: Side): Promise<RelationshipView> {
+    return this.service.api<RelationshipView>(`/meshes/${this.name}/relationships/${peer.name}`)
+  }
+
+  /** Waits until our service has fetched the other side's bundle by itself. */
+  async untilFetched(peer: Side): Promise<RelationshipView> {
+    const what = `${this.name} fetching the bundle of ${peer.name}`
+    return until({ what, seconds: 20, everyMs: 500 }, async () => {
+      const found = await this.relationship(peer)
+      const isFetched = found.domains.every(({ bundle }) => bundle?.origin === 'fetched')
+      return found.state === 'active' && found.health === 'ok' && isFetched ? found : undefined
+    })
+  }
+
+  /** Registers a workload and fetches its SVID with a join token, as its machine would. */
+  async startWorkload(idPath: string): Promise<void> {
+    const ttl = ['--x509-ttl', String(SVID_SECONDS)]
+    await this.service.ask<CreatedEntryView>('entry', 'create', '--id', idPath, ...ttl)
+    const made = await this.service.ask<CreatedJoinTokenView>(
+      'join-token',
+      'create',
+      '--id',
+      idPath,
+    )
+    const tokenFile = path.join(this.service.folder, 'join.token')
+    writeFileSync(tokenFile, `${made.token}\n`, { mode: 0o600 })
+    const folder = path.join(this.service.folder, 'svid')
+    const address = `localhost:${this.#workloadPort}`
+    const fetched = ['--address', address, '--token-file', tokenFile, '--out', folder]
+    await this.service.run('svid', 'fetch', ...fetched)
+    const endpoint = { host: '127.0.0.1', port: this.#workloadPort }
+    const id = `spiffe://${this.trustDomain}${idPath}`
+    this.#workload = new Workload({ service: this.service, id, endpoint, folder })
+    await this.#workload.refreshBundles()
+    this.#workload.startRefreshing()
+  }
+
+  /** Stops the workload and lets the service live on. */
+  async release(): Promise<void> {
+    await this.#workload?.stopRefreshing()
+    this.service.release()
+  }
+
+  async end(): Promise<void> {
+    await this.#workload?.stopRefreshing()
+    await this.service.end('SIGTERM')
+  }
+}

@@ -1,0 +1,86 @@
+import { cpSync } from 'node:fs'
+import path from 'node:path'
+import { type KeyObject } from 'node:crypto'
+import { stealIntermediateKey } from './forge.ts'
+import { insist, type Ticks } from './print.ts'
+import { type Side } from './side.ts'
+
+/** The two organisations of the story. */
+export interface Sides {
+  readonly acme: Side
+  readonly globex: Side
+}
+
+/** Where the workloads of both sides stand. */
+export const WORKLOAD_PATHS = { acme: '/ns/web/front', globex: '/ns/shop/cart' } as const
+
+/** Starts both services, federates them and gives each side a workload; answers globex's stolen signing key. */
+export async function setUp(ticks: Ticks, sides: Sides): Promise<KeyObject> {
+  ticks.heading('Two organisations')
+  await ticks.step('two services run, each with its own data folder and ports', () => start(sides))
+  await ticks.step('each makes its mesh: a CA, a JWT key and a published bundle', () =>
+    found(sides),
+  )
+  const stolen = await stealFrom(sides.globex)
+  ticks.heading('They federate')
+  await ticks.step('each fetches the bundle of the other over https_spiffe, by itself', () =>
+    federate(sides),
+  )
+  await ticks.step('a workload on each side has an SVID, got with a join token', () => enrol(sides))
+  return stolen
+}
+
+async function start({ acme, globex }: Sides): Promise<string[]> {
+  const both = [acme, globex]
+  await Promise.all(both.map(({ service }) => service.start()))
+  insist(acme.service.pid !== globex.service.pid, 'both services are one process')
+  return both.map(
+    ({ name, service }) => `${name}: process ${service.pid}, data in ${service.dataDir}`,
+  )
+}
+
+async function found({ acme, globex }: Sides): Promise<string[]> {
+  const both = [acme, globex]
+  await Promise.all(both.map((side) => side.createMesh()))
+  return both.map(({ mesh }) => {
+    const [domain] = mesh.trustDomains
+    return `${domain?.name}: ${domain?.bundleUrl} presents ${domain?.endpointSpiffeId}`
+  })
+}
+
+/** A thief copies globex's data folder while its service is down for a moment; the story needs the key later. */
+async function stealFrom({ service }: Side): Promise<KeyObject> {
+  const code = await service.end('SIGTERM')
+  insist(code === 0, `the service of globex ended with exit code ${code} on SIGTERM`)
+  const copy = path.join(service.folder, 'stolen')
+  cpSync(service.dataDir, copy, { recursive: true, filter: (file) => !file.endsWith('.sock') })
+  const [key] = await Promise.all([stealIntermediateKey(copy), service.start()])
+  return key
+}
+
+async function federate({ acme, globex }: Sides): Promise<string[]> {
+  const [acmeFile, globexFile] = await Promise.all([acme.writeBundle(), globex.writeBundle()])
+  await Promise.all([acme.federateWith(globex, globexFile), globex.federateWith(acme, acmeFile)])
+  const pairs = [
+    { side: acme, peer: globex },
+    { side: globex, peer: acme },
+  ]
+  return Promise.all(
+    pairs.map(async ({ side, peer }) => {
+      const { state, health, domains } = await side.untilFetched(peer)
+      const sequence = domains[0]?.bundle?.sequence
+      return `${side.name}: relationship ${peer.name} is ${state}, ${health}; fetched sequence ${sequence}`
+    }),
+  )
+}
+
+async function enrol({ acme, globex }: Sides): Promise<string[]> {
+  await Promise.all([
+    acme.startWorkload(WORKLOAD_PATHS.acme),
+    globex.startWorkload(WORKLOAD_PATHS.globex),
+  ])
+  return [acme, globex].map(({ workload: { id, identity, bundles } }) => {
+    const known = [...bundles.keys()].toSorted().join(', ')
+    return `${id}, serial ${identity.serial.slice(0, 12)}…; holds the bundles of ${known}`
+  })
+}
