@@ -52,8 +52,18 @@ export function octetString(...parts: readonly Uint8Array[]): Buffer {
   return tlv(TAG.octetString, ...parts)
 }
 
-/** OBJECT IDENTIFIER written in dotted decimals. */
+const identifiers = new Map<string, Buffer>()
+
+/** OBJECT IDENTIFIER written in dotted decimals; for the constants of our code, each encoded once. */
 export function oid(dotted: string): Buffer {
+  const known = identifiers.get(dotted)
+  if (known !== undefined) return known
+  const encoded = encodeOid(dotted)
+  identifiers.set(dotted, encoded)
+  return encoded
+}
+
+function encodeOid(dotted: string): Buffer {
   const [first = 0, second = 0, ...rest] = dotted.split('.').map(Number)
   const octets = [first * 40 + second, ...rest].flatMap(base128)
   return tlv(TAG.oid, Buffer.from(octets))
@@ -61,10 +71,28 @@ export function oid(dotted: string): Buffer {
 
 /** Certificate time to whole seconds: UTCTime through 2049, GeneralizedTime from 2050 (RFC 5280 §4.1.2.5). */
 export function time(moment: Date): Buffer {
-  const digits = moment.toISOString().replaceAll(/[-:T]|\.\d+/g, '')
-  return moment.getUTCFullYear() < 2050
-    ? tlv(TAG.utcTime, Buffer.from(digits.slice(2), 'latin1'))
-    : tlv(TAG.generalizedTime, Buffer.from(digits, 'latin1'))
+  const year = moment.getUTCFullYear()
+  const rest = [
+    moment.getUTCMonth() + 1,
+    moment.getUTCDate(),
+    moment.getUTCHours(),
+    moment.getUTCMinutes(),
+    moment.getUTCSeconds(),
+  ]
+  return year < 2050
+    ? tlv(TAG.utcTime, digitPairs([year % 100, ...rest]))
+    : tlv(TAG.generalizedTime, digitPairs([Math.floor(year / 100), year % 100, ...rest]))
+}
+
+/** Two digits each, and the Z of Zulu time. */
+function digitPairs(numbers: readonly number[]): Buffer {
+  const octets = Buffer.allocUnsafe(numbers.length * 2 + 1)
+  for (const [index, number] of numbers.entries()) {
+    octets[index * 2] = 0x30 + Math.floor(number / 10)
+    octets[index * 2 + 1] = 0x30 + (number % 10)
+  }
+  octets[octets.length - 1] = 0x5a
+  return octets
 }
 
 function base128(value: number): number[] {

@@ -92,11 +92,12 @@ export function rawOf(element: DerElement): Buffer {
 
 /** A BOOLEAN; DER knows 00 and ff only. */
 export function readBoolean(element: DerElement | undefined, what: string): boolean {
-  const content = contentOf(expectTag(element, TAG.boolean, what))
-  if (content.length !== 1 || (content[0] !== 0 && content[0] !== 0xff)) {
+  const { bytes, contentStart, end } = expectTag(element, TAG.boolean, what)
+  const value = bytes[contentStart]
+  if (end - contentStart !== 1 || (value !== 0 && value !== 0xff)) {
     throw invalid(`${what} is no DER boolean`)
   }
-  return content[0] === 0xff
+  return value === 0xff
 }
 
 /** The octets of a non-negative INTEGER without a leading zero octet (zero is the one octet 00). */
@@ -121,22 +122,27 @@ export function readSmallInteger(element: DerElement | undefined, what: string):
 
 /** An OBJECT IDENTIFIER in dotted decimals. */
 export function readOid(element: DerElement | undefined, what: string): string {
-  const content = contentOf(expectTag(element, TAG.oid, what))
-  const numbers: number[] = []
+  const { bytes, contentStart, end } = expectTag(element, TAG.oid, what)
+  let dotted = ''
   let value = 0
   let isOpen = false
-  for (const octet of content) {
+  for (let at = contentStart; at < end; at += 1) {
+    const octet = bytes[at] ?? 0
     if ((!isOpen && octet === 0x80) || value > 0xffffffff) throw invalid(`${what} is no identifier`)
     value = value * 128 + (octet & 0x7f)
     isOpen = octet >= 0x80
     if (isOpen) continue
-    numbers.push(value)
+    dotted = dotted === '' ? firstArcs(value) : `${dotted}.${value}`
     value = 0
   }
-  const [first, ...rest] = numbers
-  if (isOpen || first === undefined) throw invalid(`${what} is cut off`)
-  const root = Math.min(2, Math.floor(first / 40))
-  return [root, first - root * 40, ...rest].join('.')
+  if (isOpen || dotted === '') throw invalid(`${what} is cut off`)
+  return dotted
+}
+
+/** The first number holds two arcs (X.690 §8.19.4). */
+function firstArcs(value: number): string {
+  const root = Math.min(2, Math.floor(value / 40))
+  return `${root}.${value - root * 40}`
 }
 
 /** The octets of a BIT STRING that consists of whole octets (keys, signatures). */
@@ -148,28 +154,31 @@ export function readOctetBits(element: DerElement | undefined, what: string): Bu
 
 /** The first sixteen named bits of a BIT STRING, bit 0 first as the most significant (RFC 5280 §4.2.1.3). */
 export function readNamedBits(element: DerElement | undefined, what: string): number {
-  const content = contentOf(expectTag(element, TAG.bitString, what))
-  const [unused, first, second] = content
-  const isShaped = unused !== undefined && unused < 8 && content.length <= 3
-  if (!isShaped || (first === undefined && unused !== 0)) throw invalid(`${what} is malformed`)
-  const last = content.length === 1 ? 0 : (content.at(-1) ?? 0)
-  if ((last & ((1 << unused) - 1)) !== 0) throw invalid(`${what} sets bits that it calls unused`)
-  return ((first ?? 0) << 8) | (second ?? 0)
+  const { bytes, contentStart, end } = expectTag(element, TAG.bitString, what)
+  const length = end - contentStart
+  const unused = length > 0 ? bytes.readUInt8(contentStart) : 8
+  if (length > 3 || unused > (length === 1 ? 0 : 7)) throw invalid(`${what} is malformed`)
+  const octets = length === 1 ? 0 : bytes.readUIntBE(contentStart + 1, length - 1)
+  if ((octets & ((1 << unused) - 1)) !== 0) throw invalid(`${what} sets bits that it calls unused`)
+  return length === 3 ? octets : octets << 8
 }
 
 /** A moment in one of the two forms of RFC 5280 §4.1.2.5: Zulu, with seconds, without fractions. */
 export function readTime(element: DerElement | undefined, what: string): Date {
   if (element === undefined) throw invalid(`${what} is missing`)
-  const content = contentOf(element)
-  const yearDigits = YEAR_DIGITS.get(element.tag)
-  if (yearDigits === undefined || content.length !== yearDigits + 11 || content.at(-1) !== 0x5a) {
+  const { bytes, tag, contentStart, end } = element
+  const yearDigits = YEAR_DIGITS.get(tag)
+  const isShaped = end - contentStart === (yearDigits ?? 0) + 11 && bytes[end - 1] === 0x5a
+  if (yearDigits === undefined || !isShaped) {
     throw invalid(`${what} is no time as RFC 5280 writes it`)
   }
-  const [month, day, hour, minute, second] = [0, 2, 4, 6, 8].map((at) =>
-    digits(content, yearDigits + at, 2),
-  ) as [number, number, number, number, number]
+  const at = contentStart + yearDigits
+  const [month, day] = [digits(bytes, at, 2), digits(bytes, at + 2, 2)]
+  const [hour, minute] = [digits(bytes, at + 4, 2), digits(bytes, at + 6, 2)]
+  const second = digits(bytes, at + 8, 2)
+  const year = fullYear(digits(bytes, contentStart, yearDigits), yearDigits)
   const moment = new Date(Date.UTC(2000, month - 1, day, hour, minute, second))
-  moment.setUTCFullYear(fullYear(digits(content, 0, yearDigits), yearDigits), month - 1, day)
+  moment.setUTCFullYear(year, month - 1, day)
   const isSame =
     moment.getUTCMonth() === month - 1 && moment.getUTCDate() === day && hour < 24 && minute < 60
   if (!isSame || !(second <= 59)) throw invalid(`${what} is no moment of the calendar`)
@@ -178,9 +187,16 @@ export function readTime(element: DerElement | undefined, what: string): Date {
 
 /** Text of a string that may hold ASCII only (IA5String and its implicitly tagged forms). */
 export function readAscii(element: DerElement, what: string): string {
-  const content = contentOf(element)
-  for (const octet of content) if (octet > 0x7f) throw invalid(`${what} is not ASCII`)
-  return content.toString('latin1')
+  const { bytes, contentStart, end } = element
+  for (let at = contentStart; at < end; at += 1) {
+    if ((bytes[at] ?? 0) > 0x7f) throw invalid(`${what} is not ASCII`)
+  }
+  return bytes.toString('latin1', contentStart, end)
+}
+
+/** The content octets in lower-case hex. */
+export function readHex(element: DerElement): string {
+  return element.bytes.toString('hex', element.contentStart, element.end)
 }
 
 const YEAR_DIGITS = new Map<number, number>([
@@ -195,10 +211,10 @@ function fullYear(year: number, yearDigits: number): number {
 }
 
 /** NaN where a character is no digit, which no comparison then lets pass. */
-function digits(content: Buffer, at: number, count: number): number {
+function digits(bytes: Buffer, at: number, count: number): number {
   let value = 0
   for (let index = at; index < at + count; index += 1) {
-    const digit = (content[index] ?? 0) - 0x30
+    const digit = (bytes[index] ?? 0) - 0x30
     value = digit >= 0 && digit <= 9 ? value * 10 + digit : Number.NaN
   }
   return value

@@ -8,6 +8,7 @@ import {
   readAscii,
   readBoolean,
   readDer,
+  readHex,
   readNamedBits,
   readOid,
   readSmallInteger,
@@ -173,14 +174,14 @@ function readSubjectAltName(draft: Draft, value: DerElement): void {
 }
 
 function readSubjectKeyId(draft: Draft, value: DerElement): void {
-  draft.subjectKeyId = hexOf(expectTag(value, TAG.octetString, 'subject key identifier'))
+  draft.subjectKeyId = readHex(expectTag(value, TAG.octetString, 'subject key identifier'))
 }
 
 function readAuthorityKeyId(draft: Draft, value: DerElement): void {
   const id = sequenceOf(value, 'authority key identifier').find(
     (member) => member.tag === contextTag(0, 'primitive'),
   )
-  draft.authorityKeyId = id === undefined ? undefined : hexOf(id)
+  draft.authorityKeyId = id === undefined ? undefined : readHex(id)
 }
 
 function nameConstraints(value: DerElement): NameConstraints | 'unknown' {
@@ -212,10 +213,6 @@ function readSubtree(subtree: DerElement): { kind: ConstrainedKind; name: string
   if (base.tag === GENERAL_NAME.dns) return { kind: 'dns', name: readAscii(base, 'DNS constraint') }
   if (base.tag === GENERAL_NAME.uri) return { kind: 'uri', name: readAscii(base, 'URI constraint') }
   return undefined
-}
-
-function hexOf(element: DerElement): string {
-  return contentOf(element).toString('hex')
 }
 
 function invalid(what: string): ServiceError {

@@ -70,7 +70,8 @@ export function spkiOf(publicKey: KeyObject): Uint8Array {
 export function importPublicKey(spki: Uint8Array): KeyObject {
   keyTypeOf(spki)
   try {
-    return createPublicKey({ key: Buffer.from(spki), format: 'der', type: 'spki' })
+    const key = Buffer.isBuffer(spki) ? spki : Buffer.from(spki)
+    return createPublicKey({ key, format: 'der', type: 'spki' })
   } catch (cause) {
     throw invalid(`public key: ${messageOf(cause)}`, cause)
   }
