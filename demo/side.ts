@@ -11,14 +11,19 @@ import { Workload } from './workload.ts'
 /** Seconds between fetches that each side asks for; five of them must pass before a new root signs. */
 export const HINT_SECONDS = 1
 
-/** Life of the workloads' SVIDs: short, so that the demo sees a renewal and the end of the old root. */
-export const SVID_SECONDS = 20
-
 /** Lives and waits of both meshes, scaled down from days to seconds. */
 const SETTINGS = {
   hintSeconds: HINT_SECONDS,
   minPublishSeconds: 2,
   removalSkewSeconds: 1,
+}
+
+/** A workload to be registered. */
+export interface NewWorkload {
+  /** Path of its SPIFFE ID. */
+  readonly idPath: string
+  /** Life of its SVIDs; renewed at half of it. */
+  readonly svidSeconds: number
 }
 
 /** One organisation: its service, its mesh and its workload. */
@@ -102,8 +107,8 @@ export class Side {
   }
 
   /** Registers a workload and fetches its SVID with a join token, as its machine would. */
-  async startWorkload(idPath: string): Promise<void> {
-    const ttl = ['--x509-ttl', String(SVID_SECONDS)]
+  async startWorkload({ idPath, svidSeconds }: NewWorkload): Promise<void> {
+    const ttl = ['--x509-ttl', String(svidSeconds)]
     await this.service.ask<CreatedEntryView>('entry', 'create', '--id', idPath, ...ttl)
     const made = await this.service.ask<CreatedJoinTokenView>(
       'join-token',

@@ -11,8 +11,14 @@ export interface Sides {
   readonly globex: Side
 }
 
-/** Where the workloads of both sides stand. */
-export const WORKLOAD_PATHS = { acme: '/ns/web/front', globex: '/ns/shop/cart' } as const
+/**
+ * The workloads of both sides. Those of acme live short, so that the demo sees them renewed under the new root and
+ * the old one leave; those of globex outlive the moment without a service.
+ */
+const WORKLOADS = {
+  acme: { idPath: '/ns/web/front', svidSeconds: 20 },
+  globex: { idPath: '/ns/shop/cart', svidSeconds: 300 },
+} as const
 
 /** Starts both services, federates them and gives each side a workload; answers globex's stolen signing key. */
 export async function setUp(ticks: Ticks, sides: Sides): Promise<KeyObject> {
@@ -75,10 +81,7 @@ async function federate({ acme, globex }: Sides): Promise<string[]> {
 }
 
 async function enrol({ acme, globex }: Sides): Promise<string[]> {
-  await Promise.all([
-    acme.startWorkload(WORKLOAD_PATHS.acme),
-    globex.startWorkload(WORKLOAD_PATHS.globex),
-  ])
+  await Promise.all([acme.startWorkload(WORKLOADS.acme), globex.startWorkload(WORKLOADS.globex)])
   return [acme, globex].map(({ workload: { id, identity, bundles } }) => {
     const known = [...bundles.keys()].toSorted().join(', ')
     return `${id}, serial ${identity.serial.slice(0, 12)}…; holds the bundles of ${known}`

@@ -40,7 +40,7 @@ const MAX_ANSWER_BYTES = 64 * 1024 * 1024
 /**
  * Sends one request and reads the whole answer; redirects are answers like any other.
  *
- * The only place of the CLI that opens a connection. Throws a {@link CliFailure} with exit code 3 when no
+ * The connections of the admin API; `workload-client.ts` has those of the workload listener. Throws a {@link CliFailure} with exit code 3 when no
  * complete answer comes in time.
  */
 export async function send(exchange: Exchange): Promise<Answer> {
