@@ -1,6 +1,7 @@
 import { connect as connectH2 } from 'node:http2'
 import t from 'tap'
 import { readCertificate, toPem } from '../../src/pki/certificate.ts'
+import { createCsr } from '../../src/pki/csr.ts'
 import { generateKeyPair, publicKeySha256, spkiOf } from '../../src/pki/key-pair.ts'
 import { verifyX509Svid } from '../../src/pki/verify-chain.ts'
 import { parseBundle } from '../../src/spiffe/bundle.ts'
@@ -122,15 +123,13 @@ t.test('every batch of SVIDs has one audit record with count and digest', async 
 t.test('a refused CSR does not use up the token', async (t) => {
   const { call, token } = await issuingService(t)
   const secret = await token()
-  for (const csr of [
-    'x',
-    'AAAA',
-    csrOf(generateKeyPair()).replace(/[A-Z](?=[A-Za-z0-9+/]{3}=*\n-----END)/, '+'),
-  ]) {
+  const forged = Buffer.from(createCsr(generateKeyPair()))
+  forged[forged.length - 1]! ^= 1
+  for (const csr of ['x', 'AAAA', forged.toString('base64')]) {
     const refused = await call('POST', '/svids/x509', { body: { csr, token: secret } })
     t.match(refused, { status: 422, body: { code: 'CSR_REJECTED' } }, csr.slice(0, 10))
   }
-  const body = { csr: csrOf(generateKeyPair()), token: secret }
+  const body = { ...freshCsr(), token: secret }
   t.equal((await call('POST', '/svids/x509', { body })).status, 200)
 })
 
