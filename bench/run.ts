@@ -35,6 +35,9 @@ async function main(): Promise<number> {
   }
   const scale = values.smoke === true ? SCALES.smoke : SCALES.full
   const field = new Field()
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    process.once(signal, () => void field.close().finally(() => process.exit(130)))
+  }
   try {
     for (const [name, bench] of Object.entries(BENCHES)) {
       if (positionals.length > 0 && !positionals.includes(name)) continue
