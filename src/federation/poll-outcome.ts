@@ -84,5 +84,6 @@ function healthAfter(
 }
 
 function textOf(error: ServiceError): string {
-  return error.message.slice(0, MAX_ERROR_LENGTH)
+  // Outcomes are stored together: no text of one peer may be such that the database refuses them all.
+  return error.message.slice(0, MAX_ERROR_LENGTH).replaceAll('\0', '?').toWellFormed()
 }

@@ -15,7 +15,7 @@ import { messageOf, ServiceError } from '../errors.ts'
 import { readCertificate } from '../pki/certificate.ts'
 import { toPem } from '../pki/pem.ts'
 import { verifyX509Svid } from '../pki/verify-chain.ts'
-import { type SpiffeId, trustDomainOf } from '../spiffe/spiffe-id.ts'
+import { MAX_SPIFFE_ID_BYTES, type SpiffeId, trustDomainOf } from '../spiffe/spiffe-id.ts'
 import { decideEgress, type Destination, isLocalhostName } from './egress.ts'
 import { type EgressRule } from './egress-rule.ts'
 
@@ -185,10 +185,15 @@ function withoutAnchors(chain: readonly Uint8Array[], anchors: readonly Uint8Arr
 
 function uriSansOf(certificate: Uint8Array): readonly string[] {
   try {
-    return readCertificate(certificate).uriSans
+    return readCertificate(certificate).uriSans.map(printable)
   } catch {
     return []
   }
+}
+
+// Whoever answers writes this: a NUL in it could not be stored, and its length must not become ours.
+function printable(uri: string): string {
+  return uri.slice(0, MAX_SPIFFE_ID_BYTES).replaceAll(/[^\x21-\x7e]/g, '?')
 }
 
 function isSame(one: Uint8Array, other: Uint8Array): boolean {

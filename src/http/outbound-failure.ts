@@ -119,7 +119,7 @@ function certificateFailure(code: string, context: FailureContext): ServiceError
 function profileHint({ presentedIds }: FailureContext): string | undefined {
   return presentedIds.length === 0
     ? undefined
-    : `the endpoint shows SPIFFE ID ${presentedIds.join(', ')}; is its profile https_spiffe?`
+    : `the endpoint shows SPIFFE ID ${presentedIds.join(', ').slice(0, 200)}; is its profile https_spiffe?`
 }
 
 function shown({ presentedIds }: FailureContext): string {

@@ -360,6 +360,17 @@ t.test(
   },
 )
 
+t.test('whatever stands in a peer’s certificate, the outcome of its poll is stored', async (t) => {
+  const { app, peer } = await federated(t)
+  const stranger = await FakeAuthority.root('globex.example')
+  peer.present(await stranger.issue({ uris: ['spiffe://globex.example/\0\u001b[31m'] }))
+  await app.pollLater()
+  t.match((await domainOf(app)).poll, {
+    failures: 1,
+    lastError: /does not chain .*it shows spiffe:\/\/globex\.example\/\?\?\[31m/,
+  })
+})
+
 t.test('FE-29 redirects can be switched off', async (t) => {
   const app = await federationApp(t, { redirects: 'refuse' })
   const peer = await FakePeer.open(t, 'globex.example')
