@@ -65,7 +65,8 @@ function formatYaml(data: unknown): string {
   const document = new Document(data)
   visit(document, {
     Scalar(_, node) {
-      if (typeof node.value === 'string' && isUnsafe(node.value)) node.type = 'QUOTE_DOUBLE'
+      const text = typeof node.value === 'string' ? node.value.replaceAll(/[\n\t]/g, '') : ''
+      if (isUnsafe(text)) node.type = 'QUOTE_DOUBLE'
     },
   })
   return endLine(sanitizeText(document.toString({ lineWidth: 0 })))

@@ -83,6 +83,12 @@ t.test(
   },
 )
 
+t.test('text of several lines stays readable in YAML', async (t) => {
+  const value = { pem: '-----BEGIN X-----\nAAAA\n-----END X-----\n', tab: 'a\tb\n' }
+  t.match(format(value, 'yaml'), 'pem: |\n  -----BEGIN X-----\n  AAAA\n')
+  t.same(parse(format(value, 'yaml')), value)
+})
+
 t.test('text without such characters is left as it is', async (t) => {
   for (const text of ['plain', 'ünïcödé 😀 日本', 'spiffe://acme.example/a', '{"a":1}'])
     t.equal(sanitizeLine(text), text)
