@@ -4,7 +4,7 @@ import type { Db } from '../db/schema.ts'
 import type { DbClock } from '../db/time.ts'
 import { DryRunQuery } from '../http/dry-run.ts'
 import type { App } from '../http/listener.ts'
-import { PageQuery, decodeCursor, pageOf, pageSchema } from '../http/page.ts'
+import { PageQuery, decodeIdCursor, pageOf, pageSchema } from '../http/page.ts'
 import { ApiTokenBody, CreateApiTokenBody, CreatedApiTokenBody, WhoamiBody } from './api.ts'
 import { createApiToken, loadApiToken, revokeApiToken } from './api-tokens.ts'
 import { findGrantsOf, listTokens } from './store.ts'
@@ -77,7 +77,7 @@ export const accessRoutes = async (app: App, options: AccessRoutesOptions): Prom
     },
     async (request) => {
       const { limit, cursor } = request.query
-      const after = decodeCursor(cursor, 1)?.[0]
+      const after = decodeIdCursor(cursor)
       const rows = await listTokens(db, { after, limit: limit + 1 })
       const { items, nextCursor } = pageOf(rows, limit, (token) => [token.id])
       const ids = items.map((token) => token.id)

@@ -50,7 +50,7 @@ export async function listTokens(
   { after, limit }: { readonly after: string | undefined; readonly limit: number },
 ): Promise<StoredToken[]> {
   let query = db.selectFrom('api_token').select(COLUMNS).where('revoked_at', 'is', null)
-  if (after !== undefined) query = query.where(sql<string>`id::text`, '>', after)
+  if (after !== undefined) query = query.where('id', '>', after)
   const rows = await query.orderBy('id').limit(limit).execute()
   return rows.map(tokenOf)
 }

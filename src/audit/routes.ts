@@ -1,7 +1,6 @@
 import type { Db } from '../db/schema.ts'
 import type { App } from '../http/listener.ts'
-import { decodeCursor, pageOf, pageSchema } from '../http/page.ts'
-import { ServiceError } from '../errors.ts'
+import { decodeNumberCursor, pageOf, pageSchema } from '../http/page.ts'
 import {
   AuditQuery,
   AuditRecordBody,
@@ -39,7 +38,7 @@ export const auditRoutes = async (app: App, options: AuditRoutesOptions): Promis
     },
     async (request) => {
       const { limit, cursor, mesh, bytes, ...filter } = request.query
-      const behind = cursorNumber(cursor)
+      const behind = decodeNumberCursor(cursor)
       const rows = await findRecords(db, { ...filter, meshId: mesh, behind, limit: limit + 1 })
       const { items, nextCursor } = pageOf(rows, limit, (row) => [String(row.n)])
       return { items: items.map((row) => viewRecord(row, bytes === true)), nextCursor }
@@ -74,13 +73,6 @@ export const auditRoutes = async (app: App, options: AuditRoutesOptions): Promis
       }
     },
   )
-}
-
-function cursorNumber(cursor: string | undefined): bigint | undefined {
-  const text = decodeCursor(cursor, 1)?.[0]
-  if (text === undefined) return undefined
-  if (/^[0-9]{1,18}$/.test(text)) return BigInt(text)
-  throw new ServiceError('INVALID_REQUEST', 'the cursor is not one that this list gave out')
 }
 
 function viewRecord(record: SealedRecord, withBytes: boolean): AuditRecordView {

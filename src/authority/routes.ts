@@ -5,7 +5,7 @@ import type { Keyring } from '../db/keyring.ts'
 import type { DbClock } from '../db/time.ts'
 import { DryRunQuery } from '../http/dry-run.ts'
 import type { App } from '../http/listener.ts'
-import { decodeCursor, pageOf, PageQuery, pageSchema } from '../http/page.ts'
+import { decodeIdCursor, pageOf, PageQuery, pageSchema } from '../http/page.ts'
 import { chooseTrustDomain, loadMesh } from '../mesh/find-mesh.ts'
 import { FIRST_CLUSTER } from '../mesh/mesh.ts'
 import type { TrustDomain } from '../spiffe/trust-domain.ts'
@@ -62,7 +62,7 @@ export const authorityRoutes = async (app: App, options: AuthorityRoutesOptions)
     async (request) => {
       const { meshId } = await loadMesh(db, parseMeshId(request.params.meshId))
       const { limit, cursor, trustDomain, removed = false } = request.query
-      const after = decodeCursor(cursor, 1)?.[0]
+      const after = decodeIdCursor(cursor)
       const named =
         trustDomain === undefined ? undefined : await chooseTrustDomain(db, meshId, trustDomain)
       const page = { trustDomain: named?.name, after, limit: limit + 1, removed }

@@ -3,7 +3,7 @@ import type { Db } from '../db/connect.ts'
 import { parseMeshId } from '../db/ids.ts'
 import { ServiceError } from '../errors.ts'
 import type { App } from '../http/listener.ts'
-import { decodeCursor, pageOf, PageQuery, pageSchema } from '../http/page.ts'
+import { decodeNumberCursor, pageOf, PageQuery, pageSchema } from '../http/page.ts'
 import { bundleEndpointOfDomain, chooseTrustDomain } from '../mesh/find-mesh.ts'
 import type { MeshTrustDomain } from '../mesh/mesh.ts'
 import {
@@ -82,7 +82,7 @@ export const bundleRoutes = async (app: App, options: BundleRoutesOptions): Prom
       const domain = await chooseTrustDomain(db, meshId, trustDomain)
       const rows = await listRevisions(db, meshId, {
         trustDomain: domain.name,
-        before: sequenceOf(decodeCursor(cursor, 1)?.[0]),
+        before: decodeNumberCursor(cursor),
         limit: limit + 1,
       })
       return pageOf(rows.map(viewRevision), limit, ({ sequence }) => [sequence])
@@ -111,12 +111,6 @@ export const bundleRoutes = async (app: App, options: BundleRoutesOptions): Prom
       return viewDocument(revision)
     },
   )
-}
-
-function sequenceOf(cursor: string | undefined): bigint | undefined {
-  if (cursor === undefined) return undefined
-  if (/^[0-9]{1,19}$/.test(cursor)) return BigInt(cursor)
-  throw new ServiceError('INVALID_REQUEST', 'the cursor is not one that this list gave out')
 }
 
 function viewRevision(revision: BundleRevisionHead): RevisionView {

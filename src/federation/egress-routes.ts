@@ -4,7 +4,7 @@ import { parseMeshId } from '../db/ids.ts'
 import { DryRunQuery } from '../http/dry-run.ts'
 import { type EgressRule, formatEgressRule } from '../http/egress-rule.ts'
 import { type App } from '../http/listener.ts'
-import { decodeCursor, pageOf, PageQuery, pageSchema } from '../http/page.ts'
+import { decodeIdCursor, pageOf, PageQuery, pageSchema } from '../http/page.ts'
 import {
   CreatedEgressRuleBody,
   CreateEgressRuleBody,
@@ -61,7 +61,7 @@ export const egressRoutes = async (app: App, options: EgressRoutesOptions): Prom
     },
     async (request) => {
       const { limit, cursor } = request.query
-      const after = decodeCursor(cursor, 1)?.[0]
+      const after = decodeIdCursor(cursor)
       const settings = await listEgressSettings(db, { after, limit: limit + 1 })
       const page = pageOf(settings, limit, ({ id }) => [id])
       const configured = after === undefined ? rules.configured.map(viewConfigured) : []

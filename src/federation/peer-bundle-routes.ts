@@ -5,7 +5,7 @@ import { type Db } from '../db/schema.ts'
 import { quoted, ServiceError } from '../errors.ts'
 import { DryRunQuery } from '../http/dry-run.ts'
 import { type App } from '../http/listener.ts'
-import { decodeCursor, pageOf, PageQuery, pageSchema } from '../http/page.ts'
+import { decodeNumberCursor, pageOf, PageQuery, pageSchema } from '../http/page.ts'
 import { parseTrustDomain, type TrustDomain } from '../spiffe/trust-domain.ts'
 import { BundleSetBody, PeerBundleBody, PeerRevisionBody, SetBundleBody } from './api.ts'
 import { loadRelationship } from './find-relationship.ts'
@@ -63,7 +63,7 @@ export const peerBundleRoutes = async (
     async (request) => {
       const { meshId, key } = await keyOf(db, request.params)
       const { limit, cursor } = request.query
-      const before = revisionNumber(decodeCursor(cursor, 1)?.[0])
+      const before = decodeNumberCursor(cursor)
       const found = await listRevisions(db, meshId, { key, before, limit: limit + 1 })
       const page = pageOf(found, limit, ({ n }) => [n.toString()])
       return { items: page.items.map(viewRevision), nextCursor: page.nextCursor }
@@ -137,12 +137,6 @@ async function keyOf(
     `relationship ${relationship.name} has no trust domain ${quoted(trustDomain)}`,
     { next: `entente federation show ${relationship.name}` },
   )
-}
-
-function revisionNumber(text: string | undefined): bigint | undefined {
-  if (text === undefined) return undefined
-  if (/^\d{1,18}$/.test(text)) return BigInt(text)
-  throw new ServiceError('INVALID_REQUEST', 'the cursor is not one that this list gave out')
 }
 
 function noBundle(name: string, trustDomain: TrustDomain): ServiceError {

@@ -55,7 +55,28 @@ export function decodeCursor(
   if (cursor === undefined) return undefined
   const key = parseCursor(cursor)
   if (key?.length === parts && key.every((part) => typeof part === 'string')) return key
-  throw new ServiceError('INVALID_REQUEST', 'the cursor is not one that this list gave out', {
+  throw notOurs()
+}
+
+const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
+
+/** The UUID in a cursor of a list by id; throws as {@link decodeCursor} does, also when it holds another text. */
+export function decodeIdCursor(cursor: string | undefined): string | undefined {
+  const id = decodeCursor(cursor, 1)?.[0]
+  if (id === undefined || UUID.test(id)) return id
+  throw notOurs()
+}
+
+/** The number in a cursor of a list by number, up to 18 digits; throws as {@link decodeCursor} does. */
+export function decodeNumberCursor(cursor: string | undefined): bigint | undefined {
+  const digits = decodeCursor(cursor, 1)?.[0]
+  if (digits === undefined) return undefined
+  if (/^[0-9]{1,18}$/.test(digits)) return BigInt(digits)
+  throw notOurs()
+}
+
+function notOurs(): ServiceError {
+  return new ServiceError('INVALID_REQUEST', 'the cursor is not one that this list gave out', {
     next: 'leave the cursor out to begin with the first page',
   })
 }

@@ -6,7 +6,7 @@ import { type DbClock } from '../db/time.ts'
 import { DryRunQuery } from '../http/dry-run.ts'
 import { etagOf, requireMatch } from '../http/etag.ts'
 import { type App } from '../http/listener.ts'
-import { decodeCursor, pageOf, pageSchema } from '../http/page.ts'
+import { decodeIdCursor, pageOf, pageSchema } from '../http/page.ts'
 import { loadMesh } from '../mesh/find-mesh.ts'
 import { type ChangeContext } from '../mesh/hooks.ts'
 import {
@@ -82,7 +82,7 @@ export const ruleRoutes = async (app: App, { db, now }: RuleRoutesOptions): Prom
       const meshId = parseMeshId(request.params.meshId)
       const { limit, cursor, direction } = request.query
       await loadMesh(db, meshId)
-      const after = decodeCursor(cursor, 1)?.[0]
+      const after = decodeIdCursor(cursor)
       const rows = await listRules(db, meshId, { direction, after, limit: limit + 1 })
       const page = pageOf(rows, limit, (rule) => [rule.id])
       return { items: page.items.map(viewRule), nextCursor: page.nextCursor }

@@ -3,7 +3,7 @@ import { type MeshId, parseMeshId } from '../db/ids.ts'
 import { type DbClock } from '../db/time.ts'
 import { DryRunQuery } from '../http/dry-run.ts'
 import { type App } from '../http/listener.ts'
-import { decodeCursor, pageOf, pageSchema } from '../http/page.ts'
+import { decodeIdCursor, pageOf, pageSchema } from '../http/page.ts'
 import { loadMesh } from '../mesh/find-mesh.ts'
 import {
   CreatedJoinTokenBody,
@@ -85,7 +85,7 @@ export const joinTokenRoutes = async (
       const meshId = parseMeshId(request.params.meshId)
       const { limit, cursor, entryId } = request.query
       await loadMesh(db, meshId)
-      const after = decodeCursor(cursor, 1)?.[0]
+      const after = decodeIdCursor(cursor)
       const rows = await listTokens(db, meshId, { entryId, after, limit: limit + 1 })
       const page = pageOf(rows, limit, (token) => [token.id])
       const at = await now(db)

@@ -316,6 +316,13 @@ t.test('rules page by id without repeating or hiding any, and by direction', asy
   t.equal(imports.body.items.length, 1)
 })
 
+t.test('a cursor of another list is refused and never reaches the database', async (t) => {
+  const { call } = await acmeWithGlobex(t)
+  const cursor = Buffer.from('["shop"]').toString('base64url')
+  const answer = await call('GET', `/meshes/acme/rules?cursor=${cursor}`)
+  t.match(answer, { status: 400, body: { code: 'INVALID_REQUEST', next: /first page/ } })
+})
+
 t.test('two meshes with equal names everywhere see nothing of each other', async (t) => {
   const app = await policyApp(t)
   const { db, clock, call } = app
