@@ -84,8 +84,9 @@ export async function republishOnSettings(
   mesh: Mesh,
   context: ChangeContext,
 ): Promise<void> {
+  const cause = 'settings of the mesh changed'
   for (const domain of await trustDomainsOf(trx, mesh.meshId)) {
-    const cause = 'settings of the mesh changed'
+    if (domain.issuer !== 'managed') continue
     await publishAuthorities(trx, mesh, { trustDomain: domain.name, cause, context })
   }
 }

@@ -212,7 +212,7 @@ function removalReason(authority: Authority, situation: Situation): string | und
 
 /**
  * When a retiring authority leaves the bundle: the end of the last SVID signed under it, plus the skew that
- * verifiers may have and the seconds in which another replica may still have signed (FE-32).
+ * verifiers may have, at the latest its own end (FE-32).
  */
 export function removalTime(
   authority: Authority,

@@ -111,20 +111,30 @@ class Work {
     const signing = await this.#openRoot(root)
     const keeper = this.#chooseKeeper()
     const old = this.#situation.authorities.filter(({ kind }) => kind === 'x509_intermediate')
-    const abandoned = old.filter(({ state }) => state === 'prepared').map(({ id }) => id)
-    await store.setRemoved(this.#trx, this.#meshId, { ids: abandoned, at: this.#now })
-    for (const one of old.filter(({ state }) => state === 'active')) {
+    for (const one of old.filter(({ state }) => state === 'prepared')) await this.#abandon(one)
+    const retired = old.filter(({ state }) => state === 'active')
+    for (const one of retired) {
       const endpointOnly = one.id === keeper?.id
       const change = { id: one.id, at: this.#now, removeAt: one.notAfter, endpointOnly }
       await store.setRetired(this.#trx, this.#meshId, change)
     }
     for (const slot of this.#situation.slots) {
       if (slot.kind !== 'x509_intermediate') continue
-      await this.#foundIntermediate(signing, slot)
+      await this.#foundIntermediate(signing, { slot, retired })
     }
   }
 
-  async #foundIntermediate(root: SigningRoot, slot: Slot): Promise<void> {
+  async #abandon(authority: StoredAuthority): Promise<void> {
+    const change = { ids: [authority.id], at: this.#now }
+    await store.setRemoved(this.#trx, this.#meshId, change)
+    await this.#audit('authority.remove', authority, { reason: 'its root was replaced' })
+  }
+
+  async #foundIntermediate(
+    root: SigningRoot,
+    { slot, retired }: { readonly slot: Slot; readonly retired: readonly StoredAuthority[] },
+  ): Promise<void> {
+    const before = retired.find((one) => fills(slot, one))
     const { authority } = makeIntermediate(this.#makeContext, { root, cluster: slot.cluster })
     await store.insertAuthority(this.#trx, authority)
     const change = { id: authority.id, at: this.#now, forced: false }
@@ -133,6 +143,7 @@ class Work {
       reason: 'its root became active',
       parentId: root.id,
       notAfter: authority.notAfter,
+      retired: before?.id ?? null,
     })
   }
 

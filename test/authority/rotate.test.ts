@@ -59,6 +59,29 @@ function publishedSecondsBeforeUse(row: Row): number {
   return ((row.activated_at?.getTime() ?? 0) - (row.published_at?.getTime() ?? 0)) / 1000
 }
 
+interface AuditText {
+  readonly action: string
+  readonly object: string
+  readonly body: Uint8Array
+}
+
+// Authorities whose retirement or removal no audit record tells of.
+function untold(rows: readonly Row[], records: readonly AuditText[]): string[] {
+  const told = (action: string): string =>
+    records
+      .filter((record) => record.action === action)
+      .map(({ body, object }) => `${object} ${Buffer.from(body).toString('utf8')}`)
+      .join(' ')
+  const activations = told('authority.activate')
+  const removals = told('authority.remove')
+  return rows.flatMap(({ id, kind, state, retired_at: retiredAt }) => [
+    ...(retiredAt !== null && !activations.includes(`"retired":"${id}"`)
+      ? [`${kind} retired untold`]
+      : []),
+    ...(state === 'removed' && !removals.includes(id) ? [`${kind} removed untold`] : []),
+  ])
+}
+
 interface Endpoint {
   readonly db: Db
   readonly keyring: Keyring
@@ -115,7 +138,11 @@ t.test(
     t.ok(rootIds.size >= 2, 'the endpoints moved to the next root')
     t.match(roots, [{ state: 'removed' }])
     t.equal(rows.filter(({ forced }) => forced).length, 0)
-    const records = await db.selectFrom('audit_record').select(['action', 'actor']).execute()
+    const records = await db
+      .selectFrom('audit_record')
+      .select(['action', 'actor', 'body', 'object'])
+      .execute()
+    t.same(untold(rows, records), [], 'no key changes its state without an audit record')
     const timed = records.filter(({ actor }) => actor === 'timer:authority-rotation')
     t.same([...new Set(timed.map(({ action }) => action))].toSorted(), [
       'authority.activate',
