@@ -53,7 +53,7 @@ export async function changeMesh(
     meshId,
     at: context.now,
     actor: context.actor,
-    action: 'mesh.change',
+    action: 'mesh.update',
     object: `mesh/${meshId}`,
     body: { before: auditedMesh(before), after: auditedMesh(after) },
   })

@@ -186,7 +186,7 @@ t.test('settings change under their version, and a new hint is a new bundle', as
   const record = await database.db
     .selectFrom('audit_record')
     .select('body')
-    .where('action', '=', 'mesh.change')
+    .where('action', '=', 'mesh.update')
     .executeTakeFirstOrThrow()
   t.match(Buffer.from(record.body).toString('utf8'), /"after":.*"before":/)
 })
