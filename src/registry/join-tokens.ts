@@ -127,7 +127,7 @@ export async function takeToken(
 }
 
 /** Seconds for which used and ended join tokens are kept to be looked at: 30 days. */
-export const TOKEN_KEPT_SECONDS = 30 * 86_400
+const TOKEN_KEPT_SECONDS = 30 * 86_400
 
 /** Deletes join tokens that were used or ended over 30 days ago; answers how many. */
 export async function pruneTokens(db: Db, now: Date): Promise<number> {

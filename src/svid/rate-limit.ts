@@ -1,3 +1,5 @@
+import { isIPv6 } from 'node:net'
+import ipaddr from 'ipaddr.js'
 import { type Clock } from '../clock.ts'
 import { ServiceError } from '../errors.ts'
 
@@ -13,12 +15,12 @@ export interface RateLimits {
   readonly perProcess: Rate
   /** Of one entry: many workloads may share it. */
   readonly perEntry: Rate
-  /** From one address by join token, before we know who asks. */
+  /** From one address (of IPv6: one /64) by join token, before we know who asks. */
   readonly perSource: Rate
 }
 
 /** Far above what healthy workloads ask for; they stop a loop gone wrong from starving the others. */
-export const DEFAULT_RATE_LIMITS: RateLimits = {
+const DEFAULT_RATE_LIMITS: RateLimits = {
   perProcess: { perSecond: 5000, burst: 10_000 },
   perEntry: { perSecond: 200, burst: 2000 },
   perSource: { perSecond: 20, burst: 200 },
@@ -48,14 +50,15 @@ export class RateLimiter {
 
   /** Counts a request of somebody unknown; throws RATE_LIMITED with the seconds to wait. */
   takeForSource(source: string): void {
+    // First what is theirs: one who is over it must not use up what all others share.
+    this.#take('your address', this.#limits.perSource, `source ${networkOf(source)}`)
     this.#take('this service', this.#limits.perProcess, 'process')
-    this.#take('your address', this.#limits.perSource, `source ${source}`)
   }
 
   /** Counts a request of a known identity; throws RATE_LIMITED with the seconds to wait. */
   takeForEntry(entryId: string): void {
-    this.#take('this service', this.#limits.perProcess, 'process')
     this.#take('this identity', this.#limits.perEntry, `entry ${entryId}`)
+    this.#take('this service', this.#limits.perProcess, 'process')
   }
 
   #take(whose: string, rate: Rate, key: string): void {
@@ -84,6 +87,14 @@ export class RateLimiter {
     }
     return bucket
   }
+}
+
+/** Who has one IPv6 address has the whole /64 around it (RFC 4291 §2.5.1), so all of it is one source. */
+function networkOf(source: string): string {
+  if (!isIPv6(source)) return source
+  const address = ipaddr.process(source)
+  if (address.kind() === 'ipv4') return address.toString()
+  return `${Buffer.from(address.toByteArray().slice(0, 8)).toString('hex')}/64`
 }
 
 class Bucket {

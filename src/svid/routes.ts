@@ -4,7 +4,6 @@ import { isServiceError, ServiceError } from '../errors.ts'
 import { type App } from '../http/listener.ts'
 import { type Metrics } from '../http/metrics.ts'
 import { splitPem } from '../pki/certificate.ts'
-import { decodeBase64 } from '../spiffe/base64.ts'
 import { writeBundleMap } from '../spiffe/bundle-map.ts'
 import { JwtAnswerBody, JwtRequestBody, X509AnswerBody, X509RequestBody } from './api.ts'
 import { type Caller, type Callers, connectionOf } from './caller.ts'
@@ -113,16 +112,21 @@ function requireCaller(caller: Caller | undefined): Caller {
 
 /** PEM or base64 DER; what is neither is a CSR that is refused. */
 function csrOf(text: string): Uint8Array {
+  if (!text.includes('-----BEGIN')) return base64Of(text.trim())
   try {
-    if (!text.includes('-----BEGIN')) return decodeBase64(text.trim()) ?? new Uint8Array()
-    const [first] = splitPem(
-      text.replaceAll('NEW CERTIFICATE', 'CERTIFICATE'),
-      'CERTIFICATE REQUEST',
-    )
+    const armoured = text.replaceAll('NEW CERTIFICATE', 'CERTIFICATE')
+    const [first] = splitPem(armoured, 'CERTIFICATE REQUEST')
     return first ?? new Uint8Array()
   } catch (cause) {
-    throw new ServiceError('CSR_REJECTED', 'CSR: is neither PEM nor base64 DER', { cause })
+    throw new ServiceError('CSR_REJECTED', 'CSR: is no PEM of a certificate request', { cause })
   }
+}
+
+/** Node passes over what is no base64, so the text must come out as it went in. */
+function base64Of(text: string): Uint8Array {
+  const der = Buffer.from(text, 'base64')
+  if (der.toString('base64') === text) return der
+  throw new ServiceError('CSR_REJECTED', 'CSR: is neither PEM nor base64 of DER with padding')
 }
 
 function checkAudiences(audience: readonly string[], most: number): void {

@@ -10,7 +10,7 @@ export function viewX509(issued: IssuedX509): X509AnswerView {
     spiffeId: entry.spiffeId,
     hint: entry.hint ?? null,
     serial: svid.serial,
-    certificateChain: chain.map((der) => toPem(der)).join(''),
+    certificateChain: chain.map((der, index) => (index === 0 ? toPem(der) : keptPem(der))).join(''),
     notBefore: svid.notBefore.toISOString(),
     expiresAt: svid.notAfter.toISOString(),
     renewAt: renewAt.toISOString(),
@@ -43,6 +43,24 @@ function viewBundle({ trustDomain, sequence, document }: Document): BundleView {
   return {
     trustDomain,
     sequence: sequence?.toString() ?? null,
-    document: Buffer.from(document).toString('utf8'),
+    document: keptText(document),
   }
+}
+
+const pems = new WeakMap<Uint8Array, string>()
+
+/** PEM of an intermediate, written once: it is the same in thousands of answers. */
+function keptPem(der: Uint8Array): string {
+  const known = pems.get(der) ?? toPem(der)
+  pems.set(der, known)
+  return known
+}
+
+const texts = new WeakMap<Uint8Array, string>()
+
+/** Text of a bundle, decoded once for the same reason. */
+function keptText(document: Uint8Array): string {
+  const known = texts.get(document) ?? Buffer.from(document).toString('utf8')
+  texts.set(document, known)
+  return known
 }

@@ -274,3 +274,13 @@ t.test('the end of a mesh names its entries', async (t) => {
   await call('POST', ENTRIES, { body: { spiffeId: '/web' } })
   t.match(await registryDependants(db, target), [{ kind: 'entry', name: '1 entry', blocks: false }])
 })
+
+t.test('a cursor that no list gave out is refused, also one that holds no id', async (t) => {
+  const { call } = await registry(t)
+  const forged = Buffer.from('["x"]').toString('base64url')
+  for (const cursor of ['x', forged]) {
+    t.equal((await call('GET', `${TOKENS}?cursor=${cursor}`)).status, 400)
+  }
+  t.equal((await call('GET', `${TOKENS}?entryId=x`)).status, 400)
+  t.equal((await call('GET', `${ENTRIES}/x`)).status, 400)
+})
