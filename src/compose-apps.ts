@@ -13,7 +13,7 @@ import { mountFederationAdmin } from './compose-federation.ts'
 import type { Parts } from './compose-parts.ts'
 import { mountRegistryAdmin, mountSvids } from './compose-svid.ts'
 import { telemetryRoutes } from './http/health.ts'
-import { type App, type ListenerName, createApp } from './http/listener.ts'
+import { type App, type AppOptions, type ListenerName, createApp } from './http/listener.ts'
 import { openApiOptions } from './http/openapi.ts'
 import { explainRoutes } from './policy/explain-routes.ts'
 import { ruleRoutes } from './policy/routes.ts'
@@ -74,7 +74,8 @@ function adminTls({ config }: Base): { tls?: { cert: Buffer; key: Buffer } } {
 function mountFederation(base: Base, { endpoints }: Parts): App {
   const { log, metrics } = base
   const tls = { ...endpoints.federationTls.serverOptions('none'), ALPNProtocols: ['http/1.1'] }
-  const app = createApp({ name: 'federation', log, metrics, tls })
+  const first: AppOptions['first'] = (request, response) => endpoints.urls.answer(request, response)
+  const app = createApp({ name: 'federation', log, metrics, tls, first })
   endpoints.federationTls.attach(app.server)
   mountBundleEndpoint(app, base, endpoints)
   return app

@@ -6,6 +6,7 @@ import { authorityRoutes } from './authority/routes.ts'
 import { Signers } from './authority/signers.ts'
 import { CurrentBundles } from './bundle/current.ts'
 import { bundleEndpointRoutes } from './bundle/endpoint-routes.ts'
+import { KnownUrls } from './bundle/known-urls.ts'
 import { ReaderCounts } from './bundle/reader-counts.ts'
 import { READER_SECRET } from './bundle/reader-ref.ts'
 import { readerRoutes } from './bundle/reader-routes.ts'
@@ -28,6 +29,8 @@ export interface Endpoints {
   readonly readers: ReaderCounts
   /** The secret behind reader URLs. */
   readonly readerSecret: Uint8Array
+  /** Bundle URLs that are answered ahead of routing. */
+  readonly urls: KnownUrls
   readonly signers: Signers
   readonly contexts: EndpointContexts
   readonly federationTls: SniContexts
@@ -67,6 +70,7 @@ export async function buildEndpoints(base: Base, workloadUrl: string): Promise<E
     bundles,
     readers,
     readerSecret: await loadOrCreateSecret(database.db, keyring, secret),
+    urls: new KnownUrls({ bundles, readers, fetches: base.metrics.bundleFetches, log }),
     signers: new Signers({ db: database.db, keyring, clock, changes }),
     contexts,
     federationTls,
@@ -186,6 +190,7 @@ export function mountEndpointAdmin(
 
 /** Mounts the bundle endpoint. */
 export function mountBundleEndpoint(app: App, base: Base, endpoints: Endpoints): void {
-  const { bundles, readers, readerSecret } = endpoints
-  app.register(bundleEndpointRoutes, { bundles, readers, readerSecret, metrics: base.metrics })
+  const { bundles, readers, readerSecret, urls } = endpoints
+  const fetches = base.metrics.bundleFetches
+  app.register(bundleEndpointRoutes, { bundles, readers, readerSecret, fetches, urls })
 }

@@ -89,6 +89,12 @@ export class CurrentBundles {
     return this.#freshAfterSilence(trustDomain)
   }
 
+  /** The same without waiting: undefined also when the database was silent for so long that it must be asked. */
+  freshNow(trustDomain: TrustDomain): ServedBundle | undefined {
+    const heard = this.#options.changes.silentMs <= RE_READ_AFTER_MS
+    return heard ? this.#served.get(trustDomain) : undefined
+  }
+
   async #freshAfterSilence(trustDomain: TrustDomain): Promise<ServedBundle | undefined> {
     const { clock, changes, staleSeconds } = this.#options
     const tryAgain = clock.monotonicMs() >= this.#awayUntil

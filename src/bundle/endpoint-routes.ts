@@ -1,10 +1,10 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { ServiceError } from '../errors.ts'
 import type { App } from '../http/listener.ts'
-import type { Metrics } from '../http/metrics.ts'
-import { isLocalhost } from '../mesh/bundle-host.ts'
+import type { BundleFetches } from '../http/metrics.ts'
 import type { TrustDomain } from '../spiffe/trust-domain.ts'
 import type { CurrentBundles } from './current.ts'
+import { bundleHeaders, cacheControlOf, type KnownUrls } from './known-urls.ts'
 import type { ReaderCounts } from './reader-counts.ts'
 import { readReaderRef } from './reader-ref.ts'
 import {
@@ -20,11 +20,10 @@ export interface BundleEndpointOptions {
   readonly readers: ReaderCounts
   /** The secret behind reader references. */
   readonly readerSecret: Uint8Array
-  readonly metrics: Metrics
+  readonly fetches: BundleFetches
+  /** Learns the URLs that were answered, to answer them itself from then on. */
+  readonly urls: KnownUrls
 }
-
-// Mozilla's intermediate profile asks for two years (FE-T1); on localhost it would bind every other port too.
-const HSTS = 'max-age=63072000'
 
 const OTHER_METHODS = ['POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'] as const
 
@@ -49,7 +48,8 @@ export const bundleEndpointRoutes = async (
     exposeHeadRoute: false,
     handler: async (request, reply) => {
       const bundle = await find(options, request.params.td)
-      return answer(options, { bundle, request, reply, cacheControl: bundle.publicCacheControl })
+      options.urls.learn(request.raw.url ?? '', { trustDomain: bundle.trustDomain })
+      return answer(options, { bundle, request, reply, isReaderUrl: false })
     },
   })
 
@@ -65,7 +65,8 @@ export const bundleEndpointRoutes = async (
       if (!(await options.readers.exists(meshId, trustDomain, id))) throw notFound()
       const access = { meshId, trustDomain, id, sequence }
       if (request.method === 'GET') countWhenComplete(reply, () => options.readers.count(access))
-      return answer(options, { bundle, request, reply, cacheControl: 'private, no-cache' })
+      options.urls.learn(request.raw.url ?? '', { trustDomain, readerId: id })
+      return answer(options, { bundle, request, reply, isReaderUrl: true })
     },
   })
 
@@ -97,17 +98,17 @@ interface Answer {
   readonly bundle: ServedBundle
   readonly request: FastifyRequest
   readonly reply: FastifyReply
-  readonly cacheControl: string
+  readonly isReaderUrl: boolean
 }
 
 function answer(options: BundleEndpointOptions, given: Answer): FastifyReply {
-  const { bundle, request, reply, cacheControl } = given
+  const { bundle, request, reply, isReaderUrl } = given
   const { 'if-none-match': ifNoneMatch, 'accept-encoding': acceptEncoding } = request.headers
   const held = heldRepresentation(bundle, ifNoneMatch)
   const chosen = held ?? chooseRepresentation(bundle, acceptEncoding)
-  reply.headers({ etag: chosen.etag, 'cache-control': cacheControl, vary: 'Accept-Encoding' })
-  if (!isLocalhost(request.hostname)) reply.header('strict-transport-security', HSTS)
-  options.metrics.bundleFetches.inc({ status: held === undefined ? '200' : '304' })
+  const cacheControl = cacheControlOf(bundle, isReaderUrl)
+  reply.headers(bundleHeaders(chosen.etag, { cacheControl, host: request.hostname }))
+  options.fetches[held === undefined ? 200 : 304] += 1
   if (held !== undefined) return reply.code(304).send()
   return sendBody(reply, chosen)
 }

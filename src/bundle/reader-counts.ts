@@ -68,6 +68,11 @@ export class ReaderCounts {
     }
   }
 
+  /** Whether the reader is known to exist without asking the database. */
+  isKnown(trustDomain: TrustDomain, id: string): boolean {
+    return this.#known.get(`${trustDomain} ${id}`)?.exists === true
+  }
+
   /** Forgets which readers of a mesh exist; called when its bundles or readers changed. */
   forget(meshId: MeshId): void {
     for (const [key, known] of this.#known) if (known.meshId === meshId) this.#known.delete(key)

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { TlsOptions } from 'node:tls'
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import { Ajv } from 'ajv'
@@ -46,6 +47,8 @@ export interface AppOptions {
   readonly http2?: boolean
   /** Connections at once; more are refused. Default 4096. */
   readonly maxConnections?: number
+  /** Asked first; answers the request itself and tells so, or leaves it to the routes. */
+  readonly first?: (request: IncomingMessage, response: ServerResponse) => boolean
 }
 
 /** Bytes of a request body, unless a route sets its own limit. */
@@ -76,6 +79,7 @@ export function createApp(options: AppOptions): App {
   }
   const app = build(options, shared)
   limitServer(app, options)
+  if (options.first !== undefined) askFirst(app, options.first)
   app.setValidatorCompiler(strictValidator())
   app.setErrorHandler(async (error, request, reply) =>
     answerError(options.log, { error, request, reply }),
@@ -92,6 +96,15 @@ function build(options: AppOptions, shared: object): App {
   const https = { ...options.tls, allowHTTP1: true }
   const tls: object = options.http2 === true ? { http2: true, https } : { https: options.tls }
   return fastify({ ...shared, ...tls }) as App
+}
+
+function askFirst(app: App, first: NonNullable<AppOptions['first']>): void {
+  const routes = app.server.listeners('request')
+  app.server.removeAllListeners('request')
+  app.server.on('request', (request, response) => {
+    if (first(request, response)) return
+    for (const route of routes) route.call(app.server, request, response)
+  })
 }
 
 function limitServer(app: App, options: AppOptions): void {
@@ -216,8 +229,9 @@ let fetched = 0
 function observe(options: AppOptions, request: FastifyRequest, reply: FastifyReply): void {
   const route = request.routeOptions.url ?? 'none'
   const { name, metrics } = options
-  metrics.requests.inc({ listener: name, route, status: String(reply.statusCode) })
   const bundleFetch = name === 'federation' && reply.statusCode < 400
+  if (!bundleFetch)
+    metrics.requests.inc({ listener: name, route, status: String(reply.statusCode) })
   if (!bundleFetch) metrics.requestSeconds.observe({ listener: name }, reply.elapsedTime / 1000)
   if (bundleFetch) fetched += 1
   if (name === 'telemetry' || (bundleFetch && fetched % SAMPLE !== 1)) return

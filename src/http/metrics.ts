@@ -7,14 +7,37 @@ export type Metrics = ReturnType<typeof createMetrics>
 export function createMetrics() {
   const registry = new Registry()
   const registers = [registry]
-  return { registry, ...requestMetrics(registers), ...trustMetrics(registers) }
+  const bundleFetches: BundleFetches = { 200: 0, 304: 0 }
+  countFetchesWhenRead(bundleFetches, registers)
+  return { registry, bundleFetches, ...requestMetrics(registers), ...trustMetrics(registers) }
+}
+
+/** Bundles served since the last reading: plain numbers, since a labelled counter costs more than the answer. */
+export interface BundleFetches {
+  200: number
+  304: number
+}
+
+function countFetchesWhenRead(fetches: BundleFetches, registers: Registry[]): void {
+  const counter = new Counter({
+    name: 'entente_bundle_fetches_total',
+    help: 'Bundles served, and fetches of what the client has already, by status',
+    labelNames: ['status'] as const,
+    registers,
+    collect: () => {
+      for (const status of [200, 304] as const) {
+        counter.inc({ status: String(status) }, fetches[status])
+        fetches[status] = 0
+      }
+    },
+  })
 }
 
 function requestMetrics(registers: Registry[]) {
   return {
     requests: new Counter({
       name: 'entente_http_requests_total',
-      help: 'Requests answered, by listener, route pattern and status',
+      help: 'Requests answered, by listener, route pattern and status; bundle fetches are counted apart',
       labelNames: ['listener', 'route', 'status'] as const,
       registers,
     }),
@@ -47,12 +70,6 @@ function requestMetrics(registers: Registry[]) {
 
 function trustMetrics(registers: Registry[]) {
   return {
-    bundleFetches: new Counter({
-      name: 'entente_bundle_fetches_total',
-      help: 'Answers of the bundle endpoint, by status',
-      labelNames: ['status'] as const,
-      registers,
-    }),
     polls: new Counter({
       name: 'entente_polls_total',
       help: 'Polls of peer bundle endpoints, by outcome',
