@@ -40,7 +40,6 @@ export const ACTIONS = {
   'bundle-reader.create': mesh,
   'bundle-reader.delete': mesh,
   'bundle-reader.list': mesh,
-  'cluster.list': mesh,
   'egress-rule.create': service,
   'egress-rule.delete': service,
   'egress-rule.list': service,
@@ -79,11 +78,7 @@ export const ACTIONS = {
   'service.list': mesh,
   'service.read': mesh,
   'service.update': mesh,
-  'svid.list': mesh,
-  'trust-domain.create': service,
   'trust-domain.list': mesh,
-  'trust-domain.read': mesh,
-  'trust-domain.update': service,
   'whoami.read': self,
 } as const satisfies Record<string, ActionRule>
 

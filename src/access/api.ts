@@ -28,7 +28,7 @@ export const ApiTokenBody = Type.Object({
 export type ApiTokenView = Static<typeof ApiTokenBody>
 
 /** Life of a token that names none: 90 days, in seconds. */
-export const DEFAULT_TOKEN_TTL_SECONDS = 90 * 86_400
+const DEFAULT_TOKEN_TTL_SECONDS = 90 * 86_400
 
 /** What is wanted of a new token. */
 export const CreateApiTokenBody = Type.Object(

@@ -39,6 +39,8 @@ function fill(url: string, meshId: string): string {
   })
 }
 
+t.setTimeout(120_000)
+
 t.test('every route of the admin listener', async (t) => {
   const routesOf = watchRoutes()
   const { service, ...running } = await startTestService(t)
@@ -69,6 +71,14 @@ t.test('every route of the admin listener', async (t) => {
         t.ok(ACTIONS[action].scope !== 'mesh' || url.includes('/:meshId'), `${method} ${url}`)
       }
     }
+  })
+
+  t.test('and every row of the table has a route', async (t) => {
+    const used = new Set(api.map((route) => route.action))
+    t.same(
+      Object.keys(ACTIONS).filter((action) => !used.has(action)),
+      [],
+    )
   })
 
   t.test('outside /v1 only reads the documentation', async (t) => {

@@ -17,6 +17,8 @@ import { until } from '../support/process.ts'
 import { assertNoSecrets } from '../support/secrets.ts'
 import { type TestService, startTestService } from '../support/service.ts'
 
+t.setTimeout(120_000)
+
 type Secret = string | Uint8Array
 
 /** Both forms in which a private key could leak: its DER, and the scalar alone. */
