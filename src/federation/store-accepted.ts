@@ -84,7 +84,12 @@ export async function storeAccepted(
       },
     )
     await settlePolls(trx, [outcome])
-    await recordAcceptance(trx, task, { accepted, previous: previous?.document, now })
+    await recordAcceptance(trx, relationship, {
+      task,
+      accepted,
+      previous: previous?.document,
+      now,
+    })
     const activated = await activateIfReady(trx, relationship, { actor: accepted.actor, now })
     await bumpChange(trx, task.meshId, 'relationship')
     return { outcome, changesLastHour, activated }
@@ -122,21 +127,22 @@ async function replaceCurrent(
 
 async function recordAcceptance(
   trx: Db,
-  task: PollTask,
+  relationship: Relationship,
   about: {
+    readonly task: PollTask
     readonly accepted: Accepted
     readonly previous: Uint8Array | undefined
     readonly now: Date
   },
 ): Promise<void> {
-  const { accepted, previous, now } = about
+  const { task, accepted, previous, now } = about
   const before =
     previous === undefined ? undefined : readDocument(task.trustDomain, previous).bundle
   await recordAudit(trx, {
     meshId: task.meshId,
     actor: accepted.actor,
     action: 'peer-bundle.accept',
-    object: `relationship/${task.relationship}/bundles/${task.trustDomain}`,
+    object: `relationship/${relationship.name}/bundles/${task.trustDomain}`,
     at: now,
     body: {
       trustDomain: task.trustDomain,

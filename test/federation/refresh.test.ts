@@ -41,6 +41,25 @@ const audited = (app: FederationApp, action: string) =>
     .orderBy('id')
     .execute()
 
+/** Polls the peer, and does something else while its answer is on the way. */
+const pollWhile = async (
+  { app, peer }: { app: FederationApp; peer: FakePeer },
+  act: () => Promise<unknown>,
+) => {
+  const answer = behave.serve(peer)
+  const arrived = Promise.withResolvers<void>()
+  const held = Promise.withResolvers<void>()
+  peer.behaviour = (request, response) => {
+    arrived.resolve()
+    void held.promise.then(() => answer(request, response))
+  }
+  const polling = app.pollLater()
+  await arrived.promise
+  await act()
+  held.resolve()
+  await polling
+}
+
 t.test(
   'FE-04 FE-22 the first fetch makes a relationship active, with an audit record and a revision',
   async (t) => {
@@ -492,20 +511,9 @@ t.test('FE-41 ending a relationship removes its bundle and stops every request',
 t.test('FE-41 what a fetch brings after its relationship ended is thrown away', async (t) => {
   const { app, peer } = await federated(t)
   peer.document = peer.bundle(2n)
-  const answer = behave.serve(peer)
-  let arrived: (() => void) | undefined
-  const inFlight = new Promise<void>((resolve) => (arrived = resolve))
-  let release: (() => void) | undefined
-  const held = new Promise<void>((resolve) => (release = resolve))
-  peer.behaviour = (request, response) => {
-    arrived?.()
-    void held.then(() => answer(request, response))
-  }
-  const polling = app.pollLater()
-  await inFlight
-  await app.call('POST', `${PATH}/globex/terminate`, { ifMatch: '*' })
-  release?.()
-  await polling
+  await pollWhile({ app, peer }, () =>
+    app.call('POST', `${PATH}/globex/terminate`, { ifMatch: '*' }),
+  )
   t.match(
     app.lines.findLast(({ event }) => event === 'federation.fetched'),
     { outcome: 'discarded' },
@@ -522,23 +530,22 @@ t.test('FE-41 what a fetch brings after its relationship ended is thrown away', 
 t.test('FE-38 what a fetch brings after a bundle was set by hand is thrown away too', async (t) => {
   const { app, peer } = await federated(t)
   peer.document = peer.bundle(2n)
-  const answer = behave.serve(peer)
-  let arrived: (() => void) | undefined
-  const inFlight = new Promise<void>((resolve) => (arrived = resolve))
-  let release: (() => void) | undefined
-  const held = new Promise<void>((resolve) => (release = resolve))
-  peer.behaviour = (request, response) => {
-    arrived?.()
-    void held.then(() => answer(request, response))
-  }
-  const polling = app.pollLater()
-  await inFlight
-  await app.call('POST', `${PATH}/globex/bundles/globex.example`, {
-    body: { document: text(peer.bundle(5n)) },
-  })
-  release?.()
-  await polling
+  await pollWhile({ app, peer }, () =>
+    app.call('POST', `${PATH}/globex/bundles/globex.example`, {
+      body: { document: text(peer.bundle(5n)) },
+    }),
+  )
   t.match(await domainOf(app), { bundle: { origin: 'manual', sequence: '5' } })
+})
+
+t.test('a bundle that arrives after a rename is audited under the new name', async (t) => {
+  const { app, peer } = await federated(t)
+  peer.document = peer.bundle(2n)
+  await pollWhile({ app, peer }, () =>
+    app.call('PATCH', `${PATH}/globex`, { ifMatch: '*', body: { name: 'hooli' } }),
+  )
+  const accepted = await audited(app, 'peer-bundle.accept')
+  t.equal(accepted.at(-1)?.object, 'relationship/hooli/bundles/globex.example')
 })
 
 t.test('refresh now answers how each domain fared, and a dry run stores nothing', async (t) => {
