@@ -45,7 +45,7 @@ export class AnchorCache {
     if (stored === undefined || Buffer.compare(stored.digest, revision.digest) !== 0) return NONE
     const { bundle } = readDocument(revision.trustDomain, stored.document)
     const anchors = anchorsIn(bundle.x509Authorities)
-    this.#keep(key, anchors)
+    if (!this.#cached.has(key)) this.#keep(key, anchors)
     return anchors
   }
 
