@@ -81,7 +81,14 @@ function effectiveAddress(text: string): Address | undefined {
 }
 
 function rangeOf(address: Address): string {
-  return METADATA.has(address.toString()) ? 'metadata' : address.range()
+  if (METADATA.has(address.toString())) return 'metadata'
+  const range = address.range()
+  return range === 'unicast' && !isGlobal(address) ? 'reserved' : range
+}
+
+// What is no special range need not be public: of IPv6, only 2000::/3 is (RFC 4291 §2.4). `::7f00:1` is none.
+function isGlobal(address: Address): boolean {
+  return address.kind() === 'ipv4' || ((address.toByteArray()[0] ?? 0) & 0xe0) === 0x20
 }
 
 interface Judged {
