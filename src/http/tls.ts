@@ -48,7 +48,7 @@ function knownGroups(): string {
  * Mozilla's intermediate profile for every listener (SPIFFE Federation §5, FE-14).
  *
  * Session tickets are off, so that every connection shows its certificate and proves its key: a resumed session
- * would outlive a change of trust.
+ * would outlive a change of trust. Renegotiation is off too: whom a connection has proven cannot change under it.
  */
 export function serverTlsSettings(): ServerTlsSettings {
   return {
@@ -56,7 +56,7 @@ export function serverTlsSettings(): ServerTlsSettings {
     ciphers: CIPHER_SUITES.join(':'),
     ecdhCurve: knownGroups(),
     honorCipherOrder: false,
-    secureOptions: constants.SSL_OP_NO_TICKET,
+    secureOptions: constants.SSL_OP_NO_TICKET | constants.SSL_OP_NO_RENEGOTIATION,
   }
 }
 

@@ -250,6 +250,19 @@ t.test('every connection shows its certificate: no session is resumed', async (t
   }
 })
 
+t.test('a connection stays with whom it has proven: there is no renegotiation', async (t) => {
+  const contexts = new SniContexts()
+  contexts.setDefault(acme.issue('/server'))
+  const server = await listening(t, contexts)
+  const socket = await handshake(server, { maxVersion: 'TLSv1.2' })
+  t.teardown(() => socket.destroy())
+  const failure = await new Promise<Error | null>((resolve) => {
+    socket.once('error', resolve)
+    socket.renegotiate({ rejectUnauthorized: false }, resolve)
+  })
+  t.match(failure?.message, /no.renegotiation/i)
+})
+
 async function isResumed(server: Server, maxVersion: 'TLSv1.2' | 'TLSv1.3'): Promise<boolean> {
   const first = await handshake(server, { maxVersion })
   const told = once(first, 'session') as Promise<[Buffer]>
