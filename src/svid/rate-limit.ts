@@ -20,7 +20,7 @@ export interface RateLimits {
 }
 
 /** Far above what healthy workloads ask for; they stop a loop gone wrong from starving the others. */
-const DEFAULT_RATE_LIMITS: RateLimits = {
+export const DEFAULT_RATE_LIMITS: RateLimits = {
   perProcess: { perSecond: 5000, burst: 10_000 },
   perEntry: { perSecond: 200, burst: 2000 },
   perSource: { perSecond: 20, burst: 200 },

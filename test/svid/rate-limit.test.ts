@@ -39,6 +39,28 @@ t.test('the process as a whole has a limit of its own', async (t) => {
   t.throws(() => limiter.takeForEntry('another'), { ...LIMITED, message: /this service/ })
 })
 
+t.test('one who is over its own limit uses up nothing of what all share', async (t) => {
+  const limiter = new RateLimiter({ clock: testClock(), limits })
+  limiter.takeForSource('10.0.0.1')
+  limiter.takeForEntry('loop')
+  limiter.takeForEntry('loop')
+  for (let index = 0; index < 200; index += 1) {
+    t.throws(() => limiter.takeForSource('10.0.0.1'), { ...LIMITED, message: /your address/ })
+    t.throws(() => limiter.takeForEntry('loop'), { ...LIMITED, message: /this identity/ })
+  }
+  t.doesNotThrow(() => limiter.takeForEntry('another'))
+})
+
+t.test('the addresses of one IPv6 network are one source', async (t) => {
+  const limiter = new RateLimiter({ clock: testClock(), limits })
+  limiter.takeForSource('2001:db8:0:1::1')
+  t.throws(() => limiter.takeForSource('2001:db8:0:1:ffff::2'), LIMITED)
+  limiter.takeForSource('2001:db8:0:2::1')
+  limiter.takeForSource('::ffff:10.0.0.1')
+  t.throws(() => limiter.takeForSource('10.0.0.1'), LIMITED)
+  limiter.takeForSource('::ffff:10.0.0.2')
+})
+
 t.test('memory stays bounded however many ask', async (t) => {
   const wide = { ...limits, perProcess: { perSecond: 1e9, burst: 1e9 } }
   const limiter = new RateLimiter({ clock: testClock(), limits: wide })
