@@ -9,7 +9,7 @@ import { createLogger } from './http/log.ts'
 const FILE = join(import.meta.dirname, '../openapi/openapi.json')
 
 /** The OpenAPI document of the admin API, as text, from the routes that a real service mounts. */
-export async function openApiDocument(): Promise<string> {
+async function openApiDocument(): Promise<string> {
   const folder = mkdtempSync(join(tmpdir(), 'entente-openapi-'))
   try {
     const config = parseConfig({ environment: {}, flags: { DATA_DIR: folder } })

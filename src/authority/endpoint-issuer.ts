@@ -25,7 +25,7 @@ const LEAST_LEFT_SECONDS = 60
  * The oldest, because every peer holds it: an https_spiffe peer that missed the newest bundle could otherwise
  * not authenticate the fetch that repairs it (FE-21, FE-23).
  */
-export function chooseEndpointIssuer<A extends Authority>(
+function chooseEndpointIssuer<A extends Authority>(
   authorities: readonly A[],
   now: Date,
 ): EndpointIssuer<A> | undefined {

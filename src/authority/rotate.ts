@@ -36,10 +36,10 @@ export interface RotationTarget {
 }
 
 /** The actor of what the lifecycle does by itself. */
-export const ROTATION_ACTOR = 'timer:authority-rotation'
+const ROTATION_ACTOR = 'timer:authority-rotation'
 
 /** Seconds by which a replica's clock may differ from the database's before it stops acting by time. */
-export const MOST_CLOCK_DIFFERENCE_SECONDS = 5
+const MOST_CLOCK_DIFFERENCE_SECONDS = 5
 
 const KEPT_AFTER_REMOVAL_MS = 90 * 86_400_000
 const MOST_ACTS = 50
@@ -167,7 +167,7 @@ async function findDue(db: Db, now: Date): Promise<RotationTarget[]> {
 }
 
 /** Whether this replica's clock agrees with the database's; raises or clears the alarm. */
-export function clockAgrees(
+function clockAgrees(
   { clock, alarms }: Pick<RotateDeps, 'clock' | 'alarms'>,
   databaseNow: Date,
 ): boolean {

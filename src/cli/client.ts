@@ -34,7 +34,7 @@ export interface Answer {
 }
 
 /** Seconds within which a whole answer must have come, unless a call says otherwise. */
-export const DEFAULT_TIMEOUT_SECONDS = 30
+const DEFAULT_TIMEOUT_SECONDS = 30
 const MAX_ANSWER_BYTES = 64 * 1024 * 1024
 
 /**

@@ -152,7 +152,7 @@ export async function checkKeyring(db: Db, keyring: Keyring): Promise<void> {
 }
 
 /** What the database holds under another KEK than this one. */
-export async function sealedUnderOthers(db: Db, keyring: Keyring): Promise<readonly SealedItem[]> {
+async function sealedUnderOthers(db: Db, keyring: Keyring): Promise<readonly SealedItem[]> {
   const sealed = await listSealed(db)
   return sealed.filter((item) => item.kekId !== keyring.kekId)
 }

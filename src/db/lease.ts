@@ -68,15 +68,3 @@ export async function holdsLease(trx: Db, lease: Lease): Promise<boolean> {
     .executeTakeFirst()
   return row !== undefined
 }
-
-/** Runs `body` only while this replica holds the lease; answers whether it ran. */
-export async function runUnderLease(
-  db: Db,
-  name: string,
-  options: LeaseClaim & { readonly body: (lease: Lease) => Promise<void> },
-): Promise<boolean> {
-  const lease = await claimLease(db, name, options)
-  if (lease === undefined) return false
-  await options.body(lease)
-  return true
-}

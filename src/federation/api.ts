@@ -253,12 +253,8 @@ export const PeerBundleBody = Type.Object({ ...RevisionMembers, document: Type.S
 export type RelationshipView = Static<typeof RelationshipBody>
 /** One trust domain of a relationship on the wire. */
 export type RelationshipDomainView = Static<typeof RelationshipDomainBody>
-/** The body that makes a relationship. */
-export type CreateRelationshipView = Static<typeof CreateRelationshipBody>
 /** The answer to the making of a relationship. */
 export type CreatedRelationshipView = Static<typeof CreatedRelationshipBody>
-/** The body that changes a relationship. */
-export type ChangeRelationshipView = Static<typeof ChangeRelationshipBody>
 /** The answer to the ending of a relationship. */
 export type EndedRelationshipView = Static<typeof EndedRelationshipBody>
 /** The answer to a refresh. */
@@ -267,5 +263,3 @@ export type RefreshedView = Static<typeof RefreshedBody>
 export type BundleSetView = Static<typeof BundleSetBody>
 /** One revision of a peer's bundle on the wire. */
 export type PeerRevisionView = Static<typeof PeerRevisionBody>
-/** The bundle in use on the wire. */
-export type PeerBundleView = Static<typeof PeerBundleBody>

@@ -4,7 +4,7 @@ import { type DbClock } from '../db/time.ts'
 import { pruneRevisions } from './revision-store.ts'
 
 /** How long, how many and how much of a relationship's bundle history is kept. */
-export const REVISION_RETENTION = {
+const REVISION_RETENTION = {
   days: 90,
   maxRevisions: 1000,
   maxBytes: 64 * 1024 * 1024,

@@ -111,7 +111,7 @@ export function checkHintRange({ hintMinSeconds, hintMaxSeconds }: HintRange): v
 }
 
 /** Whether a bundle endpoint is authenticated by the very bundle that it serves. */
-export function isSelfServing(domain: { trustDomain: TrustDomain; endpointId: SpiffeId }): boolean {
+function isSelfServing(domain: { trustDomain: TrustDomain; endpointId: SpiffeId }): boolean {
   return trustDomainOf(domain.endpointId) === domain.trustDomain
 }
 

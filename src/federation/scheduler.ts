@@ -8,7 +8,7 @@ import { claimDue, type PollPool, type PollTask } from './claim-store.ts'
 import { releasePolls } from './poll-store.ts'
 
 /** Polls in flight at once: peers whose last poll succeeded, and all others. */
-export const POOL_SIZES: Readonly<Record<PollPool, number>> = { healthy: 512, other: 64 }
+const POOL_SIZES: Readonly<Record<PollPool, number>> = { healthy: 512, other: 64 }
 
 /** How long a claim holds; three times the longest poll. */
 export const LEASE_SECONDS = 30

@@ -80,7 +80,7 @@ const LOGGED_FIELDS = new Set([
 ])
 
 /** A fields object with everything that is not on the list withheld. */
-export function withholdUnlisted(fields: object): Record<string, unknown> {
+function withholdUnlisted(fields: object): Record<string, unknown> {
   return Object.fromEntries(
     Object.entries(fields).map(([name, value]) => [
       name,

@@ -61,7 +61,7 @@ export const SETTINGS = {
 >
 
 /** All setting names. */
-export const SETTING_NAMES = [
+const SETTING_NAMES = [
   'rootSeconds',
   'intermediateSeconds',
   'jwtKeySeconds',

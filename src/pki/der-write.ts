@@ -39,9 +39,6 @@ export function unsigned(octets: Uint8Array): Buffer {
 /** BOOLEAN TRUE; FALSE is always a default in what we write, and DER leaves defaults out. */
 export const TRUE: Buffer = Buffer.from([TAG.boolean, 1, 0xff])
 
-/** NULL. */
-export const NULL: Buffer = Buffer.from([TAG.null, 0])
-
 /** BIT STRING of whole octets. */
 export function octetBits(octets: Uint8Array): Buffer {
   return tlv(TAG.bitString, Buffer.from([0]), octets)

@@ -12,9 +12,6 @@ export interface Pattern {
 
 const LABEL_BEGIN = /^([a-z0-9][a-z0-9-]{0,61})?$/
 
-/** The pattern that every name fits. */
-export const ANY: Pattern = { text: '*', literal: '', wild: true }
-
 /**
  * A pattern for a namespace or service name: a DNS label, the beginning of one and `*`, or `*`.
  *
