@@ -21,6 +21,21 @@ export async function shareTrustDomains(trx: Db, names: readonly TrustDomain[]):
     .execute()
 }
 
+/** The columns of a record, in the order of {@link ISSUED_ROWS}. */
+const ISSUED_COLUMNS = sql`end_day, mesh_id, trust_domain, kind, serial, spiffe_id, entry_id,
+  public_key_sha256, authority_id, not_after, first_attested_at, bundle_sequence, refresh_at, issued_at`
+
+/** The values of a record `r` as it goes into the table. */
+const ISSUED_VALUES = sql`r.end_day, r.mesh_id, r.trust_domain, r.kind, r.serial, r.spiffe_id, r.entry_id,
+  decode(r.public_key_sha256, 'hex'), r.authority_id, r.not_after, r.first_attested_at, r.bundle_sequence,
+  r.refresh_at, r.issued_at`
+
+/** How the JSON of {@link rowOf} is read as rows. */
+const ISSUED_ROWS = sql`(
+  end_day date, mesh_id text, trust_domain text, kind text, serial text, spiffe_id text, entry_id uuid,
+  public_key_sha256 text, authority_id uuid, not_after timestamptz, first_attested_at timestamptz,
+  bundle_sequence bigint, refresh_at timestamptz, issued_at timestamptz)`
+
 /**
  * Records SVIDs by one statement, those whose authority is still active and whose entry still exists; answers
  * with the serials that were recorded.
@@ -30,20 +45,66 @@ export async function insertIssued(
   issued: readonly IssuedSvid[],
 ): Promise<ReadonlySet<string>> {
   const { rows } = await sql<{ serial: string }>`
-    insert into svid_issued (end_day, mesh_id, trust_domain, kind, serial, spiffe_id, entry_id,
-      public_key_sha256, authority_id, not_after, first_attested_at, bundle_sequence, refresh_at, issued_at)
-    select r.end_day, r.mesh_id, r.trust_domain, r.kind, r.serial, r.spiffe_id, r.entry_id,
-      decode(r.public_key_sha256, 'hex'), r.authority_id, r.not_after, r.first_attested_at,
-      r.bundle_sequence, r.refresh_at, r.issued_at
-    from jsonb_to_recordset(${JSON.stringify(issued.map(rowOf))}::jsonb) as r (
-      end_day date, mesh_id text, trust_domain text, kind text, serial text, spiffe_id text,
-      entry_id uuid, public_key_sha256 text, authority_id uuid, not_after timestamptz,
-      first_attested_at timestamptz, bundle_sequence bigint, refresh_at timestamptz,
-      issued_at timestamptz)
+    insert into svid_issued (${ISSUED_COLUMNS})
+    select ${ISSUED_VALUES}
+    from jsonb_to_recordset(${jsonOf(issued)}::jsonb) as r ${ISSUED_ROWS}
     join authority a on a.mesh_id = r.mesh_id and a.id = r.authority_id and a.state = 'active'
     join entry e on e.mesh_id = r.mesh_id and e.id = r.entry_id
     returning serial`.execute(trx)
   return new Set(rows.map(({ serial }) => serial))
+}
+
+/** An audit record that goes in together with what it tells of. */
+export interface AuditRow {
+  readonly at: Date
+  readonly meshId: MeshId
+  readonly actor: string
+  readonly action: string
+  readonly object: string
+  /** Its exact bytes. */
+  readonly body: Uint8Array
+}
+
+/**
+ * Records SVIDs and their audit records by one statement that is its own transaction: all of them, or none when
+ * the authority or the entry of one is gone. Answers whether they were recorded.
+ *
+ * Locks the trust domain and then the authority, in the order of whoever retires one, and so sees an authority as
+ * it is once the lock is there.
+ */
+export async function insertWhole(
+  db: Db,
+  issued: readonly IssuedSvid[],
+  audits: readonly AuditRow[],
+): Promise<boolean> {
+  const { rows } = await sql<{ is_whole: boolean }>`
+    with r as materialized (
+      select * from jsonb_to_recordset(${jsonOf(issued)}::jsonb) as r ${ISSUED_ROWS}
+    ),
+    usable as materialized (
+      select td.mesh_id, a.id from trust_domain td
+      join authority a on a.mesh_id = td.mesh_id and a.trust_domain = td.name and a.state = 'active'
+      where (td.mesh_id, a.id) in (select mesh_id, authority_id from r)
+      for key share of td for share of a
+    ),
+    outcome as materialized (
+      select count(*) = ${issued.length} as is_whole from r
+      join usable u on u.mesh_id = r.mesh_id and u.id = r.authority_id
+      join entry e on e.mesh_id = r.mesh_id and e.id = r.entry_id
+    ),
+    recorded as (
+      insert into svid_issued (${ISSUED_COLUMNS})
+      select ${ISSUED_VALUES} from r where (select is_whole from outcome)
+    ),
+    audited as (
+      insert into audit_record (at, mesh_id, actor, action, object, body)
+      select x.at, x.mesh_id, x.actor, x.action, x.object, decode(x.body, 'hex')
+      from jsonb_to_recordset(${auditJson(audits)}::jsonb) as x (
+        at timestamptz, mesh_id text, actor text, action text, object text, body text)
+      where (select is_whole from outcome)
+    )
+    select is_whole from outcome`.execute(db)
+  return rows[0]?.is_whole === true
 }
 
 /** Which record of an X509-SVID is wanted. */
@@ -110,6 +171,18 @@ export async function deleteIssuedThrough(db: Db, day: string): Promise<void> {
 
 function partitionOf(day: string) {
   return sql.table(`svid_issued_${day.replaceAll('-', '')}`)
+}
+
+function jsonOf(issued: readonly IssuedSvid[]): string {
+  return JSON.stringify(issued.map(rowOf))
+}
+
+function auditJson(audits: readonly AuditRow[]): string {
+  return JSON.stringify(
+    audits.map(({ at, meshId, actor, action, object, body }) => {
+      return { at, mesh_id: meshId, actor, action, object, body: Buffer.from(body).toString('hex') }
+    }),
+  )
 }
 
 function rowOf(svid: IssuedSvid): Record<string, unknown> {

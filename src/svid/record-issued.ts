@@ -1,9 +1,15 @@
-import { recordAudit } from '../audit/record.ts'
+import { recordAudit, recordBytes } from '../audit/record.ts'
 import { type Db, inTransaction } from '../db/connect.ts'
 import { type MeshId } from '../db/ids.ts'
 import { Batch } from './batch.ts'
 import { digestOf, type IssuedRecord, type IssuedSvid } from './issued.ts'
-import { findIssued, insertIssued, type IssuedKey, shareTrustDomains } from './issued-store.ts'
+import {
+  findIssued,
+  insertIssued,
+  insertWhole,
+  type IssuedKey,
+  shareTrustDomains,
+} from './issued-store.ts'
 
 /** The actor of records of issued SVIDs. */
 const ACTOR = 'listener:workload'
@@ -21,8 +27,15 @@ export async function recordIssued(
   await shareTrustDomains(trx, [...new Set(issued.map(({ trustDomain }) => trustDomain))])
   const recorded = await insertIssued(trx, issued)
   const kept = issued.filter(({ serial }) => recorded.has(serial))
-  for (const [meshId, ofMesh] of byMesh(kept)) await auditIssued(trx, meshId, ofMesh)
+  for (const entry of auditOf(kept)) await recordAudit(trx, entry)
   return issued.map(({ serial }) => recorded.has(serial))
+}
+
+/** The same by one statement where nothing changed meanwhile, which is nearly always. */
+async function recordTogether(db: Db, issued: readonly IssuedSvid[]): Promise<readonly boolean[]> {
+  const audits = auditOf(issued).map((entry) => ({ ...entry, body: recordBytes(entry) }))
+  if (await insertWhole(db, issued, audits)) return issued.map(() => true)
+  return inTransaction(db, (trx) => recordIssued(trx, issued))
 }
 
 /** Records that wait at the same moment, stored by one transaction; each resolves after its commit. */
@@ -32,7 +45,7 @@ export class IssuedWriter {
   constructor(db: Db) {
     this.#batch = new Batch({
       name: 'the record of issued SVIDs',
-      run: (issued) => inTransaction(db, (trx) => recordIssued(trx, issued)),
+      run: (issued) => recordTogether(db, issued),
       most: 256,
       mostWaiting: 10_000,
     })
@@ -63,18 +76,16 @@ export class IssuedReader {
   }
 }
 
-async function auditIssued(trx: Db, meshId: MeshId, issued: readonly IssuedSvid[]): Promise<void> {
-  const [first] = issued
-  if (first === undefined) return
-  const kinds = new Set(issued.map(({ kind }) => kind))
-  await recordAudit(trx, {
+/** One audit record per mesh. */
+function auditOf(issued: readonly IssuedSvid[]) {
+  return [...byMesh(issued)].map(([meshId, ofMesh]) => ({
     meshId,
-    at: first.issuedAt,
+    at: ofMesh[0]?.issuedAt ?? new Date(0),
     actor: ACTOR,
     action: 'svid.issue',
-    object: `svid/${[...kinds].toSorted().join('+')}`,
-    body: { count: issued.length, digest: digestOf(issued) },
-  })
+    object: `svid/${[...new Set(ofMesh.map(({ kind }) => kind))].toSorted().join('+')}`,
+    body: { count: ofMesh.length, digest: digestOf(ofMesh) },
+  }))
 }
 
 function byMesh(issued: readonly IssuedSvid[]): Map<MeshId, IssuedSvid[]> {
