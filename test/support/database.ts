@@ -24,7 +24,11 @@ export async function testDatabase(t: Teardown): Promise<Database> {
   if (POSTGRES_URL !== undefined) return openTestPostgres(t, POSTGRES_URL)
   const pglite = await openPglite({ dump: await templateDump() })
   const db = guardedKysely(new PGliteDialect({ pglite }))
-  t.teardown(() => db.destroy())
+  t.teardown(async () => {
+    await db.destroy()
+    // A handle that was never used does not close what it would have opened.
+    if (!pglite.closed) await pglite.close()
+  })
   return {
     engine: 'pglite',
     db,
