@@ -6,6 +6,7 @@ import type { DbClock } from '../db/time.ts'
 import { DryRunQuery } from '../http/dry-run.ts'
 import type { App } from '../http/listener.ts'
 import { decodeIdCursor, pageOf, PageQuery, pageSchema } from '../http/page.ts'
+import { MeshParams } from '../mesh/api.ts'
 import { chooseTrustDomain, loadMesh } from '../mesh/find-mesh.ts'
 import { FIRST_CLUSTER } from '../mesh/mesh.ts'
 import type { TrustDomain } from '../spiffe/trust-domain.ts'
@@ -29,9 +30,8 @@ export interface AuthorityRoutesOptions {
   readonly keyring: Keyring
 }
 
-const Params = Type.Object({ meshId: Type.String({ maxLength: 63 }) })
 const AuthorityParams = Type.Object({
-  ...Params.properties,
+  ...MeshParams.properties,
   authorityId: Type.String({ format: 'uuid' }),
 })
 const ListQuery = Type.Object(
@@ -54,7 +54,7 @@ export const authorityRoutes = async (app: App, options: AuthorityRoutesOptions)
       schema: {
         tags: ['authorities'],
         summary: 'List authorities and where they are in their lives',
-        params: Params,
+        params: MeshParams,
         querystring: ListQuery,
         response: { 200: pageSchema(AuthorityBody) },
       },
@@ -104,7 +104,7 @@ export const authorityRoutes = async (app: App, options: AuthorityRoutesOptions)
       schema: {
         tags: ['authorities'],
         summary: 'Prepare a successor: it is published now and signs once it is known',
-        params: Params,
+        params: MeshParams,
         body: PrepareAuthorityBody,
         querystring: DryRunQuery,
         response: { 201: ChangedAuthorityBody, 200: ChangedAuthorityBody },

@@ -6,6 +6,7 @@ import { ServiceError } from '../errors.ts'
 import { DryRunQuery } from '../http/dry-run.ts'
 import type { App } from '../http/listener.ts'
 import { decodeCursor, pageOf, PageQuery, pageSchema } from '../http/page.ts'
+import { MeshParams } from '../mesh/api.ts'
 import { bundleEndpointOfDomain, chooseTrustDomain, loadMesh } from '../mesh/find-mesh.ts'
 import type { MeshTrustDomain } from '../mesh/mesh.ts'
 import {
@@ -27,9 +28,8 @@ export interface ReaderRoutesOptions {
   readonly readerSecret: Uint8Array
 }
 
-const Params = Type.Object({ meshId: Type.String({ maxLength: 63 }) })
 const ReaderParams = Type.Object({
-  ...Params.properties,
+  ...MeshParams.properties,
   label: Type.String({ maxLength: 63 }),
 })
 const ListQuery = Type.Object(
@@ -52,7 +52,7 @@ export const readerRoutes = async (app: App, options: ReaderRoutesOptions): Prom
       schema: {
         tags: ['bundles'],
         summary: 'Make a bundle URL for one reader, so that its fetches can be seen',
-        params: Params,
+        params: MeshParams,
         body: CreateReaderBody,
         querystring: DryRunQuery,
         response: { 201: CreatedReaderBody, 200: CreatedReaderBody },
@@ -90,7 +90,7 @@ export const readerRoutes = async (app: App, options: ReaderRoutesOptions): Prom
       schema: {
         tags: ['bundles'],
         summary: 'List readers and what they fetched',
-        params: Params,
+        params: MeshParams,
         querystring: ListQuery,
         response: { 200: pageSchema(ReaderBody) },
       },

@@ -4,6 +4,7 @@ import { parseMeshId } from '../db/ids.ts'
 import { ServiceError } from '../errors.ts'
 import type { App } from '../http/listener.ts'
 import { decodeNumberCursor, pageOf, PageQuery, pageSchema } from '../http/page.ts'
+import { MeshParams } from '../mesh/api.ts'
 import { bundleEndpointOfDomain, chooseTrustDomain } from '../mesh/find-mesh.ts'
 import type { MeshTrustDomain } from '../mesh/mesh.ts'
 import {
@@ -22,9 +23,8 @@ export interface BundleRoutesOptions {
   readonly publicUrl: string
 }
 
-const Params = Type.Object({ meshId: Type.String({ maxLength: 63 }) })
 const RevisionParams = Type.Object({
-  ...Params.properties,
+  ...MeshParams.properties,
   sequence: Type.String({ pattern: '^[0-9]{1,19}$' }),
 })
 const RevisionsQuery = Type.Object(
@@ -43,7 +43,7 @@ export const bundleRoutes = async (app: App, options: BundleRoutesOptions): Prom
       schema: {
         tags: ['bundles'],
         summary: 'Read the current bundle and where it is published',
-        params: Params,
+        params: MeshParams,
         querystring: TrustDomainQuery,
         response: { 200: BundleBody },
       },
@@ -71,7 +71,7 @@ export const bundleRoutes = async (app: App, options: BundleRoutesOptions): Prom
       schema: {
         tags: ['bundles'],
         summary: 'List what was published, the newest first',
-        params: Params,
+        params: MeshParams,
         querystring: RevisionsQuery,
         response: { 200: pageSchema(RevisionBody) },
       },

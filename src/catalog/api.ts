@@ -1,5 +1,6 @@
 import { type Static, Type } from 'typebox'
 import { PageQuery } from '../http/page.ts'
+import { MeshParams } from '../mesh/api.ts'
 import { MAX_IDENTITIES, MAX_PORTS, PROTOCOLS } from './service.ts'
 
 const Label = Type.String({ minLength: 1, maxLength: 63, description: 'a DNS label' })
@@ -73,8 +74,6 @@ export const ServicesQuery = Type.Object(
   { additionalProperties: false },
 )
 
-/** Path of a mesh. */
-export const MeshParams = Type.Object({ meshId: Type.String({ maxLength: 63 }) })
 /** Path of a service. */
 export const ServiceParams = Type.Object({
   ...MeshParams.properties,

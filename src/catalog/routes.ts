@@ -1,17 +1,16 @@
-import { type FastifyRequest } from 'fastify'
 import { type Db, inTransaction } from '../db/connect.ts'
 import { parseMeshId } from '../db/ids.ts'
 import { type DbClock } from '../db/time.ts'
 import { DryRunQuery } from '../http/dry-run.ts'
-import { etagOf, requireMatch } from '../http/etag.ts'
+import { etagOf, matchIfSent } from '../http/etag.ts'
 import { type App } from '../http/listener.ts'
 import { decodeCursor, pageOf, pageSchema } from '../http/page.ts'
+import { MeshParams } from '../mesh/api.ts'
 import { loadMesh } from '../mesh/find-mesh.ts'
 import {
   ChangeServiceBody,
   CreatedServiceBody,
   CreateServiceBody,
-  MeshParams,
   ServiceBody,
   ServiceParams,
   ServicesQuery,
@@ -162,13 +161,6 @@ export const serviceRoutes = async (app: App, { db, now }: ServiceRoutesOptions)
       return viewService(service)
     },
   )
-}
-
-// A service holds single values, so If-Match is honoured where it is sent and not demanded.
-function matchIfSent(request: FastifyRequest): (version: bigint) => void {
-  return (version) => {
-    if (request.headers['if-match'] !== undefined) requireMatch(request, version)
-  }
 }
 
 function nextAfterCreate(service: Service): string[] {

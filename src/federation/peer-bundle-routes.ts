@@ -6,6 +6,7 @@ import { quoted, ServiceError } from '../errors.ts'
 import { DryRunQuery } from '../http/dry-run.ts'
 import { type App } from '../http/listener.ts'
 import { decodeNumberCursor, pageOf, PageQuery, pageSchema } from '../http/page.ts'
+import { MeshParams } from '../mesh/api.ts'
 import { parseTrustDomain, type TrustDomain } from '../spiffe/trust-domain.ts'
 import { BundleSetBody, PeerBundleBody, PeerRevisionBody, SetBundleBody } from './api.ts'
 import { loadRelationship } from './find-relationship.ts'
@@ -15,7 +16,7 @@ import { setBundle } from './set-bundle.ts'
 import { hexOf, viewRevision } from './view.ts'
 
 const Params = Type.Object({
-  meshId: Type.String({ maxLength: 63 }),
+  ...MeshParams.properties,
   name: Type.String({ maxLength: 63 }),
   trustDomain: Type.String({ maxLength: 255 }),
 })

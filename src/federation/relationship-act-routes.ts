@@ -4,13 +4,8 @@ import { type MeshId, parseMeshId } from '../db/ids.ts'
 import { DryRunQuery } from '../http/dry-run.ts'
 import { etagOf, requireMatch } from '../http/etag.ts'
 import { type App } from '../http/listener.ts'
-import {
-  EndedRelationshipBody,
-  RefreshBody,
-  RefreshedBody,
-  RelationshipBody,
-  type RelationshipView,
-} from './api.ts'
+import { MeshParams } from '../mesh/api.ts'
+import { EndedRelationshipBody, RefreshBody, RefreshedBody, RelationshipBody } from './api.ts'
 import { removeRelationship, terminateRelationship } from './end-relationship.ts'
 import { loadRelationship } from './find-relationship.ts'
 import { nextAfterTerminate } from './next-commands.ts'
@@ -20,7 +15,7 @@ import { clearPeerAlarms } from './report-poll.ts'
 import { viewRelationship } from './view.ts'
 
 const Params = Type.Object({
-  meshId: Type.String({ maxLength: 63 }),
+  ...MeshParams.properties,
   name: Type.String({ maxLength: 63 }),
 })
 
@@ -101,7 +96,7 @@ export const relationshipActRoutes = async (
         { dryRun },
       )
       if (!dryRun) forgetRelationship(options, meshId, name)
-      reply.header('etag', tagOf(body.relationship))
+      reply.header('etag', etagOf(body.relationship.version))
       return body
     },
   )
@@ -163,8 +158,4 @@ function viewOutcome(outcome: DomainOutcome): Static<typeof RefreshedBody>['outc
         ? null
         : { code: error.code, message: error.message, next: error.next ?? null },
   }
-}
-
-function tagOf(view: RelationshipView): string {
-  return etagOf(BigInt(view.version))
 }

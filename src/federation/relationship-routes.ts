@@ -5,13 +5,13 @@ import { DryRunQuery } from '../http/dry-run.ts'
 import { etagOf, requireMatch } from '../http/etag.ts'
 import { type App } from '../http/listener.ts'
 import { decodeCursor, pageOf, PageQuery, pageSchema } from '../http/page.ts'
+import { MeshParams } from '../mesh/api.ts'
 import { loadMesh } from '../mesh/find-mesh.ts'
 import {
   ChangeRelationshipBody,
   CreatedRelationshipBody,
   CreateRelationshipBody,
   RelationshipBody,
-  type RelationshipView,
 } from './api.ts'
 import { changeRelationship } from './change-relationship.ts'
 import { createRelationship } from './create-relationship.ts'
@@ -22,9 +22,8 @@ import { type RelationshipRoutesOptions } from './route-options.ts'
 import { listRelationships } from './store.ts'
 import { viewRelationship, viewRelationships } from './view.ts'
 
-const MeshParams = Type.Object({ meshId: Type.String({ maxLength: 63 }) })
 const Params = Type.Object({
-  meshId: Type.String({ maxLength: 63 }),
+  ...MeshParams.properties,
   name: Type.String({ maxLength: 63 }),
 })
 
@@ -73,7 +72,7 @@ export const relationshipRoutes = async (
       options.peerBundles.invalidate(meshId)
       options.scheduler.kick()
       reply.header('location', `/v1/meshes/${meshId}/relationships/${view.name}`)
-      return reply.code(201).header('etag', tagOf(view)).send(body)
+      return reply.code(201).header('etag', etagOf(view.version)).send(body)
     },
   )
 
@@ -118,7 +117,7 @@ export const relationshipRoutes = async (
         request.params.name,
       )
       const view = await viewRelationship(viewDeps, found, await now(db))
-      reply.header('etag', tagOf(view))
+      reply.header('etag', etagOf(view.version))
       return view
     },
   )
@@ -157,12 +156,8 @@ export const relationshipRoutes = async (
       if (view.name !== request.params.name && request.query.dryRun !== true) {
         clearPeerAlarms(options.alarms, meshId, request.params.name)
       }
-      reply.header('etag', tagOf(view))
+      reply.header('etag', etagOf(view.version))
       return view
     },
   )
-}
-
-function tagOf(view: RelationshipView): string {
-  return etagOf(BigInt(view.version))
 }

@@ -1,4 +1,5 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
+import { constants, type ServerHttp2Stream } from 'node:http2'
 import type { Socket } from 'node:net'
 import { Server as TlsServer, type TLSSocket } from 'node:tls'
 
@@ -64,6 +65,19 @@ export class Connections {
     this.#open.set(socket, before + change)
     if (this.#ending && before + change === 0) socket.destroySoon()
   }
+}
+
+/**
+ * Cuts every HTTP/2 stream that is still open after this long.
+ *
+ * Node's request timeout is for HTTP/1.1 only, and closing an idle HTTP/2 connection waits for its open streams, so
+ * one request without an end would hold its connection for ever.
+ */
+export function limitStreams(server: Server, limitMs: number): void {
+  server.on('stream', (stream: ServerHttp2Stream) => {
+    const overdue = setTimeout(() => stream.close(constants.NGHTTP2_CANCEL), limitMs)
+    stream.once('close', () => clearTimeout(overdue))
+  })
 }
 
 function addressOf(socket: Socket): string {

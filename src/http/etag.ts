@@ -1,8 +1,8 @@
 import type { FastifyRequest } from 'fastify'
 import { ServiceError, quoted } from '../errors.ts'
 
-/** The entity tag of a resource's version (RFC 9110 §8.8.3). */
-export function etagOf(version: bigint): string {
+/** The entity tag of a resource's version, as it is kept or as the wire has it (RFC 9110 §8.8.3). */
+export function etagOf(version: bigint | string): string {
   return `"v${version}"`
 }
 
@@ -25,4 +25,11 @@ export function requireMatch(request: FastifyRequest, version: bigint): void {
     `the object changed meanwhile: If-Match is ${quoted(wanted)}, its version is ${current}`,
     { next: 'read the object again, look at what changed, and repeat the change on its new ETag' },
   )
+}
+
+/** {@link requireMatch} for a resource of single values: `If-Match` is honoured where it is sent and not demanded. */
+export function matchIfSent(request: FastifyRequest): (version: bigint) => void {
+  return (version) => {
+    if (request.headers['if-match'] !== undefined) requireMatch(request, version)
+  }
 }

@@ -19,7 +19,7 @@ import {
 } from 'fastify'
 import { translateDatabaseFailure } from '../db/failures.ts'
 import { type ErrorCode, ServiceError, messageOf } from '../errors.ts'
-import { Connections } from './connections.ts'
+import { Connections, limitStreams } from './connections.ts'
 import type { Logger } from './log.ts'
 import type { Metrics } from './metrics.ts'
 import { problemOf } from './problem.ts'
@@ -56,6 +56,8 @@ const BODY_LIMIT_BYTES = 256 * 1024
 const HEADERS_TIMEOUT_MS = 10_000
 const REQUEST_TIMEOUT_MS = 30_000
 const KEEP_ALIVE_TIMEOUT_MS = 65_000
+/** From the first byte of an HTTP/2 request to the last byte of its answer. */
+const STREAM_TIMEOUT_MS = 60_000
 /** Of successful bundle fetches, one in this many is logged; all are counted (one log line each costs 45 %). */
 const SAMPLE = 1000
 
@@ -109,6 +111,9 @@ function askFirst(app: App, first: NonNullable<AppOptions['first']>): void {
 
 function limitServer(app: App, options: AppOptions): void {
   app.server.headersTimeout = HEADERS_TIMEOUT_MS
+  // Fastify sets it on servers of HTTP/1.1 alone; those of HTTP/2 speak that too.
+  app.server.requestTimeout = REQUEST_TIMEOUT_MS
+  if (options.http2 === true) limitStreams(app.server, STREAM_TIMEOUT_MS)
   app.server.maxConnections = options.maxConnections ?? 4096
   app.server.on('tlsClientError', () => undefined)
   const connections = new Connections(app.server)

@@ -38,6 +38,9 @@ const Environment = Type.String({
   description: 'for example production; meshes of different environments are kept apart by default',
 })
 
+/** Path of a mesh. */
+export const MeshParams = Type.Object({ meshId: Type.String({ maxLength: 63 }) })
+
 /** Body of `POST /v1/meshes`. */
 export const CreateMeshBody = Type.Object(
   {

@@ -3,7 +3,7 @@ import { type Db, inTransaction } from '../db/connect.ts'
 import { parseMeshId } from '../db/ids.ts'
 import type { DbClock } from '../db/time.ts'
 import { DryRunQuery } from '../http/dry-run.ts'
-import { etagOf, requireMatch } from '../http/etag.ts'
+import { etagOf, matchIfSent } from '../http/etag.ts'
 import type { App } from '../http/listener.ts'
 import { decodeCursor, pageOf, PageQuery, pageSchema } from '../http/page.ts'
 import { parseTrustDomain } from '../spiffe/trust-domain.ts'
@@ -13,6 +13,7 @@ import {
   CreateMeshBody,
   EndedBody,
   MeshBody,
+  MeshParams,
   type MeshView,
 } from './api.ts'
 import { changeMesh } from './change-mesh.ts'
@@ -35,7 +36,6 @@ export interface MeshRoutesOptions extends CreateMeshDeps {
   readonly resolve?: Resolve
 }
 
-const Params = Type.Object({ meshId: Type.String({ maxLength: 63 }) })
 const DeleteQuery = Type.Object(
   {
     ...DryRunQuery.properties,
@@ -78,7 +78,7 @@ export const meshRoutes = async (app: App, options: MeshRoutesOptions): Promise<
       const checked = await withHostChecks(view, publicUrl, resolve)
       const body = { ...checked, next: nextAfterCreate(checked) }
       if (request.query.dryRun === true) return reply.code(200).send(body)
-      reply.header('location', `/v1/meshes/${view.meshId}`).header('etag', tagOf(view))
+      reply.header('location', `/v1/meshes/${view.meshId}`).header('etag', etagOf(view.version))
       return reply.code(201).send(body)
     },
   )
@@ -112,14 +112,14 @@ export const meshRoutes = async (app: App, options: MeshRoutesOptions): Promise<
       schema: {
         tags: ['meshes'],
         summary: 'Read a mesh, with what to hand to its peers',
-        params: Params,
+        params: MeshParams,
         response: { 200: MeshBody },
       },
     },
     async (request, reply) => {
       const mesh = await loadMesh(db, parseMeshId(request.params.meshId))
       const view = await viewMesh(db, mesh, publicUrl)
-      reply.header('etag', tagOf(view))
+      reply.header('etag', etagOf(view.version))
       return withHostChecks(view, publicUrl, resolve)
     },
   )
@@ -131,7 +131,7 @@ export const meshRoutes = async (app: App, options: MeshRoutesOptions): Promise<
       schema: {
         tags: ['meshes'],
         summary: 'Change names and settings of a mesh',
-        params: Params,
+        params: MeshParams,
         body: ChangeMeshBody,
         querystring: DryRunQuery,
         response: { 200: MeshBody },
@@ -140,14 +140,7 @@ export const meshRoutes = async (app: App, options: MeshRoutesOptions): Promise<
     async (request, reply) => {
       const meshId = parseMeshId(request.params.meshId)
       const actor = request.principal.name
-      // Settings are single values, so If-Match is honoured where it is sent and not demanded.
-      const matches = request.headers['if-match'] !== undefined
-      const deps = {
-        followers: options.followers,
-        requireVersion: (version: bigint) => {
-          if (matches) requireMatch(request, version)
-        },
-      }
+      const deps = { followers: options.followers, requireVersion: matchIfSent(request) }
       const view = await inTransaction(
         db,
         async (trx) => {
@@ -157,7 +150,7 @@ export const meshRoutes = async (app: App, options: MeshRoutesOptions): Promise<
         },
         { dryRun: request.query.dryRun },
       )
-      reply.header('etag', tagOf(view))
+      reply.header('etag', etagOf(view.version))
       return view
     },
   )
@@ -169,7 +162,7 @@ export const meshRoutes = async (app: App, options: MeshRoutesOptions): Promise<
       schema: {
         tags: ['meshes'],
         summary: 'Delete a mesh; answers with what ended',
-        params: Params,
+        params: MeshParams,
         querystring: DeleteQuery,
         response: { 200: EndedBody },
       },
@@ -198,8 +191,4 @@ function newMeshOf(body: Static<typeof CreateMeshBody>): NewMesh {
     meshId: parseMeshId(body.meshId),
     trustDomain: parseTrustDomain(body.trustDomain),
   }
-}
-
-function tagOf(view: MeshView): string {
-  return etagOf(BigInt(view.version))
 }

@@ -1,9 +1,8 @@
-import { Type } from 'typebox'
 import type { Db } from '../db/connect.ts'
 import { parseMeshId } from '../db/ids.ts'
 import type { App } from '../http/listener.ts'
 import { decodeCursor, pageOf, PageQuery, pageSchema } from '../http/page.ts'
-import { TrustDomainBody } from './api.ts'
+import { MeshParams, TrustDomainBody } from './api.ts'
 import { loadMesh, trustDomainsOf } from './find-mesh.ts'
 import { viewTrustDomains } from './view.ts'
 
@@ -12,8 +11,6 @@ export interface TrustDomainRoutesOptions {
   readonly db: Db
   readonly publicUrl: string
 }
-
-const Params = Type.Object({ meshId: Type.String({ maxLength: 63 }) })
 
 /** The trust domains of a mesh. */
 export const trustDomainRoutes = async (
@@ -27,7 +24,7 @@ export const trustDomainRoutes = async (
       schema: {
         tags: ['meshes'],
         summary: 'List the trust domains of a mesh',
-        params: Params,
+        params: MeshParams,
         querystring: PageQuery,
         response: { 200: pageSchema(TrustDomainBody) },
       },

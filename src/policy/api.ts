@@ -1,6 +1,6 @@
 import { type Static, Type } from 'typebox'
-import { MeshParams } from '../catalog/api.ts'
 import { PageQuery } from '../http/page.ts'
+import { MeshParams } from '../mesh/api.ts'
 import { DECISIONS, OUTCOMES, STEPS } from './answer.ts'
 import {
   AUDIENCE_KINDS,

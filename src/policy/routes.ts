@@ -1,5 +1,4 @@
 import { type Static } from 'typebox'
-import { MeshParams } from '../catalog/api.ts'
 import { type Db, inTransaction } from '../db/connect.ts'
 import { type MeshId, parseMeshId } from '../db/ids.ts'
 import { type DbClock } from '../db/time.ts'
@@ -7,6 +6,7 @@ import { DryRunQuery } from '../http/dry-run.ts'
 import { etagOf, requireMatch } from '../http/etag.ts'
 import { type App } from '../http/listener.ts'
 import { decodeIdCursor, pageOf, pageSchema } from '../http/page.ts'
+import { MeshParams } from '../mesh/api.ts'
 import { loadMesh } from '../mesh/find-mesh.ts'
 import { type ChangeContext } from '../mesh/hooks.ts'
 import {
@@ -62,7 +62,7 @@ export const ruleRoutes = async (app: App, { db, now }: RuleRoutesOptions): Prom
       )
       if (dryRun === true) return reply.code(200).send(outcome)
       reply.header('location', `/v1/meshes/${meshId}/rules/${outcome.id}`)
-      return reply.code(201).header('etag', tagOf(outcome)).send(outcome)
+      return reply.code(201).header('etag', etagOf(outcome.version)).send(outcome)
     },
   )
 
@@ -138,7 +138,7 @@ export const ruleRoutes = async (app: App, { db, now }: RuleRoutesOptions): Prom
         },
         { dryRun: request.query.dryRun },
       )
-      reply.header('etag', tagOf(outcome))
+      reply.header('etag', etagOf(outcome.version))
       return outcome
     },
   )
@@ -191,8 +191,4 @@ function draftIn({ expiresAt, ...body }: Static<typeof CreateRuleBody>): RuleDra
 function changeIn({ expiresAt, ...body }: Static<typeof ChangeRuleBody>): RuleChange {
   if (expiresAt === undefined) return body
   return { ...body, expiresAt: expiresAt === null ? null : new Date(expiresAt) }
-}
-
-function tagOf({ version }: RuleOutcomeView): string {
-  return etagOf(BigInt(version))
 }

@@ -1,6 +1,7 @@
 import { type Static, Type } from 'typebox'
 import { MAX_SPIFFE_ID_BYTES } from '../spiffe/spiffe-id.ts'
 import { PageQuery } from '../http/page.ts'
+import { MeshParams } from '../mesh/api.ts'
 import { MAX_DNS_NAMES } from '../pki/dns-name.ts'
 import {
   DEFAULT_JWT_TTL_SECONDS,
@@ -136,8 +137,6 @@ export const JoinTokensQuery = Type.Object(
   { additionalProperties: false },
 )
 
-/** Path of a mesh. */
-export const MeshParams = Type.Object({ meshId: Type.String({ maxLength: 63 }) })
 /** Path of an entry. */
 export const EntryParams = Type.Object({
   ...MeshParams.properties,

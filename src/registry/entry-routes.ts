@@ -1,11 +1,11 @@
-import { type FastifyRequest } from 'fastify'
 import { type Db, inTransaction } from '../db/connect.ts'
 import { parseMeshId } from '../db/ids.ts'
 import { type DbClock } from '../db/time.ts'
 import { DryRunQuery } from '../http/dry-run.ts'
-import { etagOf, requireMatch } from '../http/etag.ts'
+import { etagOf, matchIfSent } from '../http/etag.ts'
 import { type App } from '../http/listener.ts'
 import { decodeCursor, pageOf, pageSchema } from '../http/page.ts'
+import { MeshParams } from '../mesh/api.ts'
 import { loadMesh, trustDomainsOf } from '../mesh/find-mesh.ts'
 import {
   ChangeEntryBody,
@@ -15,7 +15,6 @@ import {
   EntriesQuery,
   EntryBody,
   EntryParams,
-  MeshParams,
 } from './api.ts'
 import { changeEntry, createEntry, deleteEntry, loadEntry } from './change-entries.ts'
 import { type Entry, type EntryDraft, parseEntryId } from './entry.ts'
@@ -176,13 +175,6 @@ interface WireContent extends Omit<EntryDraft, 'spiffeId' | 'expiresAt'> {
 function draftOf({ expiresAt, ...rest }: WireContent): Omit<EntryDraft, 'spiffeId'> {
   if (expiresAt === undefined) return rest
   return { ...rest, expiresAt: expiresAt === null ? null : new Date(expiresAt) }
-}
-
-// An entry holds single values, so If-Match is honoured where it is sent and not demanded.
-function matchIfSent(request: FastifyRequest): (version: bigint) => void {
-  return (version) => {
-    if (request.headers['if-match'] !== undefined) requireMatch(request, version)
-  }
 }
 
 function nextAfterCreate({ spiffeId }: Entry): string[] {

@@ -4,6 +4,7 @@ import { type DbClock } from '../db/time.ts'
 import { DryRunQuery } from '../http/dry-run.ts'
 import { type App } from '../http/listener.ts'
 import { decodeIdCursor, pageOf, pageSchema } from '../http/page.ts'
+import { MeshParams } from '../mesh/api.ts'
 import { loadMesh } from '../mesh/find-mesh.ts'
 import {
   CreatedJoinTokenBody,
@@ -12,7 +13,6 @@ import {
   JoinTokenBody,
   JoinTokenParams,
   JoinTokensQuery,
-  MeshParams,
 } from './api.ts'
 import { createJoinToken, type CreatedJoinToken, deleteJoinToken } from './join-tokens.ts'
 import { listTokens } from './token-store.ts'
