@@ -1,10 +1,11 @@
 import { readFile, stat } from 'node:fs/promises'
+import type { ChangeContext } from '../audit/record.ts'
 import { inTransaction } from '../db/connect.ts'
 import { createPrivateFile, draftPrivateFile } from '../db/private-file.ts'
 import type { Db } from '../db/schema.ts'
 import { databaseNow } from '../db/time.ts'
 import { ServiceError, messageOf } from '../errors.ts'
-import { ADMIN_LABEL, type ChangeContext, recordRevocation, storeToken } from './api-tokens.ts'
+import { ADMIN_LABEL, recordRevocation, storeToken } from './api-tokens.ts'
 import {
   claimFirstAdminToken,
   findLabelled,

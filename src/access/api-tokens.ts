@@ -1,4 +1,4 @@
-import { recordAudit } from '../audit/record.ts'
+import { type ChangeContext, recordAudit } from '../audit/record.ts'
 import { addSeconds } from '../clock.ts'
 import { newId } from '../db/ids.ts'
 import type { Db } from '../db/schema.ts'
@@ -17,12 +17,6 @@ import { hashToken, newToken } from './token.ts'
 
 /** The label of the token that the service makes itself; no other may have it. */
 export const ADMIN_LABEL = 'admin'
-
-/** Who changes something, and when. */
-export interface ChangeContext {
-  readonly actor: string
-  readonly now: Date
-}
 
 /** What is wanted of a new token. */
 export interface NewApiToken {

@@ -1,9 +1,8 @@
-import { recordAudit } from '../audit/record.ts'
+import { type ChangeContext, recordAudit } from '../audit/record.ts'
 import { addSeconds } from '../clock.ts'
 import { inTransaction } from '../db/connect.ts'
 import type { MeshId } from '../db/ids.ts'
 import type { Db } from '../db/schema.ts'
-import type { ChangeContext } from './api-tokens.ts'
 import { deleteDeadTokens, deleteMeshGrants } from './store.ts'
 
 /**

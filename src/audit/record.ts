@@ -3,6 +3,13 @@ import { databaseNow } from '../db/time.ts'
 import { canonicalJson } from './canonical-json.ts'
 import { insertRecord } from './store.ts'
 
+/** The author and moment of a change, for everything that happens in its transaction. */
+export interface ChangeContext {
+  readonly actor: string
+  /** The database's time. */
+  readonly now: Date
+}
+
 /** One change, as it goes into the log: who did what to what, and the particulars. */
 export interface AuditEntry {
   /** The mesh it concerns; absent for changes of the whole service. */

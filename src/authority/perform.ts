@@ -1,9 +1,8 @@
-import { recordAudit } from '../audit/record.ts'
+import { type ChangeContext, recordAudit } from '../audit/record.ts'
 import { bumpChange } from '../db/changes.ts'
 import type { Keyring } from '../db/keyring.ts'
 import type { Db } from '../db/schema.ts'
 import { ServiceError } from '../errors.ts'
-import type { ChangeContext } from '../mesh/hooks.ts'
 import { canSign, fills, objectOf, type Slot, type StoredAuthority } from './authority.ts'
 import { type Act, removalTime } from './lifecycle.ts'
 import {

@@ -1,6 +1,6 @@
+import type { ChangeContext } from '../audit/record.ts'
 import { type Published, publishBundle } from '../bundle/publish.ts'
 import type { Db } from '../db/schema.ts'
-import type { ChangeContext } from '../mesh/hooks.ts'
 import type { Mesh } from '../mesh/mesh.ts'
 import { importPublicKey, publicJwk } from '../pki/key-pair.ts'
 import type { TrustDomain } from '../spiffe/trust-domain.ts'

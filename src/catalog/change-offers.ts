@@ -1,4 +1,4 @@
-import { recordAudit } from '../audit/record.ts'
+import { type ChangeContext, recordAudit } from '../audit/record.ts'
 import { bumpChange } from '../db/changes.ts'
 import { isForeignKeyViolation, isUniqueViolation } from '../db/failures.ts'
 import { type MeshId } from '../db/ids.ts'
@@ -7,7 +7,6 @@ import { ServiceError } from '../errors.ts'
 import { loadRelationship } from '../federation/find-relationship.ts'
 import { type Relationship } from '../federation/relationship.ts'
 import { loadMesh } from '../mesh/find-mesh.ts'
-import { type ChangeContext } from '../mesh/hooks.ts'
 import { auditedService } from './change-services.ts'
 import * as store from './offer-store.ts'
 import {

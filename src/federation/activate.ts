@@ -1,6 +1,5 @@
-import { recordAudit } from '../audit/record.ts'
+import { type ChangeContext, recordAudit } from '../audit/record.ts'
 import { type Db } from '../db/schema.ts'
-import { type ChangeContext } from '../mesh/hooks.ts'
 import { type TrustDomain } from '../spiffe/trust-domain.ts'
 import { type Relationship } from './relationship.ts'
 import { fetchedDomains } from './revision-store.ts'

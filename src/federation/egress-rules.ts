@@ -1,11 +1,10 @@
-import { recordAudit } from '../audit/record.ts'
+import { type ChangeContext, recordAudit } from '../audit/record.ts'
 import { type Clock } from '../clock.ts'
 import { type MeshId, newId } from '../db/ids.ts'
 import { type Db } from '../db/schema.ts'
 import { quoted, ServiceError } from '../errors.ts'
 import { type EgressRule, formatEgressRule, parseEgressRule } from '../http/egress-rule.ts'
 import { loadMesh } from '../mesh/find-mesh.ts'
-import { type ChangeContext } from '../mesh/hooks.ts'
 import {
   deleteEgressSetting,
   type EgressSetting,

@@ -1,12 +1,12 @@
 import { endMeshGrants } from '../access/end-access.ts'
-import { recordAudit } from '../audit/record.ts'
+import { type ChangeContext, recordAudit } from '../audit/record.ts'
 import { bumpChange } from '../db/changes.ts'
 import type { MeshId } from '../db/ids.ts'
 import type { Db } from '../db/schema.ts'
 import { ServiceError } from '../errors.ts'
 import { auditedMesh } from './create-mesh.ts'
 import { noSuchMesh } from './find-mesh.ts'
-import type { ChangeContext, Dependant, Dependants } from './hooks.ts'
+import type { Dependant, Dependants } from './hooks.ts'
 import * as store from './store.ts'
 
 /** How a mesh is deleted. */

@@ -1,3 +1,4 @@
+import type { ChangeContext } from '../audit/record.ts'
 import type { MeshId } from '../db/ids.ts'
 import type { Db } from '../db/schema.ts'
 import type { Mesh } from './mesh.ts'
@@ -21,13 +22,6 @@ export interface Dependant {
 
 /** Tells what would end with a target; each higher feature hands one in. */
 export type Dependants = (db: Db, target: EndingTarget) => Promise<readonly Dependant[]>
-
-/** The moment and author of a change, for everything that happens in its transaction. */
-export interface ChangeContext {
-  readonly actor: string
-  /** The database's time. */
-  readonly now: Date
-}
 
 /** Gives a new mesh what it needs, in the transaction that makes it: authorities, bundle, posture rules. */
 export type Founder = (trx: Db, mesh: Mesh, context: ChangeContext) => Promise<void>

@@ -1,4 +1,5 @@
 import { type Static } from 'typebox'
+import type { ChangeContext } from '../audit/record.ts'
 import { type Db, inTransaction } from '../db/connect.ts'
 import { type MeshId, parseMeshId } from '../db/ids.ts'
 import { type DbClock } from '../db/time.ts'
@@ -8,7 +9,6 @@ import { type App } from '../http/listener.ts'
 import { decodeIdCursor, pageOf, pageSchema } from '../http/page.ts'
 import { MeshParams } from '../mesh/api.ts'
 import { loadMesh } from '../mesh/find-mesh.ts'
-import { type ChangeContext } from '../mesh/hooks.ts'
 import {
   ChangeRuleBody,
   CreateRuleBody,

@@ -1,11 +1,10 @@
-import { recordAudit } from '../audit/record.ts'
+import { type ChangeContext, recordAudit } from '../audit/record.ts'
 import { bumpChange } from '../db/changes.ts'
 import { isUniqueViolation } from '../db/failures.ts'
 import { type MeshId, newId } from '../db/ids.ts'
 import { type Db } from '../db/schema.ts'
 import { quoted, ServiceError } from '../errors.ts'
 import { loadMesh, trustDomainsOf } from '../mesh/find-mesh.ts'
-import { type ChangeContext } from '../mesh/hooks.ts'
 import {
   type Entry,
   type EntryContent,
