@@ -1,12 +1,14 @@
 import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
-import { Agent, get } from 'node:http'
+import { Agent, get, type Server } from 'node:http'
+import { connect as connectHttp2, constants, createSecureServer } from 'node:http2'
 import { type AddressInfo, type Socket, connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { connect as connectTls } from 'node:tls'
 import t, { type Test } from 'tap'
+import { limitStreams } from '../../src/http/connections.ts'
 import { type App, createApp } from '../../src/http/listener.ts'
 import { listenOnSocket } from '../../src/http/local-socket.ts'
 import { createLogger } from '../../src/http/log.ts'
@@ -132,4 +134,42 @@ t.test('a local socket answers like its listener; a long path is no failure', as
   asking.write('GET /quick HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n')
   t.match(await text(asking), /quick$/)
   t.ok((await millisecondsOf(socket?.close() ?? Promise.reject(new Error('none')))) < 1000)
+})
+
+t.test('an HTTP/2 request that never ends is cut, and one that was answered is not', async (t) => {
+  const server = createSecureServer(anyCertificate(), (request, response) => {
+    request.resume().on('end', () => response.end('ok'))
+  })
+  limitStreams(server as unknown as Server, 300)
+  server.on('stream', (stream) => stream.on('error', () => undefined))
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const { port } = server.address() as AddressInfo
+  const session = connectHttp2(`https://127.0.0.1:${port}`, { rejectUnauthorized: false })
+  t.teardown(() => {
+    session.destroy()
+    server.close()
+  })
+  const ended = (method: string) => {
+    const stream = session.request({ ':method': method, ':path': '/' }, { endStream: false })
+    stream.on('error', () => undefined).resume()
+    if (method === 'GET') stream.end()
+    return once(stream, 'close').then(() => stream.rstCode)
+  }
+  t.equal(await ended('GET'), constants.NGHTTP2_NO_ERROR)
+  t.equal(await ended('POST'), constants.NGHTTP2_CANCEL)
+})
+
+t.test('every listener limits how long a request may take to arrive', async (t) => {
+  for (const http2 of [false, true]) {
+    const app = createApp({
+      name: 'workload',
+      log: createLogger({ level: 'silent' }),
+      metrics: createMetrics(),
+      tls: anyCertificate(),
+      http2,
+    })
+    await app.ready()
+    t.match(app.server, { headersTimeout: 10_000, requestTimeout: 30_000 }, `http2: ${http2}`)
+    await app.close()
+  }
 })
