@@ -12,7 +12,7 @@ import type { Db } from './schema.ts'
 /** The folder of the migrations. */
 export const MIGRATIONS_FOLDER = path.join(import.meta.dirname, '../../migrations')
 
-/** The version of this code as migrations count it: the number of the newest one it knows. */
+/** The fact in `service_meta` that tells how new a code must be to use the database, as a number of a migration. */
 const MIN_CODE_VERSION = 'min_code_version'
 
 /** How long one replica waits for another that migrates. */
@@ -26,8 +26,8 @@ export interface MigrationOutcome {
 /**
  * Brings the database to the newest migration, one replica at a time.
  *
- * A database that is ahead of this code is used when its `min_code_version` allows it and refused otherwise.
- * Throws CONFIGURATION_INVALID then,
+ * A database that is ahead of this code is used when its `min_code_version` allows it and refused with
+ * CONFIGURATION_INVALID otherwise.
  */
 export async function migrate(db: Db, folder = MIGRATIONS_FOLDER): Promise<MigrationOutcome> {
   if (await isAhead(db, folder)) return { applied: [] }

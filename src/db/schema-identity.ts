@@ -7,6 +7,7 @@ import type { Json } from './json-column.ts'
 /** What an entry federates with. */
 export type FederatesWith = 'all' | 'none' | readonly TrustDomain[]
 
+/** Who may have which identity. */
 export interface EntryTable {
   mesh_id: MeshId
   id: string
@@ -22,6 +23,7 @@ export interface EntryTable {
   created_at: Date
 }
 
+/** Join tokens by their hash; each yields one SVID of its entry. */
 export interface JoinTokenTable {
   mesh_id: MeshId
   id: string
@@ -33,6 +35,7 @@ export interface JoinTokenTable {
   created_at: Date
 }
 
+/** Every SVID that was handed out, partitioned by the day on which it ends. */
 export interface SvidIssuedTable {
   /** UTC day of `not_after`; the partition key. */
   end_day: string
@@ -59,6 +62,7 @@ export interface ServicePort {
   readonly protocol?: string
 }
 
+/** Services of a mesh. */
 export interface ServiceTable {
   mesh_id: MeshId
   namespace: string
@@ -68,6 +72,7 @@ export interface ServiceTable {
   created_at: Date
 }
 
+/** Who may serve a service. */
 export interface ServiceIdentityTable {
   mesh_id: MeshId
   namespace: string
@@ -75,6 +80,7 @@ export interface ServiceIdentityTable {
   spiffe_id: SpiffeId
 }
 
+/** Services that peers show us. */
 export interface OfferTable {
   mesh_id: MeshId
   relationship_id: string
@@ -86,6 +92,7 @@ export interface OfferTable {
   created_at: Date
 }
 
+/** Rules on what is exported and imported. */
 export interface RuleTable {
   mesh_id: MeshId
   id: string
@@ -102,6 +109,7 @@ export interface RuleTable {
   created_at: Date
 }
 
+/** Relationships that the audience of a rule names. */
 export interface RulePeerTable {
   mesh_id: MeshId
   rule_id: string

@@ -1,8 +1,14 @@
 import type { Generated, Kysely } from 'kysely'
-import type { SpiffeId } from '../spiffe/spiffe-id.ts'
 import type { TrustDomain } from '../spiffe/trust-domain.ts'
 import type { MeshId } from './ids.ts'
 import type { Json } from './json-column.ts'
+import type {
+  EgressRuleTable,
+  PeerBundleRevisionTable,
+  PollTable,
+  RelationshipDomainTable,
+  RelationshipTable,
+} from './schema-federation.ts'
 import type {
   EntryTable,
   JoinTokenTable,
@@ -14,6 +20,16 @@ import type {
   SvidIssuedTable,
 } from './schema-identity.ts'
 
+export type {
+  BundleSource,
+  Consent,
+  EgressRuleTable,
+  PeerBundleRevisionTable,
+  PollTable,
+  RelationshipDomainTable,
+  RelationshipState,
+  RelationshipTable,
+} from './schema-federation.ts'
 export type { FederatesWith, ServicePort } from './schema-identity.ts'
 
 /** Life of one authority (a key that signs). */
@@ -22,15 +38,7 @@ export type AuthorityState = 'prepared' | 'active' | 'retired' | 'removed' | 'ta
 /** What an authority signs. */
 export type AuthorityKind = 'x509_root' | 'x509_intermediate' | 'jwt'
 
-/** Standing of a relationship; health is apart. */
-export type RelationshipState = 'pending' | 'active' | 'suspended' | 'terminated'
-
-/** Consent of one side to a relationship. */
-export type Consent = 'given' | 'assumed' | 'pending' | 'withdrawn'
-
-/** Where a peer's bundle comes from. */
-export type BundleSource = 'https_web' | 'https_spiffe' | 'static'
-
+/** Meshes, and which of their settings differ from the defaults. */
 export interface MeshTable {
   mesh_id: MeshId
   display_name: string
@@ -42,6 +50,7 @@ export interface MeshTable {
   created_at: Date
 }
 
+/** Trust domains of ours, and where their bundles are published. */
 export interface TrustDomainTable {
   name: TrustDomain
   mesh_id: MeshId
@@ -54,6 +63,7 @@ export interface TrustDomainTable {
   created_at: Date
 }
 
+/** Clusters of a mesh: each has an intermediate that signs for it. */
 export interface ClusterTable {
   mesh_id: MeshId
   name: string
@@ -65,6 +75,7 @@ export interface ClusterTable {
   created_at: Date
 }
 
+/** Keys that sign, from their preparation to their removal. */
 export interface AuthorityTable {
   mesh_id: MeshId
   id: string
@@ -99,6 +110,7 @@ export interface AuthorityTable {
   endpoint_only: Generated<boolean>
 }
 
+/** Every published state of our own bundles, as bytes. */
 export interface BundleRevisionTable {
   mesh_id: MeshId
   trust_domain: TrustDomain
@@ -111,6 +123,7 @@ export interface BundleRevisionTable {
   created_at: Date
 }
 
+/** Who fetches a bundle of ours by a URL of its own, and what it fetched. */
 export interface ReaderTable {
   mesh_id: MeshId
   trust_domain: TrustDomain
@@ -126,79 +139,14 @@ export interface ReaderTable {
   created_at: Date
 }
 
+/** Secrets of the whole service, sealed under the KEK. */
 export interface SecretTable {
   name: string
   sealed: Uint8Array
   created_at: Date
 }
 
-export interface RelationshipTable {
-  mesh_id: MeshId
-  id: string
-  name: string
-  generation: Generated<bigint>
-  peer_mesh_name: string | null
-  our_consent: Consent
-  their_consent: Consent
-  state: RelationshipState
-  change_policy: 'auto'
-  hint_min_seconds: number | null
-  hint_max_seconds: number | null
-  note: string | null
-  version: Generated<bigint>
-  created_at: Date
-  activated_at: Date | null
-  terminated_at: Date | null
-}
-
-export interface RelationshipDomainTable {
-  mesh_id: MeshId
-  relationship_id: string
-  trust_domain: TrustDomain
-  source: BundleSource
-  endpoint_url: string | null
-  endpoint_spiffe_id: SpiffeId | null
-  /** The mesh's own reader row for this peer, so that its fetches of our bundle can be seen. */
-  reader_id: string | null
-}
-
-export interface PollTable {
-  mesh_id: MeshId
-  relationship_id: string
-  trust_domain: TrustDomain
-  next_at: Date
-  owner: string | null
-  epoch: Generated<bigint>
-  lease_until: Date | null
-  failures: Generated<number>
-  http_etag: string | null
-  health: Generated<string>
-  health_reason: string | null
-  last_attempt_at: Date | null
-  last_success_at: Date | null
-  last_error: string | null
-  /** Seconds between polls that the last outcome led to. */
-  interval_seconds: Generated<number>
-}
-
-export interface PeerBundleRevisionTable {
-  mesh_id: MeshId
-  relationship_id: string
-  trust_domain: TrustDomain
-  n: bigint
-  /** numeric(20,0): the whole uint64 range. */
-  sequence: string | null
-  refresh_hint_seconds: number | null
-  document: Uint8Array
-  digest: Uint8Array
-  received_at: Date
-  /** How the document was authenticated: resolved address, presented ID, chain fingerprint, redirects; or by hand and by whom. */
-  verified_by: Json<Record<string, unknown>>
-  origin: 'fetched' | 'manual'
-  disposition: 'current' | 'superseded' | 'removed'
-  reason: string | null
-}
-
+/** API tokens by their hash. */
 export interface ApiTokenTable {
   id: string
   label: string
@@ -208,6 +156,7 @@ export interface ApiTokenTable {
   revoked_at: Date | null
 }
 
+/** What tokens may do, and where. */
 export interface GrantsTable {
   principal: string
   role: string
@@ -217,16 +166,7 @@ export interface GrantsTable {
   created_at: Date
 }
 
-export interface EgressRuleTable {
-  id: string
-  /** CIDR, address or host name. */
-  destination: string
-  port: number | null
-  mesh_id: MeshId | null
-  note: string | null
-  created_at: Date
-}
-
+/** The audit log; a record has no number until it is sealed. */
 export interface AuditRecordTable {
   id: Generated<bigint>
   n: bigint | null
@@ -239,6 +179,7 @@ export interface AuditRecordTable {
   hash: Uint8Array | null
 }
 
+/** Signed points of the audit log. */
 export interface AuditLinkTable {
   upto_n: bigint
   hash: Uint8Array
@@ -246,6 +187,7 @@ export interface AuditLinkTable {
   at: Date
 }
 
+/** Who does what only one replica may do, and until when. */
 export interface LeaseTable {
   name: string
   owner: string | null
@@ -253,6 +195,7 @@ export interface LeaseTable {
   lease_until: Date | null
 }
 
+/** Living replicas. */
 export interface ReplicaTable {
   id: string
   started_at: Date
@@ -267,12 +210,14 @@ export interface ReplicaBundleTable {
   since: Date
 }
 
+/** A counter for each mesh and topic, raised by every change. */
 export interface ChangeTable {
   mesh_id: string
   topic: string
   revision: bigint
 }
 
+/** Single facts about the whole database. */
 export interface ServiceMetaTable {
   name: string
   value: string
