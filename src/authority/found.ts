@@ -5,10 +5,10 @@ import { clustersOf, trustDomainsOf } from '../mesh/find-mesh.ts'
 import type { Founder } from '../mesh/hooks.ts'
 import type { Mesh, MeshTrustDomain } from '../mesh/mesh.ts'
 import { objectOf } from './authority.ts'
+import { insertAuthority, setActive } from './change-store.ts'
 import { type Made, makeIntermediate, makeJwtKey, makeRoot } from './make-authority.ts'
 import { publishAuthorities } from './publish-authorities.ts'
 import { slotsOf } from './situation.ts'
-import { insertAuthority, setActive } from './store.ts'
 
 /**
  * Gives a new mesh its first authorities: root, an intermediate for each cluster, JWT key, all published and

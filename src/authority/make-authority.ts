@@ -16,7 +16,7 @@ import {
 } from '../pki/key-pair.ts'
 import type { TrustDomain } from '../spiffe/trust-domain.ts'
 import type { Slot, StoredAuthority } from './authority.ts'
-import type { NewAuthority } from './store.ts'
+import type { NewAuthority } from './change-store.ts'
 
 /** Seconds that a CA certificate's beginning lies back, for verifiers with a slow clock. */
 const BACKDATE_SECONDS = 60

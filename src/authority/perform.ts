@@ -4,6 +4,7 @@ import type { Keyring } from '../db/keyring.ts'
 import type { Db } from '../db/schema.ts'
 import { ServiceError } from '../errors.ts'
 import { canSign, fills, objectOf, type Slot, type StoredAuthority } from './authority.ts'
+import * as store from './change-store.ts'
 import { type Act, removalTime } from './lifecycle.ts'
 import {
   type Made,
@@ -16,7 +17,7 @@ import {
 } from './make-authority.ts'
 import { publishAuthorities } from './publish-authorities.ts'
 import type { FullSituation } from './situation.ts'
-import * as store from './store.ts'
+import { findSealedKey } from './store.ts'
 
 /** What carrying out an act needs; everything happens in the caller's transaction. */
 export interface PerformDeps {
@@ -167,7 +168,7 @@ class Work {
   async #openRoot(root: StoredAuthority): Promise<SigningRoot> {
     const { id, certificate, notAfter } = root
     if (certificate === undefined) throw noRoot(root.trustDomain)
-    const sealed = await store.findSealedKey(this.#trx, this.#meshId, id)
+    const sealed = await findSealedKey(this.#trx, this.#meshId, id)
     const privateKey = openPrivateKey(this.#deps.keyring, root, sealed)
     return { id, certificate, notAfter, privateKey }
   }

@@ -4,7 +4,8 @@ import type { Db } from '../db/schema.ts'
 import type { Mesh } from '../mesh/mesh.ts'
 import { importPublicKey, publicJwk } from '../pki/key-pair.ts'
 import type { TrustDomain } from '../spiffe/trust-domain.ts'
-import { listLiving, markPublished } from './store.ts'
+import { markPublished } from './change-store.ts'
+import { listLiving } from './store.ts'
 
 /** Which bundle is to be published, and why. */
 export interface PublishAuthorities {

@@ -9,10 +9,11 @@ import type { Alarms } from '../http/alarms.ts'
 import type { Metrics } from '../http/metrics.ts'
 import { allClusters, allMeshes, allTrustDomains, lockTrustDomain } from '../mesh/find-mesh.ts'
 import type { TrustDomain } from '../spiffe/trust-domain.ts'
+import { pruneRemoved } from './change-store.ts'
 import { type Act, decideActs } from './lifecycle.ts'
 import { perform } from './perform.ts'
 import { readSituation, readyOf, slotsOf } from './situation.ts'
-import { listAllLiving, pruneRemoved } from './store.ts'
+import { listAllLiving } from './store.ts'
 
 /** What the lifecycle of all authorities needs. */
 export interface RotateDeps {
