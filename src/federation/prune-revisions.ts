@@ -1,7 +1,7 @@
 import { addSeconds } from '../clock.ts'
 import { type Db } from '../db/schema.ts'
 import { type DbClock } from '../db/time.ts'
-import { pruneRevisions } from './revision-store.ts'
+import { pruneRevisions } from './history-store.ts'
 
 /** How long, how many and how much of a relationship's bundle history is kept. */
 const REVISION_RETENTION = {

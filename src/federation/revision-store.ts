@@ -1,4 +1,4 @@
-import { type Selectable, sql } from 'kysely'
+import { type Selectable } from 'kysely'
 import { type MeshId } from '../db/ids.ts'
 import { type Db, type PeerBundleRevisionTable } from '../db/schema.ts'
 import { type TrustDomain } from '../spiffe/trust-domain.ts'
@@ -49,7 +49,8 @@ const REVISION = [
   'reason',
 ] as const
 
-const HEAD = [
+/** The columns of a {@link RevisionHead}. */
+export const HEAD = [
   'relationship_id',
   'trust_domain',
   'n',
@@ -146,37 +147,23 @@ export async function listCurrentHeads(
   return rows.map(headOf)
 }
 
-/** The newest revision that was fetched, whatever became of it (FE-37, FE-38). */
+/** What the next document is ordered by: the newest that was fetched, whatever became of it (FE-37, FE-38). */
 export async function findNewestFetched(
   db: Db,
   meshId: MeshId,
   key: DomainKey,
-): Promise<PeerRevision | undefined> {
-  const row = await ofDomain(db, meshId, key)
+): Promise<Pick<PeerRevision, 'digest' | 'sequence'> | undefined> {
+  const row = await db
+    .selectFrom('peer_bundle_revision')
+    .select(['digest', 'sequence'])
+    .where('mesh_id', '=', meshId)
+    .where('relationship_id', '=', key.relationshipId)
+    .where('trust_domain', '=', key.trustDomain)
     .where('origin', '=', 'fetched')
     .orderBy('n', 'desc')
     .limit(1)
     .executeTakeFirst()
-  return row === undefined ? undefined : revisionOf(row)
-}
-
-/** Revisions of a domain without their documents, the newest first, before `before` when given. */
-export async function listRevisions(
-  db: Db,
-  meshId: MeshId,
-  page: { readonly key: DomainKey; readonly before?: bigint | undefined; readonly limit: number },
-): Promise<(RevisionHead & { readonly verifiedBy: VerifiedBy })[]> {
-  let query = db
-    .selectFrom('peer_bundle_revision')
-    .select([...HEAD, 'verified_by'])
-    .where('mesh_id', '=', meshId)
-    .where('relationship_id', '=', page.key.relationshipId)
-    .where('trust_domain', '=', page.key.trustDomain)
-    .orderBy('n', 'desc')
-    .limit(page.limit)
-  if (page.before !== undefined) query = query.where('n', '<', page.before)
-  const rows = await query.execute()
-  return rows.map((row) => ({ ...headOf(row), verifiedBy: row.verified_by as VerifiedBy }))
+  return row === undefined ? undefined : { digest: row.digest, sequence: sequenceOf(row) }
 }
 
 /** The number for the next revision of a domain. */
@@ -254,40 +241,6 @@ export async function listActiveBundles(db: Db, meshId: MeshId): Promise<ActiveB
   }))
 }
 
-/** What of the history of peers' bundles is kept. */
-export interface RevisionRetention {
-  readonly before: Date
-  readonly maxRevisions: number
-  readonly maxBytes: number
-}
-
-/**
- * Deletes revisions beyond the retention and answers how many: never the one in use, nor the newest fetched,
- * by which the next document is ordered.
- */
-export async function pruneRevisions(db: Db, keep: RevisionRetention): Promise<bigint> {
-  const result = await sql`
-    delete from peer_bundle_revision as r using (
-      select mesh_id, relationship_id, trust_domain, n, received_at,
-        row_number() over newest_first as place,
-        sum(octet_length(document)) over newest_first as bytes,
-        max(n) filter (where origin = 'fetched')
-          over (partition by mesh_id, relationship_id, trust_domain) as newest_fetched
-      from peer_bundle_revision
-      window newest_first as (
-        partition by mesh_id, relationship_id
-        order by (disposition = 'current') desc, received_at desc, n desc, trust_domain
-      )
-    ) as old
-    where r.mesh_id = old.mesh_id and r.relationship_id = old.relationship_id
-      and r.trust_domain = old.trust_domain and r.n = old.n
-      and r.disposition <> 'current'
-      and r.n is distinct from old.newest_fetched
-      and (old.received_at < ${keep.before} or old.place > ${keep.maxRevisions}
-        or old.bytes > ${keep.maxBytes})`.execute(db)
-  return result.numAffectedRows ?? 0n
-}
-
 function ofDomain(db: Db, meshId: MeshId, key: DomainKey) {
   return db
     .selectFrom('peer_bundle_revision')
@@ -297,14 +250,15 @@ function ofDomain(db: Db, meshId: MeshId, key: DomainKey) {
     .where('trust_domain', '=', key.trustDomain)
 }
 
-function headOf(
+/** The head in a row of {@link HEAD}. */
+export function headOf(
   row: Pick<Selectable<PeerBundleRevisionTable>, (typeof HEAD)[number]>,
 ): RevisionHead {
   return {
     relationshipId: row.relationship_id,
     trustDomain: row.trust_domain,
     n: row.n,
-    sequence: row.sequence === null ? undefined : BigInt(row.sequence),
+    sequence: sequenceOf(row),
     hintSeconds: row.refresh_hint_seconds ?? undefined,
     digest: row.digest,
     receivedAt: row.received_at,
@@ -319,7 +273,7 @@ function revisionOf(
 ): PeerRevision {
   return {
     n: row.n,
-    sequence: row.sequence === null ? undefined : BigInt(row.sequence),
+    sequence: sequenceOf(row),
     hintSeconds: row.refresh_hint_seconds ?? undefined,
     document: row.document,
     digest: row.digest,
@@ -329,4 +283,8 @@ function revisionOf(
     disposition: row.disposition,
     reason: row.reason ?? undefined,
   }
+}
+
+function sequenceOf({ sequence }: { readonly sequence: string | null }): bigint | undefined {
+  return sequence === null ? undefined : BigInt(sequence)
 }
