@@ -1,3 +1,4 @@
+import type { AuthorityKind } from '../db/schema.ts'
 import { type FieldError, ServiceError } from '../errors.ts'
 
 /** The settings of a mesh: how long its keys and SVIDs live, and how its bundle is published. */
@@ -151,7 +152,7 @@ const ROOT_LEAD_LIMIT_SECONDS = 60 * DAY
  * Seconds before the end of a key's life at which its successor is prepared: half its life, for roots at most
  * 60 days, because peers hold a root for long and gain nothing from a second one earlier.
  */
-export function leadSeconds(kind: 'x509_root' | 'x509_intermediate' | 'jwt', life: number): number {
+export function leadSeconds(kind: AuthorityKind, life: number): number {
   return kind === 'x509_root' ? Math.min(life / 2, ROOT_LEAD_LIMIT_SECONDS) : life / 2
 }
 
@@ -161,10 +162,7 @@ export function leadSeconds(kind: 'x509_root' | 'x509_intermediate' | 'jwt', lif
  * That is a sixth of the life where the lead is half of it. A sixth of a one-year root's life (61 days) would
  * begin before its lead of 60 days, and force every rotation; hence a share of the lead, not of the life.
  */
-export function deadlineSeconds(
-  kind: 'x509_root' | 'x509_intermediate' | 'jwt',
-  life: number,
-): number {
+export function deadlineSeconds(kind: AuthorityKind, life: number): number {
   return leadSeconds(kind, life) / 3
 }
 
