@@ -1,3 +1,4 @@
+import { codeOf } from '../db/failures.ts'
 import { type Db } from '../db/schema.ts'
 import { type DbClock } from '../db/time.ts'
 import { pruneTokens } from '../registry/join-tokens.ts'
@@ -52,8 +53,7 @@ async function partitionFor(db: Db, log: KeepRecordsDeps['log'], day: string): P
 
 /** check_violation: rows of that day stand in the default partition. duplicate_table: another replica was first. */
 function isTaken(error: unknown): boolean {
-  if (typeof error !== 'object' || error === null || !('code' in error)) return false
-  return error.code === '23514' || error.code === '42P07'
+  return ['23514', '42P07'].includes(codeOf(error) ?? '')
 }
 
 function dayAt(moment: Date, days: number): string {
