@@ -35,10 +35,8 @@ function activation(peer: SnapshotRelationship): Change {
 }
 
 function wayOut({ name, state }: SnapshotRelationship): string {
-  if (state === 'terminated')
-    return `entente federation delete ${name} && entente federation add ${name}`
-  return state === 'suspended'
-    ? `entente federation resume ${name}`
+  return state === 'terminated'
+    ? `entente federation delete ${name} && entente federation add ${name}`
     : `entente federation show ${name}`
 }
 

@@ -157,7 +157,7 @@ t.test('a deny, its list, its end', async (t) => {
   await setState(db, meshId, 'globex', 'suspended')
   t.match(
     (await entente('explain', '--may-see', 'shop/cart', '--to', 'globex')).out,
-    'entente federation resume globex',
+    'entente federation show globex',
   )
 })
 
