@@ -72,7 +72,8 @@ export const readerRoutes = async (app: App, options: ReaderRoutesOptions): Prom
             label,
             context,
           })
-          return viewReader(trx, options, { reader, domain, at: context.now })
+          const about = await readAbout(trx, options, { domain, at: context.now })
+          return viewReader(reader, about)
         },
         { dryRun: request.query.dryRun },
       )
@@ -106,11 +107,8 @@ export const readerRoutes = async (app: App, options: ReaderRoutesOptions): Prom
         limit: limit + 1,
       })
       const page = pageOf(rows, limit, ({ label }) => [label])
-      const at = await now(db)
-      const items: ReaderView[] = []
-      for (const reader of page.items) {
-        items.push(await viewReader(db, options, { reader, domain, at }))
-      }
+      const about = await readAbout(db, options, { domain, at: await now(db) })
+      const items = page.items.map((reader) => viewReader(reader, about))
       return { items, nextCursor: page.nextCursor }
     },
   )
@@ -141,7 +139,8 @@ export const readerRoutes = async (app: App, options: ReaderRoutesOptions): Prom
           if (reader.kind === 'relationship') throw belongsToRelationship(label)
           const context = { actor, now: await now(trx) }
           await removeReader(trx, meshId, { trustDomain: domain.name, id: reader.id, context })
-          return viewReader(trx, options, { reader, domain, at: context.now })
+          const about = await readAbout(trx, options, { domain, at: context.now })
+          return viewReader(reader, about)
         },
         { dryRun },
       )
@@ -151,20 +150,31 @@ export const readerRoutes = async (app: App, options: ReaderRoutesOptions): Prom
   )
 }
 
-async function viewReader(
+/** What the views of all readers of one bundle have in common. */
+interface About {
+  readonly bundleUrl: string
+  readonly readerSecret: Uint8Array
+  readonly hintSeconds: number
+  readonly now: Date
+}
+
+async function readAbout(
   db: Db,
   { publicUrl, readerSecret }: ReaderRoutesOptions,
-  shown: { readonly reader: Reader; readonly domain: MeshTrustDomain; readonly at: Date },
-): Promise<ReaderView> {
-  const { reader, domain, at } = shown
-  const endpoint = await bundleEndpointOfDomain(db, domain, publicUrl)
-  const { settings } = await loadMesh(db, reader.meshId)
+  { domain, at }: { readonly domain: MeshTrustDomain; readonly at: Date },
+): Promise<About> {
+  const { url: bundleUrl } = await bundleEndpointOfDomain(db, domain, publicUrl)
+  const { settings } = await loadMesh(db, domain.meshId)
+  return { bundleUrl, readerSecret, hintSeconds: settings.hintSeconds, now: at }
+}
+
+function viewReader(reader: Reader, about: About): ReaderView {
   return {
     label: reader.label,
     trustDomain: reader.trustDomain,
     kind: reader.kind,
-    url: readerUrl(endpoint.url, readerSecret, reader),
-    activity: activityOf(reader, { hintSeconds: settings.hintSeconds, now: at }),
+    url: readerUrl(about.bundleUrl, about.readerSecret, reader),
+    activity: activityOf(reader, about),
     fetches: reader.fetches.toString(),
     firstAt: reader.firstAt?.toISOString() ?? null,
     lastAt: reader.lastAt?.toISOString() ?? null,
