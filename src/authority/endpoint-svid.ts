@@ -4,6 +4,7 @@ import type { Keyring } from '../db/keyring.ts'
 import type { Db } from '../db/schema.ts'
 import type { X509Issuer } from '../pki/ca-certificate.ts'
 import { exportPrivateKey, generateKeyPair, spkiOf } from '../pki/key-pair.ts'
+import { toPem } from '../pki/pem.ts'
 import { BACKDATE_SECONDS, prepareX509Svid, signX509Svid } from '../pki/x509-svid.ts'
 import type { SpiffeId } from '../spiffe/spiffe-id.ts'
 import type { StoredAuthority } from './authority.ts'
@@ -94,6 +95,5 @@ export function issueEndpointSvid(
 
 /** The private key in PEM, for a TLS context in this process and nothing else. */
 export function keyPemOf(svid: EndpointSvid): string {
-  const der = Buffer.from(exportPrivateKey(svid.privateKey)).toString('base64')
-  return `-----BEGIN PRIVATE KEY-----\n${der}\n-----END PRIVATE KEY-----\n`
+  return toPem(exportPrivateKey(svid.privateKey), 'PRIVATE KEY')
 }

@@ -1,6 +1,7 @@
 import { type KeyObject, createHash, createSecretKey, randomBytes } from 'node:crypto'
 import { type FileHandle, open } from 'node:fs/promises'
 import { ServiceError, quoted } from '../errors.ts'
+import { codeOf } from './failures.ts'
 import { createPrivateFile } from './private-file.ts'
 
 /** A key-encryption key, with the id that stands in everything it seals. */
@@ -51,7 +52,7 @@ async function openKekFile(path: string): Promise<FileHandle> {
   try {
     return await open(path, 'r')
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') {
+    if (codeOf(error) === 'ENOENT') {
       throw new ServiceError('KEK_MISSING', `there is no key-encryption key at ${path}`, {
         cause: error,
         next: `entente kek create --out ${path}`,

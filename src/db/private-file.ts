@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { link, mkdir, open, rename, rm } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { ServiceError } from '../errors.ts'
+import { codeOf } from './failures.ts'
 
 /**
  * Writes a new file that only its owner can read (0600), whole or not at all, and flushed to disk.
@@ -14,7 +15,7 @@ export async function createPrivateFile(path: string, text: string): Promise<voi
   try {
     await link(draft, path)
   } catch (error) {
-    if (!(error instanceof Error && 'code' in error && error.code === 'EEXIST')) throw error
+    if (codeOf(error) !== 'EEXIST') throw error
     throw new ServiceError(
       'ALREADY_EXISTS',
       `there is already a file at ${path}; it was left as it is`,

@@ -1,5 +1,6 @@
 import { isIP, isIPv4, isIPv6 } from 'node:net'
 import ipaddr from 'ipaddr.js'
+import { isLabel } from '../db/ids.ts'
 import { quoted, ServiceError } from '../errors.ts'
 
 /** One line of the allow list: what outgoing connections may reach although it is not a public address. */
@@ -12,8 +13,6 @@ export type EgressRule =
       readonly prefixLength: number
       readonly port: number | undefined
     }
-
-const LABEL = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/
 
 /**
  * Reads `10.20.0.0/16`, `10.0.0.7:8443`, `fd00::/8`, `[fd00::1]:8443`, `localhost` or `peer.internal:8443`.
@@ -99,7 +98,7 @@ function isName(target: string): boolean {
   const last = labels.at(-1) ?? ''
   // A last label of digits, or one that begins 0x, is an IPv4 address to URL parsers (WHATWG URL §3.5).
   const numeric = /^(?:\d+|0x[0-9a-f]*)$/.test(last)
-  return target.length <= 253 && !numeric && labels.every((label) => LABEL.test(label))
+  return target.length <= 253 && !numeric && labels.every(isLabel)
 }
 
 function refused(text: string, why: string): ServiceError {
