@@ -4,6 +4,12 @@ import { checkAuthorities } from '../pki/authorities.ts'
 import { type Bundle, parseBundle, type SkippedKey, writeBundle } from '../spiffe/bundle.ts'
 import { type TrustDomain } from '../spiffe/trust-domain.ts'
 
+/**
+ * Most authorities of one document. Reading each costs a public-key operation, so that a full 1 MiB of them would
+ * hold up everything else for a second or more; real bundles have a handful.
+ */
+export const MAX_AUTHORITIES = 2000
+
 /** A document read as the bundle of a domain: what of it is used, and what was skipped. */
 export interface ReadDocument {
   readonly document: Uint8Array
@@ -47,9 +53,17 @@ export type Verdict =
  */
 export function readDocument(trustDomain: TrustDomain, document: Uint8Array): ReadDocument {
   const parsed = parseBundle(trustDomain, document)
+  refuseTooMany(parsed.bundle)
   const { bundle, skipped } = checkAuthorities(parsed.bundle, parsed.skipped)
   const digest = createHash('sha256').update(writeBundle(bundle)).digest()
   return { document, bundle, skipped, digest: new Uint8Array(digest) }
+}
+
+function refuseTooMany({ trustDomain, x509Authorities, jwtAuthorities }: Bundle): void {
+  const count = x509Authorities.length + jwtAuthorities.length
+  if (count <= MAX_AUTHORITIES) return
+  const found = `has ${count} authorities, at most ${MAX_AUTHORITIES} are allowed`
+  throw new ServiceError('BUNDLE_MALFORMED', `bundle of "${trustDomain}" ${found}`)
 }
 
 /**

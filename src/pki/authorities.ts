@@ -3,6 +3,7 @@ import {
   type Bundle,
   type JwtAuthority,
   type SkippedKey,
+  summarise,
   type X509Authority,
 } from '../spiffe/bundle.ts'
 import { isSameJwk } from '../spiffe/jwk.ts'
@@ -34,7 +35,7 @@ export function checkAuthorities(
     x509Authorities: keep(bundle.x509Authorities, findX509Fault),
     jwtAuthorities: keep(bundle.jwtAuthorities, findJwtFault),
   }
-  return { bundle: checked, skipped: [...skipped, ...found] }
+  return { bundle: checked, skipped: [...skipped, ...summarise(found)] }
 }
 
 function attempt(check: () => string | undefined): string | undefined {

@@ -240,7 +240,8 @@ class JwtKeys {
   }
 }
 
-function summarise(skipped: readonly SkippedKey[]): SkippedKey[] {
+/** At most {@link MAX_NAMED_SKIPS} of them, and a line that tells how many more there are. */
+export function summarise(skipped: readonly SkippedKey[]): SkippedKey[] {
   const next = skipped[MAX_NAMED_SKIPS]
   if (next === undefined) return [...skipped]
   const rest = skipped.length - MAX_NAMED_SKIPS

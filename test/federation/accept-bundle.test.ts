@@ -1,6 +1,12 @@
 import t from 'tap'
-import { decideBundle, type Ingestion, readDocument } from '../../src/federation/accept-bundle.ts'
+import {
+  decideBundle,
+  type Ingestion,
+  MAX_AUTHORITIES,
+  readDocument,
+} from '../../src/federation/accept-bundle.ts'
 import { type ServiceError } from '../../src/errors.ts'
+import { MAX_NAMED_SKIPS } from '../../src/spiffe/bundle.ts'
 import { parseTrustDomain } from '../../src/spiffe/trust-domain.ts'
 import { bundleOf, FakeAuthority } from '../support/fake-peer.ts'
 
@@ -155,6 +161,23 @@ t.test('BU-13 a garbage entry beside a good one is skipped', async (t) => {
   const { bundle, skipped } = readDocument(td, garbage)
   t.equal(bundle.x509Authorities.length, 1)
   t.equal(skipped.length, 5)
+})
+
+t.test('FE-43 more authorities than anybody has are refused before any is looked at', async (t) => {
+  const point = Buffer.alloc(32, 1).toString('base64url')
+  const jwts = (count: number) =>
+    edited(doc(1n), () =>
+      Array.from({ length: count }, (_, index) => {
+        return { use: 'jwt-svid', kid: `k${index}`, kty: 'EC', crv: 'P-256', x: point, y: point }
+      }),
+    )
+  t.equal(
+    codeOf(() => readDocument(td, jwts(MAX_AUTHORITIES + 1))),
+    'BUNDLE_MALFORMED',
+  )
+  const { skipped } = readDocument(td, jwts(MAX_AUTHORITIES))
+  t.equal(skipped.length, MAX_NAMED_SKIPS + 1, 'and not every odd one is named')
+  t.match(skipped.at(-1)?.reason, /^and 1900 entries from here on are skipped$/)
 })
 
 t.test('BU-12 what is no bundle is refused, and is not an empty one', async (t) => {
