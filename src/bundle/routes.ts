@@ -25,7 +25,7 @@ export interface BundleRoutesOptions {
 
 const RevisionParams = Type.Object({
   ...MeshParams.properties,
-  sequence: Type.String({ pattern: '^[0-9]{1,19}$' }),
+  sequence: Type.String({ pattern: '^[0-9]{1,18}$' }),
 })
 const RevisionsQuery = Type.Object(
   { ...PageQuery.properties, ...TrustDomainQuery.properties },

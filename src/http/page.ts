@@ -54,8 +54,12 @@ export function decodeCursor(
 ): readonly string[] | undefined {
   if (cursor === undefined) return undefined
   const key = parseCursor(cursor)
-  if (key?.length === parts && key.every((part) => typeof part === 'string')) return key
+  if (key?.length === parts && key.every(isText)) return key
   throw notOurs()
+}
+
+function isText(part: unknown): boolean {
+  return typeof part === 'string' && !part.includes('\0')
 }
 
 const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/

@@ -64,6 +64,18 @@ t.test('unknown fields are refused with their pointer and oversize bodies with 4
   t.equal(notJson.statusCode, 400)
 })
 
+t.test('a NUL is refused wherever it stands', async (t) => {
+  const { app } = testApp()
+  app.get('/named/:name', { schema: { params: Type.Object({ name: Type.String() }) } }, () => 'ok')
+  const refused = { code: 'INVALID_REQUEST', detail: /NUL/ }
+  t.match((await app.inject('/named/a%00b')).json(), refused)
+  t.match((await app.inject('/named/a?q=%00')).json(), refused)
+  const body = { method: 'POST', url: '/things/3', payload: { name: 'a\0' } } as const
+  t.match((await app.inject(body)).json(), refused)
+  const escaped = { ...body, payload: { name: String.raw`a\u0000` } }
+  t.equal((await app.inject(escaped)).statusCode, 200, 'six characters that only look like one')
+})
+
 t.test('a bug answers 500 without its detail, which only the log has', async (t) => {
   const { app, lines } = testApp()
   const answer = await app.inject('/bug')

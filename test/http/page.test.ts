@@ -51,3 +51,8 @@ t.test('a cursor that another list gave out, or nobody, is refused', async (t) =
     'beyond 64 bits',
   )
 })
+
+t.test('no cursor brings a NUL into a query', async (t) => {
+  t.same(decodeCursor(cursorOf('shop', 'cart'), 2), ['shop', 'cart'])
+  t.ok(refused(() => decodeCursor(cursorOf('shop', 'ca\0rt'), 2)))
+})
