@@ -1,7 +1,7 @@
 import { recordAudit, recordBytes } from '../audit/record.ts'
 import { type Db, inTransaction } from '../db/connect.ts'
 import { type MeshId } from '../db/ids.ts'
-import { Batch } from './batch.ts'
+import { Batch } from '../batch.ts'
 import { digestOf, type IssuedRecord, type IssuedSvid } from './issued.ts'
 import {
   findIssued,

@@ -1,4 +1,4 @@
-import { ServiceError } from '../errors.ts'
+import { ServiceError } from './errors.ts'
 
 /** How a {@link Batch} works. */
 export interface BatchOptions<In, Out> {

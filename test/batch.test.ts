@@ -1,5 +1,5 @@
 import t from 'tap'
-import { Batch } from '../../src/svid/batch.ts'
+import { Batch } from '../src/batch.ts'
 
 t.test('what waits at the same moment goes together, and each gets its own result', async (t) => {
   const runs: number[][] = []
