@@ -249,15 +249,10 @@ t.test('readers', async (t) => {
   t.test('a forged or foreign reference is a 404', async (t) => {
     const ref = readerUrl.slice(readerUrl.lastIndexOf('/') + 1)
     const flipped = (ref.startsWith('A') ? 'B' : 'A') + ref.slice(1)
-    for (const odd of [
-      flipped,
-      ref.slice(0, -1),
-      `${ref}A`,
-      `${ref.slice(0, -1)}%00`,
-      'x'.repeat(43),
-    ]) {
+    for (const odd of [flipped, ref.slice(0, -1), `${ref}A`, 'x'.repeat(43)]) {
       t.equal((await tlsGet(`${url}/for/${odd}`)).status, 404, odd)
     }
+    t.equal((await tlsGet(`${url}/for/${ref.slice(0, -1)}%00`)).status, 400, 'a NUL')
     await service.admin('POST', '/meshes', { meshId: 'globex', trustDomain: 'globex.example' })
     const foreign = `${url.replace('acme.example', 'globex.example')}/for/${ref}`
     await until(
