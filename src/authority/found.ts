@@ -67,7 +67,7 @@ async function makeAll(
     keyring,
     now: context.now,
   }
-  const root = makeRoot(making)
+  const root = await makeRoot(making)
   const { id, certificate, notAfter } = root.authority
   if (certificate === undefined) throw new Error('a root was made without a certificate')
   const signing = { id, certificate, notAfter, privateKey: root.privateKey }
@@ -75,7 +75,7 @@ async function makeAll(
   const intermediates = slots
     .filter(({ kind }) => kind === 'x509_intermediate')
     .map(({ cluster }) => makeIntermediate(making, { root: signing, cluster }))
-  return [root, ...intermediates, makeJwtKey(making)]
+  return [root, ...(await Promise.all(intermediates)), await makeJwtKey(making)]
 }
 
 /** Publishes the bundles of a mesh again when its settings (the refresh hint) changed, in the same transaction. */

@@ -14,6 +14,7 @@ import {
   publicKeySha256,
   spkiOf,
 } from '../pki/key-pair.ts'
+import { proveCaCertificate, proveJwtKey } from '../pki/prove-authority.ts'
 import type { TrustDomain } from '../spiffe/trust-domain.ts'
 import type { Slot, StoredAuthority } from './authority.ts'
 import type { NewAuthority } from './change-store.ts'
@@ -45,18 +46,19 @@ export interface Made {
 }
 
 /** Makes a root: self-signed, the ID of its trust domain (X5-13, X5-14, X5-30; ID-19), a key of its own (BU-10). */
-export function makeRoot(context: MakeContext): Made {
+export async function makeRoot(context: MakeContext): Promise<Made> {
   const keys = generateKeyPair()
   const life = lifeOf(context, context.settings.rootSeconds)
   const certificate = createRoot({ trustDomain: context.trustDomain, keys, ...life })
+  await proveCaCertificate(certificate, certificate)
   return made(context, { keys, slot: { kind: 'x509_root', cluster: undefined }, certificate, life })
 }
 
 /** Makes an intermediate for a cluster; it never ends after its root. */
-export function makeIntermediate(
+export async function makeIntermediate(
   context: MakeContext,
   { root, cluster }: { readonly root: SigningRoot; readonly cluster: string | undefined },
-): Made {
+): Promise<Made> {
   const keys = generateKeyPair()
   const wanted = lifeOf(context, context.settings.intermediateSeconds)
   const notAfter = wanted.notAfter < root.notAfter ? wanted.notAfter : root.notAfter
@@ -67,13 +69,15 @@ export function makeIntermediate(
     issuer: { certificate: root.certificate, privateKey: root.privateKey },
     ...life,
   })
+  await proveCaCertificate(certificate, root.certificate)
   const slot: Slot = { kind: 'x509_intermediate', cluster }
   return made(context, { keys, slot, certificate, life, parentId: root.id })
 }
 
 /** Makes a key that signs JWT-SVIDs. */
-export function makeJwtKey(context: MakeContext): Made {
+export async function makeJwtKey(context: MakeContext): Promise<Made> {
   const keys = generateKeyPair()
+  await proveJwtKey(keys, context.trustDomain)
   const life = lifeOf(context, context.settings.jwtKeySeconds)
   return made(context, { keys, slot: { kind: 'jwt', cluster: undefined }, life })
 }

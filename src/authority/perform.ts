@@ -135,7 +135,7 @@ class Work {
     { slot, retired }: { readonly slot: Slot; readonly retired: readonly StoredAuthority[] },
   ): Promise<void> {
     const before = retired.find((one) => fills(slot, one))
-    const { authority } = makeIntermediate(this.#makeContext, { root, cluster: slot.cluster })
+    const { authority } = await makeIntermediate(this.#makeContext, { root, cluster: slot.cluster })
     await store.insertAuthority(this.#trx, authority)
     const change = { id: authority.id, at: this.#now, forced: false }
     await store.setActive(this.#trx, this.#meshId, change)

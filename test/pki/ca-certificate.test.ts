@@ -6,7 +6,7 @@ import { EXTENSION } from '../../src/pki/extensions.ts'
 import { generateKeyPair } from '../../src/pki/key-pair.ts'
 import { parseTrustDomain } from '../../src/spiffe/trust-domain.ts'
 import { testAuthority } from '../support/authority.ts'
-import { isSignedInPeculiar, readWithPeculiar } from '../support/x509.ts'
+import { isSignedInPeculiar, readWithPeculiar } from '../../src/pki/x509.ts'
 
 const { root, intermediate, issuer, rootKeys, trustDomain } = testAuthority('acme.example')
 const both = [

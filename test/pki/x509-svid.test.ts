@@ -16,7 +16,7 @@ import {
 import { parseSpiffeId } from '../../src/spiffe/spiffe-id.ts'
 import { testAuthority } from '../support/authority.ts'
 import { forge, keyUsage } from '../support/forge.ts'
-import { isSignedInPeculiar, readWithPeculiar } from '../support/x509.ts'
+import { isSignedInPeculiar, readWithPeculiar } from '../../src/pki/x509.ts'
 
 const NOW = new Date('2027-01-15T08:00:00Z')
 const acme = testAuthority('acme.example')
