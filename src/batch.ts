@@ -1,9 +1,12 @@
-import { ServiceError } from './errors.ts'
+import { isServiceError, ServiceError } from './errors.ts'
 
 /** How a {@link Batch} works. */
 export interface BatchOptions<In, Out> {
   readonly name: string
-  /** Does the work for all items at once, in order; when it throws, every one of them fails with it. */
+  /**
+   * Does the work for all items at once, in order, or nothing of it. When it throws, each item is tried alone, so
+   * that only the one at fault fails; not when the database is away or the outcome unknown.
+   */
   readonly run: (items: readonly In[]) => Promise<readonly Out[]>
   /** Most items of one run. */
   readonly most: number
@@ -58,7 +61,10 @@ export class Batch<In, Out> {
         else reject(new Error(`${this.#options.name} gave no result for an item`))
       }
     } catch (error) {
-      for (const { reject } of batch) reject(error)
+      if (batch.length === 1 || isWithoutResult(error))
+        for (const { reject } of batch) reject(error)
+      // One item that cannot be stored must not take the others with it.
+      else for (const one of batch) await this.#runOne([one])
     }
   }
 
@@ -67,4 +73,8 @@ export class Batch<In, Out> {
     const message = `${mostWaiting} requests wait for ${name} already`
     return new ServiceError('RATE_LIMITED', message, { retryAfterSeconds: 1 })
   }
+}
+
+function isWithoutResult(error: unknown): boolean {
+  return isServiceError(error, 'DATABASE_UNAVAILABLE') || isServiceError(error, 'OUTCOME_UNKNOWN')
 }

@@ -15,7 +15,7 @@ import { startTicker, type Ticker } from './ticker.ts'
 
 /** What the issuing of SVIDs to workloads needs of the parts below it. */
 export interface SvidParts {
-  readonly endpoints: Pick<Endpoints, 'bundles' | 'signers'>
+  readonly endpoints: Pick<Endpoints, 'bundles' | 'signers' | 'presence'>
   readonly federation: Pick<Federation, 'peerBundles'>
 }
 
@@ -33,7 +33,7 @@ export function buildSvids(base: Base, { endpoints, federation }: SvidParts): Sv
     peers: federation.peerBundles,
     writer: new IssuedWriter(db),
     reader: new IssuedReader(db),
-    limiter: new RateLimiter({ clock }),
+    limiter: new RateLimiter({ clock, replicas: () => endpoints.presence.living }),
     reattestAfterSeconds: REATTEST_AFTER_SECONDS,
   }
   return { deps, callers: new Callers(bundles, clock), metrics }

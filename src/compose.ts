@@ -22,6 +22,9 @@ export interface Service {
   stop(): Promise<void>
 }
 
+/** Seconds of silence that are worth a word; the database is asked once a second. */
+const SILENT_SECONDS = 3
+
 const LISTENERS = ['telemetry', 'federation', 'workload', 'admin'] as const
 const VARIABLES = {
   telemetry: 'TELEMETRY_ADDRESS',
@@ -40,7 +43,7 @@ export async function startService(options: BaseOptions): Promise<Service> {
   const closers: (() => Promise<void>)[] = [() => base.database.close()]
   const stop = async (): Promise<void> => {
     base.readiness.stopping()
-    for (const close of closers.toReversed()) await close()
+    for (const close of closers.toReversed()) await closeQuietly(base, close)
   }
   try {
     const parts = await buildParts(base)
@@ -53,12 +56,41 @@ export async function startService(options: BaseOptions): Promise<Service> {
     const addresses = await listenAll(base, apps, closers)
     const tickers = startTickers(base, parts)
     closers.push(() => stopAll(tickers))
+    watchDatabase(base)
     base.readiness.serving()
     return { base, parts, apps, addresses, stop }
   } catch (error) {
     await stop()
     throw error
   }
+}
+
+/** What cannot be closed is logged, so that the rest is closed all the same. */
+async function closeQuietly(base: Base, close: () => Promise<void>): Promise<void> {
+  try {
+    await close()
+  } catch (error) {
+    base.log.error({ event: 'process.stop-failed', error: messageOf(error) }, 'cannot close a part')
+  }
+}
+
+/** Says in `/readyz` when the database is silent: degraded while bundles are served from memory, then failing. */
+function watchDatabase({ readiness, changes, config }: Base): void {
+  const silentSeconds = (): number => Math.floor(changes.silentMs / 1000)
+  readiness.add({
+    name: 'database',
+    severity: 'degraded',
+    reason: () =>
+      silentSeconds() > SILENT_SECONDS ? `it has not answered for ${silentSeconds()} s` : undefined,
+  })
+  readiness.add({
+    name: 'bundles',
+    severity: 'failing',
+    reason: () =>
+      silentSeconds() > Math.max(SILENT_SECONDS, config.SERVE_STALE_SECONDS)
+        ? 'they are older than ENTENTE_SERVE_STALE_SECONDS and served no more'
+        : undefined,
+  })
 }
 
 /** Builds everything without listening or ticking, for those who only want the routes. */

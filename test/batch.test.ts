@@ -63,3 +63,20 @@ t.test('when too many wait, the next is refused at once', async (t) => {
   void batch.add(3)
   t.throws(() => batch.add(4), { code: 'RATE_LIMITED', retryAfterSeconds: 1 })
 })
+
+t.test('an item that cannot be done does not take those beside it along', async (t) => {
+  const batch = new Batch<number, number>({
+    name: 'test',
+    most: 10,
+    mostWaiting: 10,
+    run: async (items) => {
+      if (items.includes(2)) throw new Error('2 cannot be stored')
+      return items
+    },
+  })
+  const outcomes = await Promise.allSettled([1, 2, 3].map((item) => batch.add(item)))
+  t.same(
+    outcomes.map(({ status }) => status),
+    ['fulfilled', 'rejected', 'fulfilled'],
+  )
+})

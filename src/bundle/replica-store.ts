@@ -65,6 +65,17 @@ export async function beat(db: Db, replicaId: string, now: Date): Promise<void> 
   await db.deleteFrom('replica').where('seen_at', '<', dayAgo).execute()
 }
 
+/** How many replicas live. */
+export async function countReplicas(db: Db, now: Date): Promise<number> {
+  const alive = new Date(now.getTime() - REPLICA_LIVES_SECONDS * 1000)
+  const row = await db
+    .selectFrom('replica')
+    .select(({ fn }) => fn.countAll<bigint>().as('living'))
+    .where('seen_at', '>', alive)
+    .executeTakeFirstOrThrow()
+  return Number(row.living)
+}
+
 /** Takes a replica away, with what it noted. */
 export async function deleteReplica(db: Db, replicaId: string): Promise<void> {
   await db.deleteFrom('replica').where('id', '=', replicaId).execute()

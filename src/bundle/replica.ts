@@ -1,6 +1,6 @@
 import type { Db } from '../db/schema.ts'
 import type { DbClock } from '../db/time.ts'
-import { beat, deleteReplica } from './replica-store.ts'
+import { beat, countReplicas, deleteReplica } from './replica-store.ts'
 
 /** What {@link ReplicaPresence} needs. */
 export interface ReplicaPresenceOptions {
@@ -17,15 +17,23 @@ export interface ReplicaPresenceOptions {
  */
 export class ReplicaPresence {
   readonly #options: ReplicaPresenceOptions
+  #living = 1
 
   constructor(options: ReplicaPresenceOptions) {
     this.#options = options
   }
 
-  /** Says that this replica lives; forgets replicas that were silent for a day. */
+  /** Replicas that lived at the last beat, this one included. */
+  get living(): number {
+    return this.#living
+  }
+
+  /** Says that this replica lives, and looks who else does; forgets replicas that were silent for a day. */
   async beat(): Promise<void> {
     const { db, now, replicaId } = this.#options
-    await beat(db, replicaId, await now(db))
+    const moment = await now(db)
+    await beat(db, replicaId, moment)
+    this.#living = Math.max(1, await countReplicas(db, moment))
   }
 
   /** Says that this replica ends. */

@@ -2,6 +2,7 @@ import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { type AddressInfo, type Socket, connect, createServer } from 'node:net'
 import t from 'tap'
+import { request } from 'undici'
 import { POSTGRES_URL, type Teardown, testPostgresUrl } from '../support/database.ts'
 import {
   type ServiceProcess,
@@ -60,6 +61,10 @@ async function cuttableLink(t: Teardown, url: string) {
   }
 }
 
+async function readyText(service: ServiceProcess): Promise<string> {
+  return (await request(`${service.telemetryOrigin}/readyz`)).body.text()
+}
+
 async function bundleStatus(service: ServiceProcess): Promise<number> {
   return (await bundleAnswer(service, 'acme.example')).status
 }
@@ -94,7 +99,12 @@ t.test(
     t.match(refused.text, /DATABASE_UNAVAILABLE/)
     t.equal(await bundleStatus(service), 200, 'bundles are served from memory')
     t.equal(await readyStatus(service), 200, 'ready while bundles are served')
+    t.ok(
+      await until(async () => /database: it has not answered/.test(await readyText(service))),
+      'and says why it is degraded',
+    )
     t.ok(await until(async () => (await bundleStatus(service)) === 503), 'too old in the end')
+    t.ok(await until(async () => (await readyStatus(service)) === 503), 'then it is not ready')
 
     link.mend()
     t.ok(await until(async () => (await bundleStatus(service)) === 200), 'it recovers by itself')
@@ -102,6 +112,7 @@ t.test(
     const list = await adminCall(service, { method: 'GET', path: '/meshes', token })
     t.match(list.text, /acme.example/)
     t.match(list.text, /globex.example/)
+    t.ok(await until(async () => (await readyStatus(service)) === 200), 'ready again')
     t.equal(service.child.exitCode, null, 'the process never ended')
   },
 )
