@@ -246,8 +246,10 @@ t.test('without leave to create, a missing KEK file names the command', async (t
 t.test('of two replicas with different KEKs on a new database one is refused', async (t) => {
   const { db } = await testDatabase(t)
   const folder = t.testdir()
+  const files = ['a', 'b'].map((name) => join(folder, name))
+  for (const file of files) await createKekFile(file)
   const starts = await Promise.allSettled(
-    ['a', 'b'].map((name) => openKeyring(db, { file: join(folder, name), create: true })),
+    files.map((file) => openKeyring(db, { file, create: false })),
   )
   const refused = starts.filter((start) => start.status === 'rejected')
   t.equal(refused.length, 1)
