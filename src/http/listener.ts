@@ -95,10 +95,10 @@ export function createApp(options: AppOptions): App {
 }
 
 function build(options: AppOptions, shared: object): App {
-  if (options.tls === undefined) return fastify(shared) as App
+  if (options.tls === undefined) return fastify(shared)
   const https = { ...options.tls, allowHTTP1: true }
   const tls: object = options.http2 === true ? { http2: true, https } : { https: options.tls }
-  return fastify({ ...shared, ...tls }) as App
+  return fastify({ ...shared, ...tls })
 }
 
 function askFirst(app: App, first: NonNullable<AppOptions['first']>): void {
