@@ -1,3 +1,5 @@
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { createTokenFile, resetAdminToken } from './access/admin-token.ts'
 import { databaseOptions, kekFile, migrateDatabase } from './compose-base.ts'
@@ -7,6 +9,7 @@ import { type Environment, readConfig } from './config-read.ts'
 import { openDatabase } from './db/connect.ts'
 import { createKekFile } from './db/kek-file.ts'
 import { openKeyring } from './db/keyring.ts'
+import { ServiceError } from './errors.ts'
 import { createLogger } from './http/log.ts'
 
 /** A command that works on files or on the database itself instead of asking the service. */
@@ -66,6 +69,13 @@ async function adminTokenCreate(args: readonly string[]): Promise<number> {
 
 /** Works on the database itself, for whoever has its KEK; an embedded service must be stopped for it. */
 async function adminTokenReset(config: Config): Promise<number> {
+  if (config.DATABASE_URL === undefined && !existsSync(join(config.DATA_DIR, 'pg'))) {
+    throw new ServiceError(
+      'CONFIGURATION_INVALID',
+      `no service was ever started with the data folder ${config.DATA_DIR}`,
+      { next: 'name its folder with --data-dir, or its database with ENTENTE_DATABASE_URL' },
+    )
+  }
   const log = createLogger({ level: 'warn' })
   const database = await openDatabase(databaseOptions(config, log))
   try {

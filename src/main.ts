@@ -5,18 +5,25 @@ const FILE_NOUNS = new Set(['migrate', 'kek', 'admin-token'])
 
 /** Answers an exit code, or undefined while the service goes on. Loads only what the command needs. */
 async function main(argv: readonly string[]): Promise<number | undefined> {
-  const [command = '', ...rest] = argv
+  const [command = '', ...rest] = dataDirLast(argv)
   if (command === 'serve') {
     const { serve } = await import('./serve.ts')
     return serve(rest, process.env)
   }
   if (FILE_NOUNS.has(command)) {
     const { fileCommand } = await import('./compose-commands.ts')
-    const run = fileCommand(argv)
+    const run = fileCommand([command, ...rest])
     if (run !== undefined) return run(process.env)
   }
   const { runCli } = await import('./cli/main.ts')
   return runCli(argv, process.env)
+}
+
+/** `--data-dir DIR` may stand before any command, as the other global options do. */
+function dataDirLast(argv: readonly string[]): readonly string[] {
+  const [first = '', ...rest] = argv
+  if (first === '--data-dir') return [...rest.slice(1), first, ...rest.slice(0, 1)]
+  return first.startsWith('--data-dir=') ? [...rest, first] : argv
 }
 
 function explain(error: unknown): string {

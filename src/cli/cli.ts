@@ -96,7 +96,13 @@ export class Cli {
   /** One call with its whole answer: status, headers, text. */
   async call(method: string, target: string, options?: CallOptions): Promise<Answer> {
     this.#client ??= this.#connect()
-    return this.#client.call(method, target, options)
+    const answer = await this.#client.call(method, target, options)
+    if (options?.query?.['dryRun'] === true) {
+      this.#parts.streams.stderr.write(
+        'dry run: nothing was changed; new ids and URLs are examples\n',
+      )
+    }
+    return answer
   }
 
   /** The mesh named by `--mesh` or `ENTENTE_MESH`, if any. */

@@ -2,6 +2,7 @@ import { Command, CommanderError, InvalidArgumentError, Option } from 'commander
 import manifest from '../../package.json' with { type: 'json' }
 import { isServiceError, messageOf, type ServiceError } from '../errors.ts'
 import { type Environment } from './address.ts'
+import { asCalled, calledAs } from './called.ts'
 import { Cli, type CliStreams, type GlobalOptions } from './cli.ts'
 import { registerApiToken } from './commands/api-token.ts'
 import { registerAudit } from './commands/audit.ts'
@@ -57,6 +58,7 @@ Environment:
   ENTENTE_TOKEN_FILE  file with the API token (default: admin.token in the data folder)
   ENTENTE_CA_FILE     CA of the service's certificate, PEM
   ENTENTE_DATA_DIR    data folder of a service on this machine (default ./data)
+                      --data-dir wins over ENTENTE_ADDR and ENTENTE_TOKEN_FILE
   ENTENTE_MESH        the mesh, where there are several`
 
 /**
@@ -69,13 +71,17 @@ export async function runCli(
   env: Environment,
   streams: CliStreams = process,
 ): Promise<number> {
-  const program = createProgram(env, streams)
+  const program: Command = createProgram(
+    env,
+    pasteable(streams, () => globalsOf(program)),
+  )
   try {
     await program.parseAsync(argv, { from: 'user' })
     return EXIT.ok
   } catch (thrown) {
     if (thrown instanceof CommanderError) return thrown.exitCode === 0 ? EXIT.ok : EXIT.usage
-    return report(thrown, { stderr: streams.stderr, output: globalsOf(program).output })
+    const { stderr } = pasteable(streams, () => globalsOf(program))
+    return report(thrown, { stderr, output: globalsOf(program).output })
   }
 }
 
@@ -108,6 +114,24 @@ export function createProgram(env: Environment, streams: CliStreams): Command {
 function nounOf(program: Command, name: string, description: string): Command {
   const known = program.commands.find((command) => command.name() === name)
   return known ?? program.command(name).description(description)
+}
+
+/** For people, every command that we suggest is written so that it runs when it is pasted. */
+function pasteable(streams: CliStreams, globals: () => GlobalOptions): CliStreams {
+  const rewrite = (text: string): string => {
+    const { output, dataDir } = globals()
+    if (output !== 'table') return text
+    const [, script] = process.argv
+    return asCalled(
+      text,
+      calledAs({ script, path: process.env['PATH'], cwd: process.cwd(), dataDir }),
+    )
+  }
+  return {
+    stdin: streams.stdin,
+    stdout: { write: (text) => streams.stdout.write(rewrite(text)) },
+    stderr: { write: (text) => streams.stderr.write(rewrite(text)) },
+  }
 }
 
 function globalsOf(program: Command): GlobalOptions {

@@ -1,0 +1,34 @@
+import { basename, delimiter, dirname, isAbsolute, relative, sep } from 'node:path'
+
+/** How this program was started. */
+export interface Started {
+  /** Path of the executable, as the process sees it. */
+  readonly script: string | undefined
+  /** The variable PATH. */
+  readonly path: string | undefined
+  readonly cwd: string
+  readonly dataDir: string | undefined
+}
+
+/**
+ * The words to begin a command with so that it runs when it is pasted: the program as it was called, and the data
+ * folder that was named. `entente` where the program is on the path, or is not known.
+ */
+export function calledAs({ script, path, cwd, dataDir }: Started): string {
+  const flag = dataDir === undefined ? '' : ` --data-dir ${dataDir}`
+  if (script === undefined || basename(script) !== 'entente') return `entente${flag}`
+  const onPath = (path ?? '').split(delimiter).includes(dirname(script))
+  return `${onPath ? 'entente' : nearest(script, cwd)}${flag}`
+}
+
+/** Indented commands of ours in a text, begun with `called`; what is meant for another machine stays as it is. */
+export function asCalled(text: string, called: string): string {
+  return text.replace(/^( {2,})(?:\.\/bin\/)?entente (?=[a-z])/gm, (_all, indent: string) => {
+    return `${indent}${called} `
+  })
+}
+
+function nearest(script: string, cwd: string): string {
+  const way = relative(cwd, script)
+  return way.startsWith('..') || isAbsolute(way) ? script : `.${sep}${way}`
+}

@@ -1,0 +1,22 @@
+import t from 'tap'
+import { asCalled, calledAs } from '../../src/cli/called.ts'
+
+const cwd = '/srv/entente'
+const script = '/srv/entente/bin/entente'
+
+t.test('a suggested command begins as this one was called', async (t) => {
+  const started = { script, path: '/usr/bin', cwd, dataDir: undefined }
+  t.equal(calledAs(started), './bin/entente')
+  t.equal(calledAs({ ...started, path: '/usr/bin:/srv/entente/bin' }), 'entente')
+  t.equal(calledAs({ ...started, cwd: '/home/ann' }), script)
+  t.equal(calledAs({ ...started, dataDir: 'data/a' }), './bin/entente --data-dir data/a')
+  t.equal(calledAs({ ...started, script: '/usr/bin/tap' }), 'entente', 'called otherwise')
+})
+
+t.test('only commands for this machine are begun so', async (t) => {
+  const text = 'next:\n  entente mesh list\n  # at globex: entente rule list\nentente is running\n'
+  t.equal(
+    asCalled(text, './bin/entente --data-dir d'),
+    'next:\n  ./bin/entente --data-dir d mesh list\n  # at globex: entente rule list\nentente is running\n',
+  )
+})
