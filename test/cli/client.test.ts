@@ -51,7 +51,7 @@ t.test('a call over HTTP carries the bearer token, JSON and encoded path and que
   t.equal(seen?.headers.authorization, 'Bearer secret-token')
   t.equal(seen?.headers['content-type'], 'application/json')
   t.equal(seen?.body, '{"a":1}')
-  t.same(err, [])
+  t.same(err, ['dry run: nothing was changed; new ids and URLs are examples\n'])
 })
 
 t.test(

@@ -205,7 +205,7 @@ t.test('kek create and admin-token write their files once, for their owner only'
     t.match(again, { code: 1, output: /there is already a file at/ })
     t.equal(readFileSync(file, 'utf8'), text)
   }
-  t.match(await entente('admin-token', 'reset'), { code: 1, output: /no key-encryption key/ })
+  t.match(await entente('admin-token', 'reset'), { code: 1, output: /no service was ever started/ })
 
   const service = await startProcess(t, { ENTENTE_DATA_DIR: folder })
   const busy = await entente('admin-token', 'reset')
