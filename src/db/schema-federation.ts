@@ -1,4 +1,4 @@
-import type { Generated } from 'kysely'
+import type { ColumnType, Generated } from 'kysely'
 import type { SpiffeId } from '../spiffe/spiffe-id.ts'
 import type { TrustDomain } from '../spiffe/trust-domain.ts'
 import type { MeshId } from './ids.ts'
@@ -11,7 +11,16 @@ export type RelationshipState = 'pending' | 'active' | 'suspended' | 'terminated
 export type Consent = 'given' | 'assumed' | 'pending' | 'withdrawn'
 
 /** Where a peer's bundle comes from. */
-export type BundleSource = 'https_web' | 'https_spiffe' | 'static'
+export type BundleSource = 'https_web' | 'https_spiffe' | 'static' | 'local'
+
+/** How additions in a peer's bundle are taken; removals are taken at once under every policy. */
+export type ChangePolicy = 'auto' | 'overlap' | 'approve'
+
+/** What became of a peer's document. */
+export type Disposition = 'current' | 'superseded' | 'removed' | 'quarantined' | 'rejected'
+
+/** Where a stored document comes from; reduced = what we held, less what a waiting document no longer has. */
+export type RevisionOrigin = 'fetched' | 'manual' | 'signed' | 'reduced'
 
 /** A mesh's standing with one peer mesh. */
 export interface RelationshipTable {
@@ -23,7 +32,7 @@ export interface RelationshipTable {
   our_consent: Consent
   their_consent: Consent
   state: RelationshipState
-  change_policy: 'auto'
+  change_policy: ChangePolicy
   hint_min_seconds: number | null
   hint_max_seconds: number | null
   note: string | null
@@ -31,6 +40,17 @@ export interface RelationshipTable {
   created_at: Date
   activated_at: Date | null
   terminated_at: Date | null
+  /** Suspended by our own operator, apart from any consent. */
+  on_hold: Generated<boolean>
+  /** Why it is suspended or terminated, for people. */
+  standing_reason: string | null
+  contact: string | null
+  labels: ColumnType<Record<string, string>, string | undefined, string>
+  review_at: Date | null
+  expires_at: Date | null
+  /** Of an Entente peer: who calls us on its behalf, and where it takes our calls. */
+  their_exchange_id: SpiffeId | null
+  their_exchange_url: string | null
 }
 
 /** Trust domains of a peer, and how their bundles are fetched. */
@@ -43,6 +63,24 @@ export interface RelationshipDomainTable {
   endpoint_spiffe_id: SpiffeId | null
   /** The mesh's own reader row for this peer, so that its fetches of our bundle can be seen. */
   reader_id: string | null
+  /** Names the relay of this domain in the URL for our own control planes. */
+  relay_id: Generated<string>
+  /** SHA-256 of the first bundle that counted; pinned. */
+  first_digest: Uint8Array | null
+}
+
+/** A change of pinned parameters that one side wants; those in force stay so until both consent. */
+export interface RelationshipProposalTable {
+  mesh_id: MeshId
+  relationship_id: string
+  id: string
+  origin: 'ours' | 'theirs'
+  parameters: Json<Record<string, unknown>>
+  our_consent: boolean
+  their_consent: boolean
+  note: string | null
+  created_at: Date
+  created_by: string
 }
 
 /** When a domain is polled next, who polls it now, and how the last poll ended. */
@@ -79,9 +117,14 @@ export interface PeerBundleRevisionTable {
   received_at: Date
   /** How the document was authenticated: resolved address, presented ID, chain fingerprint, redirects; or by hand and by whom. */
   verified_by: Json<Record<string, unknown>>
-  origin: 'fetched' | 'manual'
-  disposition: 'current' | 'superseded' | 'removed'
+  origin: RevisionOrigin
+  disposition: Disposition
   reason: string | null
+  /** Approval or rejection of a quarantined document. */
+  decided_at: Date | null
+  decided_by: string | null
+  /** When it ceased to be the one in use. */
+  retired_at: Date | null
 }
 
 /** Destinations that outgoing connections may reach although they are not public. */

@@ -7,6 +7,7 @@ import type {
   PeerBundleRevisionTable,
   PollTable,
   RelationshipDomainTable,
+  RelationshipProposalTable,
   RelationshipTable,
 } from './schema-federation.ts'
 import type {
@@ -22,13 +23,16 @@ import type {
 
 export type {
   BundleSource,
+  ChangePolicy,
   Consent,
+  Disposition,
   EgressRuleTable,
   PeerBundleRevisionTable,
   PollTable,
   RelationshipDomainTable,
   RelationshipState,
   RelationshipTable,
+  RevisionOrigin,
 } from './schema-federation.ts'
 export type { FederatesWith, ServicePort } from './schema-identity.ts'
 
@@ -234,6 +238,7 @@ export interface Tables {
   secret: SecretTable
   relationship: RelationshipTable
   relationship_domain: RelationshipDomainTable
+  relationship_proposal: RelationshipProposalTable
   poll: PollTable
   peer_bundle_revision: PeerBundleRevisionTable
   entry: EntryTable

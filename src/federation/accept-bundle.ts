@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { type RevisionOrigin } from '../db/schema.ts'
 import { ServiceError } from '../errors.ts'
 import { checkAuthorities } from '../pki/authorities.ts'
 import { type Bundle, parseBundle, type SkippedKey, writeBundle } from '../spiffe/bundle.ts'
@@ -25,7 +26,7 @@ export interface ReadDocument {
 /** The stored bundle that is in use. */
 export interface BundleInUse {
   readonly digest: Uint8Array
-  readonly origin: 'fetched' | 'manual'
+  readonly origin: RevisionOrigin
 }
 
 /** The newest document that was fetched and accepted; a bundle set by hand has no say in ordering (FE-38). */

@@ -6,10 +6,18 @@ const Name = Type.String({
 })
 const Note = Type.String({ maxLength: 2000 })
 const HintSeconds = Type.Integer({ minimum: 1, maximum: 86_400 })
-const Source = Type.Union([
+const NewSource = Type.Union([
   Type.Literal('https_web'),
   Type.Literal('https_spiffe'),
   Type.Literal('static'),
+])
+const Source = Type.Union([...NewSource.anyOf, Type.Literal('local')])
+const Policy = Type.Union([Type.Literal('auto'), Type.Literal('overlap'), Type.Literal('approve')])
+const Origin = Type.Union([
+  Type.Literal('fetched'),
+  Type.Literal('manual'),
+  Type.Literal('signed'),
+  Type.Literal('reduced'),
 ])
 const Moment = Type.String({ format: 'date-time' })
 const MomentOrNull = Type.Union([Moment, Type.Null()])
@@ -25,7 +33,7 @@ const Document = Type.String({
 export const NewDomainBody = Type.Object(
   {
     trustDomain: Type.String({ maxLength: 300 }),
-    source: Source,
+    source: NewSource,
     endpointUrl: Type.Optional(Type.String({ maxLength: 2048 })),
     endpointSpiffeId: Type.Optional(Type.String({ maxLength: 2048 })),
     bundle: Type.Optional(Document),
@@ -65,7 +73,7 @@ export const StoredBundleBody = Type.Object({
   sequence: TextOrNull,
   refreshHintSeconds: IntegerOrNull,
   digest: Type.String({ description: 'SHA-256, hex, over the canonical form of what is accepted' }),
-  origin: Type.Union([Type.Literal('fetched'), Type.Literal('manual')]),
+  origin: Origin,
   receivedAt: Moment,
   confirmedAt: Type.String({
     format: 'date-time',
@@ -131,7 +139,7 @@ export const RelationshipBody = Type.Object({
   ...HealthMembers,
   ourConsent: Consent,
   theirConsent: Consent,
-  changePolicy: Type.Literal('auto'),
+  changePolicy: Policy,
   hintMinSeconds: IntegerOrNull,
   hintMaxSeconds: IntegerOrNull,
   note: TextOrNull,
@@ -233,11 +241,13 @@ const RevisionMembers = {
   refreshHintSeconds: IntegerOrNull,
   digest: Type.String(),
   receivedAt: Moment,
-  origin: Type.Union([Type.Literal('fetched'), Type.Literal('manual')]),
+  origin: Origin,
   disposition: Type.Union([
     Type.Literal('current'),
     Type.Literal('superseded'),
     Type.Literal('removed'),
+    Type.Literal('quarantined'),
+    Type.Literal('rejected'),
   ]),
   reason: TextOrNull,
   verifiedBy: VerifiedBy,

@@ -1,6 +1,11 @@
 import { type Selectable, sql } from 'kysely'
 import { type MeshId } from '../db/ids.ts'
-import { type Db, type PollTable, type RelationshipState } from '../db/schema.ts'
+import {
+  type Db,
+  type PollTable,
+  type RelationshipState,
+  type RevisionOrigin,
+} from '../db/schema.ts'
 import { type EndpointUrl } from '../spiffe/endpoint-profile.ts'
 import { type SpiffeId } from '../spiffe/spiffe-id.ts'
 import { type DomainKey } from './revision-store.ts'
@@ -31,7 +36,7 @@ export interface PollTask extends DomainKey {
 export interface TaskBundle {
   readonly n: bigint
   readonly digest: Uint8Array
-  readonly origin: 'fetched' | 'manual'
+  readonly origin: RevisionOrigin
   readonly hintSeconds: number | undefined
 }
 
@@ -67,7 +72,7 @@ interface ClaimedRow extends Selectable<PollTable> {
   endpoint_spiffe_id: SpiffeId | null
   n: bigint | null
   digest: Uint8Array | null
-  origin: 'fetched' | 'manual' | null
+  origin: RevisionOrigin | null
   refresh_hint_seconds: number | null
 }
 

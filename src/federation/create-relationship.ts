@@ -117,6 +117,13 @@ function newRelationship(about: {
     theirConsent: 'assumed',
     state: 'pending',
     changePolicy: 'auto',
+    onHold: false,
+    standingReason: undefined,
+    exchange: undefined,
+    contact: undefined,
+    labels: new Map(),
+    reviewAt: undefined,
+    expiresAt: undefined,
     hintMinSeconds: draft.hintMinSeconds ?? undefined,
     hintMaxSeconds: draft.hintMaxSeconds ?? undefined,
     note: draft.note,
@@ -124,7 +131,12 @@ function newRelationship(about: {
     createdAt: now,
     activatedAt: undefined,
     terminatedAt: undefined,
-    domains: domains.map(({ given: _given, ...domain }) => ({ ...domain, readerId })),
+    domains: domains.map(({ given: _given, ...domain }) => ({
+      ...domain,
+      readerId,
+      relayId: newId(),
+      firstDigest: undefined,
+    })),
   }
 }
 
@@ -180,7 +192,7 @@ export async function insertGiven(
 /** The part of a relationship that audit records show: every pinned parameter (FE-08). */
 export function auditedRelationship(
   relationship: Relationship,
-  domains: readonly (Omit<RelationshipDomain, 'readerId'> & {
+  domains: readonly (Omit<RelationshipDomain, 'readerId' | 'relayId' | 'firstDigest'> & {
     readonly given?: ReadDocument | undefined
   })[] = relationship.domains,
 ): Record<string, unknown> {

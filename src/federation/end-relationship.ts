@@ -5,12 +5,11 @@ import { type Db } from '../db/schema.ts'
 import { ServiceError } from '../errors.ts'
 import { type Dependant, type Dependants } from '../mesh/hooks.ts'
 import { type TrustDomain } from '../spiffe/trust-domain.ts'
+import { changeStanding } from './change-standing.ts'
 import { auditedRelationship, type PeerReaders } from './create-relationship.ts'
 import { lockRelationship } from './find-relationship.ts'
-import { deletePolls } from './poll-store.ts'
 import { type Relationship } from './relationship.ts'
-import { retireCurrent } from './revision-store.ts'
-import { deleteRelationship, listRelationships, updateRelationship } from './store.ts'
+import { deleteRelationship, listRelationships } from './store.ts'
 
 /** A relationship that somebody is about to end. */
 export interface RelationshipTarget {
@@ -54,32 +53,12 @@ export async function terminateRelationship(
 ): Promise<Ended> {
   const before = await lockRelationship(trx, meshId, target.name)
   target.requireVersion(before.version)
-  if (before.state === 'terminated') throw notAllowed(before, 'terminated')
   const ended = await dependantsOf(trx, before, target.dependants)
-  const after: Relationship = {
-    ...before,
-    state: 'terminated',
-    generation: before.generation + 1n,
-    version: before.version + 1n,
-    terminatedAt: target.context.now,
-  }
-  await updateRelationship(trx, after)
-  await deletePolls(trx, meshId, before.id)
-  for (const { trustDomain } of before.domains) {
-    await retireCurrent(trx, meshId, {
-      key: { relationshipId: before.id, trustDomain },
-      to: 'removed',
-    })
-  }
-  await recordAudit(trx, {
-    meshId,
-    actor: target.context.actor,
-    action: 'relationship.terminate',
-    object: `relationship/${before.name}`,
-    at: target.context.now,
-    body: { ...auditedRelationship(before), stateBefore: before.state, ended },
+  const after = await changeStanding(trx, before, {
+    event: 'terminate',
+    context: target.context,
+    body: { ...auditedRelationship(before), ended },
   })
-  await bumpChange(trx, meshId, 'relationship')
   return { relationship: after, ended }
 }
 
@@ -91,7 +70,7 @@ export async function removeRelationship(
 ): Promise<Relationship> {
   const before = await lockRelationship(trx, meshId, target.name)
   target.requireVersion(before.version)
-  if (before.state !== 'terminated') throw notAllowed(before, 'deleted')
+  if (before.state !== 'terminated') throw notOver(before)
   const readerIds = new Set(before.domains.flatMap(({ readerId }) => readerId ?? []))
   for (const readerId of readerIds) {
     await target.readers.remove(trx, meshId, { readerId, context: target.context })
@@ -144,14 +123,12 @@ async function dependantsOf(
   return found
 }
 
-function notAllowed({ name, state }: Relationship, wanted: 'terminated' | 'deleted'): ServiceError {
-  const next =
-    state === 'terminated'
-      ? `entente federation delete ${name}`
-      : `entente federation terminate ${name}`
+function notOver({ name, state }: Relationship): ServiceError {
   return new ServiceError(
     'CONFLICT',
-    `relationship ${name} is ${state} and cannot be ${wanted} now`,
-    { next },
+    `relationship ${name} is ${state} and cannot be deleted now`,
+    {
+      next: `entente federation terminate ${name}`,
+    },
   )
 }

@@ -1,5 +1,10 @@
 import { isLabel, type MeshId } from '../db/ids.ts'
-import { type BundleSource, type Consent, type RelationshipState } from '../db/schema.ts'
+import {
+  type BundleSource,
+  type ChangePolicy,
+  type Consent,
+  type RelationshipState,
+} from '../db/schema.ts'
 import { quoted, ServiceError } from '../errors.ts'
 import { type EndpointUrl, parseEndpointUrl } from '../spiffe/endpoint-profile.ts'
 import { parseSpiffeId, pathOf, type SpiffeId, trustDomainOf } from '../spiffe/spiffe-id.ts'
@@ -15,6 +20,16 @@ export interface RelationshipDomain {
   readonly endpointId: SpiffeId | undefined
   /** Our reader row for this peer, by which its fetches of our bundle show. */
   readonly readerId: string | undefined
+  /** Names this domain in the relay URL for our own control planes. */
+  readonly relayId: string
+  /** SHA-256 of the first bundle that counted; pinned. */
+  readonly firstDigest: Uint8Array | undefined
+}
+
+/** Who calls us on behalf of an Entente peer, and where it takes our calls. */
+export interface Exchange {
+  readonly id: SpiffeId
+  readonly url: EndpointUrl
 }
 
 /** Our standing with one peer mesh; one-way (FE-09). */
@@ -28,7 +43,17 @@ export interface Relationship {
   readonly ourConsent: Consent
   readonly theirConsent: Consent
   readonly state: RelationshipState
-  readonly changePolicy: 'auto'
+  readonly changePolicy: ChangePolicy
+  /** Suspended by our own operator, apart from any consent. */
+  readonly onHold: boolean
+  /** Why it is suspended or terminated, for people. */
+  readonly standingReason: string | undefined
+  /** Absent for peers that do not speak Entente, and until the handshake. */
+  readonly exchange: Exchange | undefined
+  readonly contact: string | undefined
+  readonly labels: ReadonlyMap<string, string>
+  readonly reviewAt: Date | undefined
+  readonly expiresAt: Date | undefined
   readonly hintMinSeconds: number | undefined
   readonly hintMaxSeconds: number | undefined
   readonly note: string | undefined
@@ -64,7 +89,10 @@ export interface HintRange {
 }
 
 /** A domain that may become part of a relationship, with the bundle given by hand. */
-export interface NewDomain extends Omit<RelationshipDomain, 'readerId'> {
+export interface NewDomain extends Omit<
+  RelationshipDomain,
+  'readerId' | 'relayId' | 'firstDigest'
+> {
   readonly given: ReadDocument | undefined
 }
 

@@ -1,6 +1,11 @@
 import { type Selectable } from 'kysely'
 import { type MeshId } from '../db/ids.ts'
-import { type Db, type PeerBundleRevisionTable } from '../db/schema.ts'
+import {
+  type Db,
+  type Disposition,
+  type PeerBundleRevisionTable,
+  type RevisionOrigin,
+} from '../db/schema.ts'
 import { type TrustDomain } from '../spiffe/trust-domain.ts'
 
 /** How a document was authenticated: the connection that brought it, or the person who did. */
@@ -25,8 +30,8 @@ export interface PeerRevision {
   readonly digest: Uint8Array
   readonly receivedAt: Date
   readonly verifiedBy: VerifiedBy
-  readonly origin: 'fetched' | 'manual'
-  readonly disposition: 'current' | 'superseded' | 'removed'
+  readonly origin: RevisionOrigin
+  readonly disposition: Disposition
   readonly reason: string | undefined
 }
 

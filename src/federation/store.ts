@@ -1,4 +1,4 @@
-import { type Selectable } from 'kysely'
+import { type Insertable, type Selectable } from 'kysely'
 import { type MeshId } from '../db/ids.ts'
 import { type Db, type RelationshipDomainTable, type RelationshipTable } from '../db/schema.ts'
 import { type EndpointUrl } from '../spiffe/endpoint-profile.ts'
@@ -22,6 +22,14 @@ const RELATIONSHIP = [
   'created_at',
   'activated_at',
   'terminated_at',
+  'on_hold',
+  'standing_reason',
+  'contact',
+  'labels',
+  'review_at',
+  'expires_at',
+  'their_exchange_id',
+  'their_exchange_url',
 ] as const
 
 const DOMAIN = [
@@ -32,6 +40,8 @@ const DOMAIN = [
   'endpoint_url',
   'endpoint_spiffe_id',
   'reader_id',
+  'relay_id',
+  'first_digest',
 ] as const
 
 /** Stores a new relationship with its domains; throws a unique violation for a taken name or domain. */
@@ -48,6 +58,8 @@ export async function insertRelationship(trx: Db, relationship: Relationship): P
         endpoint_url: domain.endpointUrl ?? null,
         endpoint_spiffe_id: domain.endpointId ?? null,
         reader_id: domain.readerId ?? null,
+        relay_id: domain.relayId,
+        first_digest: domain.firstDigest ?? null,
       })),
     )
     .execute()
@@ -186,6 +198,8 @@ function domainOf(row: Selectable<RelationshipDomainTable>): RelationshipDomain 
     endpointUrl: (row.endpoint_url as EndpointUrl | null) ?? undefined,
     endpointId: row.endpoint_spiffe_id ?? undefined,
     readerId: row.reader_id ?? undefined,
+    relayId: row.relay_id,
+    firstDigest: row.first_digest ?? undefined,
   }
 }
 
@@ -210,11 +224,23 @@ function relationshipOf(
     createdAt: row.created_at,
     activatedAt: row.activated_at ?? undefined,
     terminatedAt: row.terminated_at ?? undefined,
+    onHold: row.on_hold,
+    standingReason: row.standing_reason ?? undefined,
+    exchange: exchangeOf(row),
+    contact: row.contact ?? undefined,
+    labels: new Map(Object.entries(row.labels)),
+    reviewAt: row.review_at ?? undefined,
+    expiresAt: row.expires_at ?? undefined,
     domains,
   }
 }
 
-function rowOf(relationship: Relationship): RelationshipRow {
+function exchangeOf(row: RelationshipRow): Relationship['exchange'] {
+  const { their_exchange_id: id, their_exchange_url: url } = row
+  return id === null || url === null ? undefined : { id, url: url as EndpointUrl }
+}
+
+function rowOf(relationship: Relationship): Insertable<RelationshipTable> {
   return {
     mesh_id: relationship.meshId,
     id: relationship.id,
@@ -232,5 +258,19 @@ function rowOf(relationship: Relationship): RelationshipRow {
     created_at: relationship.createdAt,
     activated_at: relationship.activatedAt ?? null,
     terminated_at: relationship.terminatedAt ?? null,
+    on_hold: relationship.onHold,
+    standing_reason: relationship.standingReason ?? null,
+    their_exchange_id: relationship.exchange?.id ?? null,
+    their_exchange_url: relationship.exchange?.url ?? null,
+    ...ownerRow(relationship),
+  }
+}
+
+function ownerRow({ contact, labels, reviewAt, expiresAt }: Relationship) {
+  return {
+    contact: contact ?? null,
+    labels: JSON.stringify(Object.fromEntries(labels)),
+    review_at: reviewAt ?? null,
+    expires_at: expiresAt ?? null,
   }
 }

@@ -1,0 +1,80 @@
+import { type ChangeContext, recordAudit } from '../audit/record.ts'
+import { bumpChange } from '../db/changes.ts'
+import { type Db } from '../db/schema.ts'
+import { hasVerifiedBundles } from './waiting.ts'
+import { deletePolls } from './poll-store.ts'
+import { type Relationship } from './relationship.ts'
+import { retireCurrent } from './revision-store.ts'
+import { type StandingEvent, transition } from './standing.ts'
+import { updateRelationship } from './store.ts'
+
+/** An event in the life of a relationship, on whose word, and what else its audit record tells. */
+export interface StandingChange {
+  readonly event: StandingEvent
+  readonly context: ChangeContext
+  /** For people: why it is suspended or over. */
+  readonly reason?: string | undefined
+  readonly body?: Record<string, unknown>
+}
+
+/**
+ * The one way in which the standing of a relationship changes: transition, row, what an ending takes with it,
+ * audit record `relationship.<event>`, change counter. The caller holds the row's lock and its transaction.
+ *
+ * Throws CONFLICT naming what is allowed. Any change of standing but a first activation begins a new generation,
+ * so that what a fetch in flight brings is thrown away.
+ */
+export async function changeStanding(
+  trx: Db,
+  before: Relationship,
+  change: StandingChange,
+): Promise<Relationship> {
+  const { context, event } = change
+  const after = stamped(
+    before,
+    transition(before, event, await hasVerifiedBundles(trx, before)),
+    change,
+  )
+  await updateRelationship(trx, after)
+  if (after.state === 'terminated') await removeTrust(trx, after)
+  await recordAudit(trx, {
+    meshId: before.meshId,
+    actor: context.actor,
+    action: `relationship.${event === 'bundle-arrives' ? 'activate' : event}`,
+    object: `relationship/${before.name}`,
+    at: context.now,
+    body: {
+      stateBefore: before.state,
+      state: after.state,
+      ourConsent: after.ourConsent,
+      theirConsent: after.theirConsent,
+      onHold: after.onHold,
+      reason: change.reason ?? null,
+      ...change.body,
+    },
+  })
+  await bumpChange(trx, before.meshId, 'relationship')
+  return after
+}
+
+function stamped(before: Relationship, after: Relationship, change: StandingChange): Relationship {
+  const { now } = change.context
+  const isSame = before.state === after.state
+  const isFirst = before.state === 'pending' && after.state === 'active'
+  return {
+    ...after,
+    standingReason: change.reason ?? (isSame ? before.standingReason : undefined),
+    generation: isSame || isFirst ? before.generation : before.generation + 1n,
+    version: before.version + 1n,
+    activatedAt: after.state === 'active' ? (before.activatedAt ?? now) : before.activatedAt,
+    terminatedAt: after.state === 'terminated' ? now : undefined,
+  }
+}
+
+/** Polls end and the bundles in use leave with the same commit; revisions stay as history (FE-41). */
+async function removeTrust(trx: Db, { meshId, id, domains }: Relationship): Promise<void> {
+  await deletePolls(trx, meshId, id)
+  for (const { trustDomain } of domains) {
+    await retireCurrent(trx, meshId, { key: { relationshipId: id, trustDomain }, to: 'removed' })
+  }
+}

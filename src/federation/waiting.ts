@@ -1,0 +1,37 @@
+import { type Db } from '../db/schema.ts'
+import { type TrustDomain } from '../spiffe/trust-domain.ts'
+import { type Relationship } from './relationship.ts'
+import { fetchedDomains } from './revision-store.ts'
+
+/**
+ * What a pending relationship waits for: consent, and one verified bundle per domain. A bundle that a person gave
+ * is verified for a static domain; a bootstrap bundle is not, it only authenticates the first fetch.
+ */
+export function waitingFor(
+  relationship: Relationship,
+  fetched: ReadonlySet<TrustDomain>,
+): string[] {
+  if (relationship.state !== 'pending') return []
+  const waiting: string[] = []
+  if (relationship.ourConsent !== 'given') waiting.push('our consent')
+  if (!['given', 'assumed'].includes(relationship.theirConsent)) waiting.push("the peer's consent")
+  return [...waiting, ...missingBundles(relationship, fetched)]
+}
+
+function missingBundles({ domains }: Relationship, fetched: ReadonlySet<TrustDomain>): string[] {
+  return domains
+    .filter(({ source, trustDomain }) => isPolled(source) && !fetched.has(trustDomain))
+    .map(({ trustDomain }) => `a first verified bundle of ${trustDomain}`)
+}
+
+/** Whether the bundles of a source are fetched on a schedule. */
+export function isPolled(source: Relationship['domains'][number]['source']): boolean {
+  return source === 'https_web' || source === 'https_spiffe'
+}
+
+/** Whether every domain of a relationship had a verified bundle; one that was active once had. */
+export async function hasVerifiedBundles(db: Db, relationship: Relationship): Promise<boolean> {
+  if (relationship.activatedAt !== undefined) return true
+  const fetched = await fetchedDomains(db, relationship.meshId, relationship.id)
+  return missingBundles(relationship, fetched).length === 0
+}
