@@ -1,4 +1,4 @@
-import { type Selectable, sql } from 'kysely'
+import { type RawBuilder, type Selectable, sql } from 'kysely'
 import { type MeshId } from '../db/ids.ts'
 import {
   type Db,
@@ -51,17 +51,25 @@ export function revisionInUse(
 /** Peers whose last poll succeeded, and all others: two pools, so that dead peers do not hold up live ones. */
 export type PollPool = 'healthy' | 'other'
 
-/** Which polls to claim, for whom and for how long. */
+/** For whom and for how long polls are claimed. */
 export interface PollClaim {
   readonly owner: string
   readonly now: Date
   readonly leaseUntil: Date
-  readonly limit: number
+}
+
+/** Most polls to claim of each pool. */
+export type PollLimits = Readonly<Record<PollPool, number>>
+
+/** A claimed poll and the pool it belongs to. */
+export interface ClaimedPoll {
+  readonly task: PollTask
   readonly pool: PollPool
 }
 
 interface ClaimedRow extends Selectable<PollTable> {
   due_at: Date
+  pool: PollPool
   name: string
   generation: bigint
   state: RelationshipState
@@ -78,45 +86,59 @@ interface ClaimedRow extends Selectable<PollTable> {
 
 const HEALTHY = sql`p.failures = 0 and p.last_success_at is not null`
 
-/** Claims polls that are due and under nobody's lease, the longest due first; any number of replicas may ask. */
-export async function claimDue(db: Db, claim: PollClaim): Promise<PollTask[]> {
-  const pool = claim.pool === 'healthy' ? HEALTHY : sql`not (${HEALTHY})`
-  return claimWhere(db, claim, {
-    condition: sql`p.next_at <= ${claim.now} and (p.lease_until is null or p.lease_until < ${claim.now}) and ${pool}`,
-    limit: claim.limit,
-  })
+/**
+ * Claims polls that are due and under nobody's lease, of each pool the longest due first, in one statement; any
+ * number of replicas may ask.
+ */
+export async function claimDue(
+  db: Db,
+  claim: PollClaim & { readonly limits: PollLimits },
+): Promise<ClaimedPoll[]> {
+  const { now, limits } = claim
+  const isFree = sql`(p.lease_until is null or p.lease_until < ${now})`
+  const pick = (pool: PollPool, isMember: RawBuilder<unknown>): RawBuilder<unknown> =>
+    picked(pool, {
+      condition: sql`p.next_at <= ${now} and ${isFree} and ${isMember}`,
+      limit: limits[pool],
+    })
+  const due = sql`healthy as (${pick('healthy', HEALTHY)}),
+    other as (${pick('other', sql`not (${HEALTHY})`)}),
+    due as (select * from healthy union all select * from other)`
+  return claimPicked(db, claim, due)
 }
 
 /** Claims the polls of one relationship now, due or not; those that are in flight elsewhere are left out. */
 export async function claimRelationship(
   db: Db,
   meshId: MeshId,
-  claim: Omit<PollClaim, 'limit' | 'pool'> & { readonly relationshipId: string },
+  claim: PollClaim & { readonly relationshipId: string },
 ): Promise<PollTask[]> {
-  return claimWhere(db, claim, {
-    condition: sql`p.mesh_id = ${meshId} and p.relationship_id = ${claim.relationshipId}
-      and (p.lease_until is null or p.lease_until < ${claim.now})`,
-    limit: 1000,
-  })
+  const condition = sql`p.mesh_id = ${meshId} and p.relationship_id = ${claim.relationshipId}
+    and (p.lease_until is null or p.lease_until < ${claim.now})`
+  const due = sql`due as (${picked('other', { condition, limit: 1000 })})`
+  return (await claimPicked(db, claim, due)).map(({ task }) => task)
 }
 
-async function claimWhere(
+function picked(
+  pool: PollPool,
+  { condition, limit }: { readonly condition: RawBuilder<unknown>; readonly limit: number },
+): RawBuilder<unknown> {
+  return sql`select p.mesh_id, p.relationship_id, p.trust_domain, p.next_at as due_at, ${sql.lit(pool)} as pool
+    from poll p where ${condition} order by p.next_at limit ${limit} for update skip locked`
+}
+
+async function claimPicked(
   db: Db,
-  claim: Pick<PollClaim, 'owner' | 'now' | 'leaseUntil'>,
-  which: { readonly condition: ReturnType<typeof sql>; readonly limit: number },
-): Promise<PollTask[]> {
+  claim: PollClaim,
+  due: RawBuilder<unknown>,
+): Promise<ClaimedPoll[]> {
   const { rows } = await sql<ClaimedRow>`
-    with due as (
-      select p.mesh_id, p.relationship_id, p.trust_domain, p.next_at as due_at
-      from poll p where ${which.condition}
-      order by p.next_at limit ${which.limit}
-      for update skip locked
-    ), claimed as (
+    with ${due}, claimed as (
       update poll p set owner = ${claim.owner}, epoch = p.epoch + 1, lease_until = ${claim.leaseUntil}
       from due
       where p.mesh_id = due.mesh_id and p.relationship_id = due.relationship_id
         and p.trust_domain = due.trust_domain
-      returning p.*, due.due_at
+      returning p.*, due.due_at, due.pool
     )
     select c.*, r.name, r.generation, r.state, r.hint_min_seconds, r.hint_max_seconds,
       r.created_at as since, d.endpoint_url, d.endpoint_spiffe_id,
@@ -129,7 +151,7 @@ async function claimWhere(
       and b.relationship_id = c.relationship_id and b.trust_domain = c.trust_domain
       and b.disposition = 'current'
     order by c.due_at`.execute(db)
-  return rows.map((row) => taskOf(row, claim.now))
+  return rows.map((row) => ({ task: taskOf(row, claim.now), pool: row.pool }))
 }
 
 function taskOf(row: ClaimedRow, claimedAt: Date): PollTask {

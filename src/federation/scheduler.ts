@@ -4,7 +4,13 @@ import { type DbClock } from '../db/time.ts'
 import { messageOf } from '../errors.ts'
 import { type Logger } from '../http/log.ts'
 import { startTicker, type Ticker } from '../ticker.ts'
-import { claimDue, type PollPool, type PollTask } from './claim-store.ts'
+import {
+  claimDue,
+  type ClaimedPoll,
+  type PollLimits,
+  type PollPool,
+  type PollTask,
+} from './claim-store.ts'
 import { releasePolls } from './poll-store.ts'
 
 /** Polls in flight at once: peers whose last poll succeeded, and all others. */
@@ -66,10 +72,18 @@ export class FederationScheduler {
     this.#ticker?.kick()
   }
 
-  /** Claims what is due and begins to poll it; resolves before the polls have ended. */
+  /** Claims what is due, of both pools in one statement, and begins to poll it; resolves before the polls have ended. */
   async claim(): Promise<void> {
-    await this.#claimPool('healthy')
-    await this.#claimPool('other')
+    const { db, now, owner } = this.#options
+    for (;;) {
+      const limits = { healthy: this.#room('healthy'), other: this.#room('other') }
+      if (limits.healthy + limits.other === 0 || this.#stopping.signal.aborted) return
+      const at = await now(db)
+      const leaseUntil = addSeconds(at, LEASE_SECONDS)
+      const claimed = await claimDue(db, { owner, now: at, leaseUntil, limits })
+      for (const { pool, task } of claimed) this.#begin(pool, task)
+      if (!isFilled(limits, claimed)) return
+    }
   }
 
   /** Resolves when no poll is in flight. */
@@ -86,17 +100,9 @@ export class FederationScheduler {
     await releasePolls(this.#options.db, this.#options.owner)
   }
 
-  async #claimPool(pool: PollPool): Promise<void> {
-    const { db, now, owner, poolSizes = POOL_SIZES } = this.#options
-    for (;;) {
-      const limit = Math.min(CLAIM_BATCH, poolSizes[pool] - this.#inFlight[pool].size)
-      if (limit <= 0 || this.#stopping.signal.aborted) return
-      const at = await now(db)
-      const leaseUntil = addSeconds(at, LEASE_SECONDS)
-      const tasks = await claimDue(db, { owner, now: at, leaseUntil, limit, pool })
-      for (const task of tasks) this.#begin(pool, task)
-      if (tasks.length < limit) return
-    }
+  #room(pool: PollPool): number {
+    const { poolSizes = POOL_SIZES } = this.#options
+    return Math.min(CLAIM_BATCH, poolSizes[pool] - this.#inFlight[pool].size)
   }
 
   #begin(pool: PollPool, task: PollTask): void {
@@ -127,4 +133,12 @@ export class FederationScheduler {
       )
     }
   }
+}
+
+/** Whether one of the pools gave all that was asked for, so that more may be due. */
+function isFilled(limits: PollLimits, claimed: readonly ClaimedPoll[]): boolean {
+  return (['healthy', 'other'] as const).some((pool) => {
+    const count = claimed.filter((one) => one.pool === pool).length
+    return count > 0 && count === limits[pool]
+  })
 }
