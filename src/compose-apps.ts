@@ -3,6 +3,7 @@ import swagger from '@fastify/swagger'
 import swaggerUi from '@fastify/swagger-ui'
 import { addAccess } from './access/access-hook.ts'
 import { guardAdmin } from './access/admin-guard.ts'
+import { addIdempotency } from './access/idempotency.ts'
 import { accessRoutes } from './access/routes.ts'
 import { auditRoutes } from './audit/routes.ts'
 import { offerRoutes } from './catalog/offer-routes.ts'
@@ -54,6 +55,7 @@ function mountAdminApi(v1: App, base: Base, parts: Parts): void {
   const { db } = database
   const onRefused = (reason: string): void => metrics.loginsRefused.inc({ reason })
   addAccess(v1, { db, clock, log, onRefused })
+  addIdempotency(v1, { db, now, log })
   v1.register(accessRoutes, { db, now })
   v1.register(auditRoutes, { db, key: parts.auditKey })
   mountEndpointAdmin(v1, base, { endpoints: parts.endpoints, hooks: parts.hooks })

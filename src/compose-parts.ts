@@ -1,6 +1,7 @@
 import { join } from 'node:path'
 import { ensureAdminToken } from './access/admin-token.ts'
 import { pruneApiTokens } from './access/end-access.ts'
+import { pruneIdempotencyKeys } from './access/idempotency.ts'
 import { type AuditKey, loadAuditKey } from './audit/audit-key.ts'
 import { Sealer } from './audit/sealer.ts'
 import { catalogDependants } from './catalog/find-services.ts'
@@ -123,6 +124,7 @@ export function startTickers(base: Base, parts: Parts): readonly Ticker[] {
     ...federationTickers(base, parts.federation),
     ...svidTickers(base),
     tokenPruning(base),
+    answerPruning(base),
   ]
 }
 
@@ -132,4 +134,12 @@ function tokenPruning({ database, clock, log, now }: Base): Ticker {
   const db = database.background
   const run = async (): Promise<void> => void (await pruneApiTokens(db, await now(db)))
   return startTicker({ name: 'api-token-pruning', everyMs: DAY_MS, clock, log, run })
+}
+
+const HOUR_MS = 3_600_000
+
+function answerPruning({ database, clock, log, now }: Base): Ticker {
+  const db = database.background
+  const run = async (): Promise<void> => void (await pruneIdempotencyKeys(db, await now(db)))
+  return startTicker({ name: 'idempotency-key-pruning', everyMs: HOUR_MS, clock, log, run })
 }

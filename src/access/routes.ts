@@ -38,7 +38,7 @@ export const accessRoutes = async (app: App, options: AccessRoutesOptions): Prom
   app.post(
     '/api-tokens',
     {
-      config: { action: 'api-token.create' },
+      config: { action: 'api-token.create', secretAnswer: true },
       schema: {
         tags: ['access'],
         summary: 'Make an API token; the answer shows its secret this once',

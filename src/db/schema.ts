@@ -3,6 +3,12 @@ import type { TrustDomain } from '../spiffe/trust-domain.ts'
 import type { MeshId } from './ids.ts'
 import type { Json } from './json-column.ts'
 import type {
+  AppliedObjectTable,
+  IdempotencyKeyTable,
+  PeerGroupMemberTable,
+  PeerGroupTable,
+} from './schema-declarative.ts'
+import type {
   EgressRuleTable,
   PeerBundleRevisionTable,
   PollTable,
@@ -252,6 +258,10 @@ export interface Tables {
   api_token: ApiTokenTable
   grants: GrantsTable
   egress_rule: EgressRuleTable
+  peer_group: PeerGroupTable
+  peer_group_member: PeerGroupMemberTable
+  applied_object: AppliedObjectTable
+  idempotency_key: IdempotencyKeyTable
   audit_record: AuditRecordTable
   audit_link: AuditLinkTable
   lease: LeaseTable

@@ -35,7 +35,7 @@ export const joinTokenRoutes = async (
   app.post(
     '/meshes/:meshId/join-tokens',
     {
-      config: { action: 'join-token.create' },
+      config: { action: 'join-token.create', secretAnswer: true },
       schema: {
         tags: ['join-tokens'],
         summary: 'Make a join token, and the entry if there is none; the token is shown once',

@@ -10,6 +10,9 @@ interface Route {
   readonly method: string
   readonly url: string
   readonly action: unknown
+  readonly secretAnswer: boolean
+  /** Names of the members of its answers. */
+  readonly answers: readonly string[]
 }
 
 const READS = ['GET', 'HEAD', 'OPTIONS']
@@ -23,11 +26,17 @@ function watchRoutes(): (app: App) => Route[] {
     routes.set(fastify, found)
     fastify.addHook('onRoute', (route: RouteOptions) => {
       for (const method of [route.method].flat()) {
-        found.push({ method, url: route.url, action: route.config?.action })
+        const { action, secretAnswer = false } = route.config ?? {}
+        found.push({ method, url: route.url, action, secretAnswer, answers: membersOf(route) })
       }
     })
   })
   return (app) => routes.get(app) ?? []
+}
+
+function membersOf({ schema }: RouteOptions): string[] {
+  const answers = (schema?.response ?? {}) as Record<string, { properties?: object }>
+  return Object.values(answers).flatMap(({ properties = {} }) => Object.keys(properties))
 }
 
 /** The route's URL with something in the place of each parameter. */
@@ -79,6 +88,15 @@ t.test('every route of the admin listener', async (t) => {
       Object.keys(ACTIONS).filter((action) => !used.has(action)),
       [],
     )
+  })
+
+  t.test('of answers that show a secret once nothing is kept for a repeated request', async (t) => {
+    const showing = api.filter(({ method }) => method === 'POST')
+    t.ok(showing.some(({ secretAnswer }) => secretAnswer))
+    for (const { url, answers, secretAnswer } of showing) {
+      const shows = answers.some((name) => /^(token|secret|invite|password|privateKey)$/.test(name))
+      t.equal(secretAnswer, shows, url)
+    }
   })
 
   t.test('outside /v1 only reads the documentation', async (t) => {

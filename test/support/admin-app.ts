@@ -7,10 +7,11 @@ import type { Test } from 'tap'
 import { addAccess } from '../../src/access/access-hook.ts'
 import { ensureAdminToken } from '../../src/access/admin-token.ts'
 import { guardAdmin } from '../../src/access/admin-guard.ts'
+import { addIdempotency } from '../../src/access/idempotency.ts'
 import { accessRoutes } from '../../src/access/routes.ts'
 import { type Clock, systemClock } from '../../src/clock.ts'
 import type { Database, Db } from '../../src/db/connect.ts'
-import { databaseNow } from '../../src/db/time.ts'
+import { databaseNow, type DbClock } from '../../src/db/time.ts'
 import { type App, createApp } from '../../src/http/listener.ts'
 import { createLogger } from '../../src/http/log.ts'
 import { createMetrics } from '../../src/http/metrics.ts'
@@ -43,15 +44,18 @@ export interface AdminAnswer {
 
 export interface AdminAppOptions {
   readonly clock?: Clock
+  /** The database's clock; default its own. */
+  readonly now?: DbClock
+  /** Another app's database and token: a second replica. */
+  readonly beside?: Pick<AdminApp, 'database' | 'token'>
   readonly hosts?: readonly string[]
   readonly mount?: (v1: App, db: Db) => void
 }
 
 export async function adminApp(t: Test, options: AdminAppOptions = {}): Promise<AdminApp> {
-  const database = await testDatabase(t)
+  const { database, token } = options.beside ?? (await freshDatabase(t))
   const { db } = database
-  const file = join(t.testdir(), 'admin.token')
-  await ensureAdminToken(db, { file, create: true })
+  const now = options.now ?? databaseNow
   const lines: string[] = []
   const log = createLogger({ level: 'info' }, { write: (line) => void lines.push(line) })
   const app = createApp({ name: 'admin', log, metrics: createMetrics() })
@@ -59,6 +63,7 @@ export async function adminApp(t: Test, options: AdminAppOptions = {}): Promise<
   await app.register(
     async (v1: App) => {
       addAccess(v1, { db, clock: options.clock ?? systemClock, log })
+      addIdempotency(v1, { db, now, log })
       v1.register(accessRoutes, { db, now: databaseNow })
       options.mount?.(v1, db)
     },
@@ -67,11 +72,17 @@ export async function adminApp(t: Test, options: AdminAppOptions = {}): Promise<
   await app.listen({ host: '127.0.0.1', port: 0 })
   t.teardown(() => app.close())
   const { port } = app.server.address() as AddressInfo
-  const token = (await readFile(file, 'utf8')).trim()
   const origin = `http://127.0.0.1:${port}`
   const call: AdminApp['call'] = (method, path, given = {}) =>
     send(`${origin}${path}`, method, { token, ...given })
   return { database, app, port, token, lines, call }
+}
+
+async function freshDatabase(t: Test): Promise<Pick<AdminApp, 'database' | 'token'>> {
+  const database = await testDatabase(t)
+  const file = join(t.testdir(), 'admin.token')
+  await ensureAdminToken(database.db, { file, create: true })
+  return { database, token: (await readFile(file, 'utf8')).trim() }
 }
 
 async function send(url: string, method: string, options: CallOptions): Promise<AdminAnswer> {
