@@ -1,39 +1,27 @@
 import { type SecureContext } from 'node:tls'
-import { Client, type Dispatcher } from 'undici'
+import { type Dispatcher } from 'undici'
 import { type Clock } from '../clock.ts'
 import { assertOutsideTransaction } from '../db/transaction-scope.ts'
 import { ServiceError } from '../errors.ts'
 import { type EndpointUrl, parseEndpointUrl } from '../spiffe/endpoint-profile.ts'
 import { type EgressRule } from './egress-rule.ts'
+import { type CallAnswer, callOnce, type OutboundCall } from './outbound-call.ts'
+import { type Resolve, resolveByMachine, type ServerProof, webContext } from './outbound-connect.ts'
 import { failureOf } from './outbound-failure.ts'
 import {
-  type Contact,
-  guardedConnector,
-  type Resolve,
-  resolveByMachine,
-  type ServerProof,
-  webContext,
-} from './outbound-connect.ts'
+  headerOf,
+  type HopDeps,
+  OUTBOUND_LIMITS,
+  type OutboundContact,
+  type OutboundLimits,
+  plainBody,
+  refused,
+  sendOnce,
+} from './outbound-hop.ts'
 
+export { type CallAnswer, type OutboundCall } from './outbound-call.ts'
 export { type ServerProof } from './outbound-connect.ts'
-
-/** Bounds of one request; the defaults are {@link OUTBOUND_LIMITS}. */
-export interface OutboundLimits {
-  /** TCP and TLS of one connection. */
-  readonly connectMs: number
-  /** From the first lookup to the last byte, redirects included. */
-  readonly totalMs: number
-  readonly maxBytes: number
-  readonly maxRedirects: number
-}
-
-/** 5 s to connect, 10 s in all, 1 MiB, 5 redirects (FE-27, FE-43). */
-export const OUTBOUND_LIMITS: OutboundLimits = {
-  connectMs: 5000,
-  totalMs: 10_000,
-  maxBytes: 1024 * 1024,
-  maxRedirects: 5,
-}
+export { type OutboundContact, type OutboundLimits } from './outbound-hop.ts'
 
 /** What {@link openOutbound} needs. */
 export interface OutboundOptions {
@@ -46,8 +34,9 @@ export interface OutboundOptions {
   readonly resolve?: Resolve
 }
 
-/** One GET. */
+/** One GET of a document. */
 export interface OutboundRequest {
+  readonly method?: undefined
   readonly url: EndpointUrl
   readonly proof: ServerProof
   /** On whose behalf: decides which egress rules apply. */
@@ -57,13 +46,6 @@ export interface OutboundRequest {
   /** Whether redirects are followed (FE-27, FE-29). */
   readonly redirects: 'follow' | 'refuse'
   readonly signal?: AbortSignal
-}
-
-/** Where a request ended and whom it met there. */
-export interface OutboundContact extends Contact {
-  /** The URL that answered; differs from the configured one after redirects. */
-  url: string
-  readonly redirects: string[]
 }
 
 /** A complete answer: 200 with its body, or 304 to the ETag that was sent. */
@@ -76,25 +58,28 @@ export type OutboundOutcome =
   | { readonly contact: OutboundContact; readonly answer: OutboundAnswer }
   | { readonly contact: OutboundContact; readonly error: ServiceError }
 
-/** The only opener of connections to others. */
+/** What a call gave, or the reason why there is no answer at all. */
+export type CallOutcome =
+  | { readonly contact: OutboundContact; readonly answer: CallAnswer }
+  | { readonly contact: OutboundContact; readonly error: ServiceError }
+
+/**
+ * The only opener of connections to others.
+ *
+ * Requests never throw for what a peer does; they throw TRANSACTION_MISUSE, and the signal's reason when aborted.
+ */
 export interface Outbound {
-  /** Never throws for what a peer does; throws TRANSACTION_MISUSE, and the signal's reason when aborted. */
+  /** Fetches a document. */
   request(request: OutboundRequest): Promise<OutboundOutcome>
+  /** Calls an API (`method` GET or POST): same guard, same limits, no redirects. */
+  request(call: OutboundCall): Promise<CallOutcome>
 }
 
-interface Deps {
-  readonly limits: OutboundLimits
-  readonly clock: Clock
-  readonly resolve: Resolve
-  readonly webContext: () => SecureContext
-}
+type Deps = Pick<HopDeps, 'limits' | 'clock' | 'resolve' | 'webContext'>
 
 /** The journey of one request, over all its hops. */
-interface Journey extends Deps {
+interface Journey extends HopDeps {
   readonly request: OutboundRequest
-  readonly rules: readonly EgressRule[]
-  readonly contact: OutboundContact
-  readonly signal: AbortSignal
 }
 
 /** Makes the door outward: guarded, bounded, one fresh connection per hop, nothing remembered. */
@@ -106,34 +91,44 @@ export function openOutbound(options: OutboundOptions): Outbound {
     resolve: options.resolve ?? resolveByMachine,
     webContext: () => (context ??= webContext(options.extraRootsPem ?? [])),
   }
-  return {
-    request: async (request) => {
-      assertOutsideTransaction('an outgoing connection')
-      const rules = await options.rulesFor(request.meshId)
-      return travel(deps, request, rules)
-    },
+  function request(wanted: OutboundRequest): Promise<OutboundOutcome>
+  function request(wanted: OutboundCall): Promise<CallOutcome>
+  async function request(wanted: OutboundRequest | OutboundCall) {
+    assertOutsideTransaction('an outgoing connection')
+    const rules = await options.rulesFor(wanted.meshId)
+    return wanted.method === undefined
+      ? travel({ deps, wanted, rules }, (hop) => followHops({ ...hop, request: wanted }))
+      : travel({ deps, wanted, rules }, (hop) => callOnce(hop, wanted))
   }
+  return { request }
 }
 
-async function travel(
-  deps: Deps,
-  request: OutboundRequest,
-  rules: readonly EgressRule[],
-): Promise<OutboundOutcome> {
+interface Trip {
+  readonly deps: Deps
+  readonly wanted: OutboundRequest | OutboundCall
+  readonly rules: readonly EgressRule[]
+}
+
+async function travel<T>(
+  { deps, wanted, rules }: Trip,
+  go: (hop: HopDeps) => Promise<T>,
+): Promise<
+  { contact: OutboundContact; answer: T } | { contact: OutboundContact; error: ServiceError }
+> {
   const contact: OutboundContact = {
-    url: request.url,
+    url: wanted.url,
     redirects: [],
     address: undefined,
     presentedIds: [],
     chainSha256: undefined,
   }
   const limit = AbortSignal.timeout(deps.limits.totalMs)
-  const signal = request.signal === undefined ? limit : AbortSignal.any([limit, request.signal])
+  const signal = wanted.signal === undefined ? limit : AbortSignal.any([limit, wanted.signal])
   try {
-    return { contact, answer: await followHops({ ...deps, request, rules, contact, signal }) }
+    return { contact, answer: await go({ ...deps, proof: wanted.proof, rules, contact, signal }) }
   } catch (error) {
-    request.signal?.throwIfAborted()
-    return { contact, error: failureOf(error, failureContext(deps, request, contact)) }
+    wanted.signal?.throwIfAborted()
+    return { contact, error: failureOf(error, failureContext(deps, wanted.proof, contact)) }
   }
 }
 
@@ -157,45 +152,17 @@ async function followHops(journey: Journey): Promise<OutboundAnswer> {
   }
 }
 
-type Hop = { readonly answer: OutboundAnswer } | { readonly location: string }
+type Answer = { readonly answer: OutboundAnswer } | { readonly location: string }
 
-async function oneHop(journey: Journey, url: EndpointUrl): Promise<Hop> {
-  const { limits, request, signal } = journey
-  const { origin, pathname, search } = new URL(url)
-  const client = new Client(origin, {
-    connect: guardedConnector({
-      ...journey,
-      proof: request.proof,
-      connectMs: limits.connectMs,
-      now: journey.clock.now(),
-    }),
-    pipelining: 1,
-    headersTimeout: limits.totalMs,
-    bodyTimeout: limits.totalMs,
-    maxResponseSize: limits.maxBytes,
-  })
-  try {
-    const headers = requestHeaders(request)
-    const response = await client.request({
-      method: 'GET',
-      path: pathname + search,
-      headers,
-      signal,
-    })
-    return await readHop(response, { url, etag: request.etag })
-  } finally {
-    // Destroying also drops a body that was not read.
-    await client.destroy().catch(() => undefined)
-  }
-}
-
-function requestHeaders({ etag }: OutboundRequest): Record<string, string> {
-  return {
+function oneHop(journey: Journey, url: EndpointUrl): Promise<Answer> {
+  const { etag } = journey.request
+  const headers = {
     accept: 'application/json',
-    'accept-encoding': 'identity',
-    'user-agent': 'entente',
     ...(etag === undefined ? {} : { 'if-none-match': etag }),
   }
+  return sendOnce(journey, { method: 'GET', url, headers }, (response) =>
+    readHop(response, { url, etag }),
+  )
 }
 
 const REDIRECTS = new Set([301, 302, 303, 307, 308])
@@ -203,29 +170,21 @@ const REDIRECTS = new Set([301, 302, 303, 307, 308])
 async function readHop(
   response: Dispatcher.ResponseData,
   { url, etag }: { url: EndpointUrl; etag: string | undefined },
-): Promise<Hop> {
-  const { statusCode, headers } = response
+): Promise<Answer> {
+  const { statusCode } = response
   const host = new URL(url).host
   if (REDIRECTS.has(statusCode)) {
-    const location = headerOf(headers, 'location')
+    const location = headerOf(response, 'location')
     if (location === undefined) throw refused(`${host} answered ${statusCode} without a Location`)
     return { location }
   }
-  if (statusCode === 304 && etag !== undefined) return { answer: { status: 304 } }
-  if (statusCode !== 200) throw refused(`${host} answered ${statusCode}, wanted 200`)
-  const encoding = headerOf(headers, 'content-encoding') ?? 'identity'
-  if (encoding !== 'identity') {
-    throw refused(
-      `${host} answered with content encoding ${JSON.stringify(encoding.slice(0, 40))} though none was asked for`,
-    )
+  if (statusCode === 304 && etag !== undefined) {
+    refuseOtherEtag(usableEtag(headerOf(response, 'etag')), { asked: etag, host })
+    return { answer: { status: 304 } }
   }
-  const body = new Uint8Array(await response.body.arrayBuffer())
-  return { answer: { status: 200, body, etag: usableEtag(headerOf(headers, 'etag')) } }
-}
-
-function headerOf(headers: Dispatcher.ResponseData['headers'], name: string): string | undefined {
-  const value = headers[name]
-  return Array.isArray(value) ? value[0] : value
+  if (statusCode !== 200) throw refused(`${host} answered ${statusCode}, wanted 200`)
+  const body = await plainBody(response, url)
+  return { answer: { status: 200, body, etag: usableEtag(headerOf(response, 'etag')) } }
 }
 
 // An ETag is sent back as it came (RFC 9110 §8.8.3): only one that is well formed and short is kept.
@@ -233,6 +192,19 @@ function usableEtag(etag: string | undefined): string | undefined {
   return etag !== undefined && etag.length <= 256 && /^(?:W\/)?"[\x21\x23-\x7e]*"$/.test(etag)
     ? etag
     : undefined
+}
+
+// A 304 repeats the ETag that was asked about (RFC 9110 §15.4.5); another one confirms another document.
+function refuseOtherEtag(
+  found: string | undefined,
+  { asked, host }: { asked: string; host: string },
+): void {
+  if (found === undefined || opaque(found) === opaque(asked)) return
+  throw refused(`${host} answered 304 about the ETag ${found}, asked about ${asked}`)
+}
+
+function opaque(etag: string): string {
+  return etag.replace(/^W\//, '')
 }
 
 function refuseUnwanted({ request }: Journey, location: string): void {
@@ -261,18 +233,14 @@ function redirectTarget(current: EndpointUrl, location: string): EndpointUrl {
   }
 }
 
-function failureContext({ limits }: Deps, request: OutboundRequest, contact: OutboundContact) {
+function failureContext({ limits }: Deps, wanted: ServerProof, contact: OutboundContact) {
   const { hostname, port } = new URL(contact.url)
   return {
     target: `${hostname}:${port || '443'}`,
-    wanted: request.proof,
+    wanted,
     presentedIds: contact.presentedIds,
     connectMs: limits.connectMs,
     totalMs: limits.totalMs,
     maxBytes: limits.maxBytes,
   }
-}
-
-function refused(message: string): ServiceError {
-  return new ServiceError('PEER_ANSWER_REFUSED', message)
 }
