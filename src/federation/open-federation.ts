@@ -7,6 +7,7 @@ import { parseEgressRule } from '../http/egress-rule.ts'
 import { type Logger } from '../http/log.ts'
 import { type Metrics } from '../http/metrics.ts'
 import { openOutbound, type Outbound, type OutboundLimits } from '../http/outbound.ts'
+import { type Resolve } from '../http/outbound-connect.ts'
 import { AnchorCache } from './anchors.ts'
 import { type PeerReaders } from './create-relationship.ts'
 import { EgressRules } from './egress-rules.ts'
@@ -45,6 +46,8 @@ export interface FederationOptions {
   /** From 0 to 1; tests hand in their own. */
   readonly random: () => number
   readonly limits?: Partial<OutboundLimits>
+  /** How names become addresses; the machine's resolver unless a test hands in its own. */
+  readonly resolve?: Resolve
 }
 
 /** The parts of federation that the service runs and mounts. */
@@ -71,6 +74,7 @@ export function openFederation(options: FederationOptions): Federation {
     clock,
     extraRootsPem: options.extraRootsPem,
     ...(options.limits === undefined ? {} : { limits: options.limits }),
+    ...(options.resolve === undefined ? {} : { resolve: options.resolve }),
   })
   const peerBundles = new PeerBundles(database.db, options.changes)
   const refresh = refreshDeps(options, outbound)

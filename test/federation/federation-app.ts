@@ -15,6 +15,7 @@ import { Alarms } from '../../src/http/alarms.ts'
 import { createApp } from '../../src/http/listener.ts'
 import { createLogger } from '../../src/http/log.ts'
 import { createMetrics } from '../../src/http/metrics.ts'
+import { type Resolve } from '../../src/http/outbound-connect.ts'
 import { type TestClock, testClock } from '../support/clock.ts'
 import { testDatabase } from '../support/database.ts'
 import { type FakeAuthority, type FakePeer } from '../support/fake-peer.ts'
@@ -67,6 +68,7 @@ export interface FederationAppOptions {
   readonly pollMinSeconds?: number
   readonly totalMs?: number
   readonly egressAllow?: readonly string[]
+  readonly resolve?: Resolve
 }
 
 /** A clock of tests that begins now, since the certificates of fake peers are checked by OpenSSL too. */
@@ -119,6 +121,7 @@ export async function federationApp(
     dependants: [],
     random: () => 0,
     limits: { connectMs: 1500, totalMs: options.totalMs ?? 5000 },
+    ...(options.resolve === undefined ? {} : { resolve: options.resolve }),
   })
   const app = createApp({ name: 'admin', log, metrics })
   app.decorateRequest('principal')
