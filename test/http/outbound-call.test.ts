@@ -1,4 +1,4 @@
-import { type IncomingMessage } from 'node:http'
+import { type IncomingMessage, type ServerResponse } from 'node:http'
 import { buffer } from 'node:stream/consumers'
 import t from 'tap'
 import { systemClock } from '../../src/clock.ts'
@@ -34,13 +34,12 @@ t.test(
   async (t) => {
     const peer = await FakePeer.open(t, 'globex.example')
     const seen: { request: IncomingMessage; body: string }[] = []
-    peer.behaviour = (request, response) => {
-      void buffer(request).then((body) => {
-        seen.push({ request, body: String(body) })
-        response.writeHead(201, { 'content-type': 'Application/Jose; x=y' }).end('welcome')
-      })
-    }
-    const outcome = await outbound.request({
+    const serve = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
+    seen.push({ request, body: String(await buffer(request)) })
+    response.writeHead(201, { 'content-type': 'Application/Jose; x=y' }).end('welcome')
+  }
+  peer.behaviour = (request, response) => void serve(request, response)
+  const outcome = await outbound.request({
       ...post(peer),
       accept: 'application/jose',
       headers: { authorization: 'Bearer abc' },
