@@ -13,7 +13,7 @@ export interface RelationshipSummary {
   readonly name: string
   readonly state: RelationshipState
   readonly trustDomains: readonly TrustDomain[]
-  /** What a pending relationship waits for; empty otherwise. */
+  /** What it waits for until it is active; empty once it is, or over. */
   readonly waitingFor: readonly string[]
 }
 
@@ -32,9 +32,9 @@ export async function relationshipsOf(db: Db, meshId: MeshId): Promise<Relations
   return summaries
 }
 
-/** What a relationship waits for; one statement, and none unless it is pending. */
+/** What a relationship waits for; one statement, and none for an active one. */
 export async function whatItWaitsFor(db: Db, relationship: Relationship): Promise<string[]> {
-  if (relationship.state !== 'pending') return []
+  if (relationship.state === 'active' || relationship.state === 'terminated') return []
   return waitingFor(relationship, await fetchedDomains(db, relationship.meshId, relationship.id))
 }
 

@@ -1,6 +1,6 @@
 import { type Changes } from '../db/changes.ts'
 import { type MeshId } from '../db/ids.ts'
-import { type Db } from '../db/schema.ts'
+import { type Db, type RelationshipState } from '../db/schema.ts'
 import { isDatabaseAway } from '../db/failures.ts'
 import { type Bundle, writeBundle } from '../spiffe/bundle.ts'
 import { type TrustDomain } from '../spiffe/trust-domain.ts'
@@ -105,13 +105,24 @@ async function loadSnapshot(db: Db, meshId: MeshId): Promise<PeerSnapshot> {
         .map((trustDomain) => ({
           relationship: name,
           trustDomain,
-          reason:
-            waitingFor.length > 0
-              ? `relationship ${name} waits for ${waitingFor.join(', ')}`
-              : `relationship ${name} is ${state}`,
+          reason: whyMissing({ name, state, trustDomain, waitingFor }),
         })),
     )
   return { bundles, missing }
+}
+
+function whyMissing(about: {
+  readonly name: string
+  readonly state: RelationshipState
+  readonly trustDomain: TrustDomain
+  readonly waitingFor: readonly string[]
+}): string {
+  const { name, state, trustDomain, waitingFor } = about
+  if (state === 'active') return `relationship ${name} has no bundle of ${trustDomain} yet`
+  const waits = `waits for ${waitingFor.join(', ')}`
+  return state === 'pending'
+    ? `relationship ${name} ${waits}`
+    : `relationship ${name} is ${state} and ${waits}`
 }
 
 function peerBundleOf(row: ActiveBundleRow): PeerBundle {

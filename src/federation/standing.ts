@@ -95,7 +95,7 @@ export function decideStanding(
 
 function refused(before: StandingFacts & { readonly name: string }, event: StandingEvent) {
   const allowed = allowedEvents(before)
-  const found = `relationship ${before.name} is ${before.state} and cannot ${event} now`
+  const found = `relationship ${before.name} is ${before.state}, so "${event}" is refused`
   if (allowed.length === 0) {
     return new ServiceError('CONFLICT', `${found}; it can only be deleted`, {
       next: `entente federation delete ${before.name}`,

@@ -4,18 +4,28 @@ import { type Relationship } from './relationship.ts'
 import { fetchedDomains } from './revision-store.ts'
 
 /**
- * What a pending relationship waits for: consent, and one verified bundle per domain. A bundle that a person gave
- * is verified for a static domain; a bootstrap bundle is not, it only authenticates the first fetch.
+ * What a relationship waits for until it can be active, one line per cause: consents, our operator, and one verified
+ * bundle per domain. A bundle that a person gave is verified for a static domain; a bootstrap bundle is not, it only
+ * authenticates the first fetch.
  */
 export function waitingFor(
   relationship: Relationship,
   fetched: ReadonlySet<TrustDomain>,
 ): string[] {
-  if (relationship.state !== 'pending') return []
+  const { state, activatedAt } = relationship
+  if (state === 'active' || state === 'terminated') return []
+  const bundles = activatedAt === undefined ? missingBundles(relationship, fetched) : []
+  return [...missingConsents(relationship), ...bundles]
+}
+
+function missingConsents({ ourConsent, theirConsent, onHold }: Relationship): string[] {
   const waiting: string[] = []
-  if (relationship.ourConsent !== 'given') waiting.push('our consent')
-  if (!['given', 'assumed'].includes(relationship.theirConsent)) waiting.push("the peer's consent")
-  return [...waiting, ...missingBundles(relationship, fetched)]
+  if (ourConsent === 'withdrawn') waiting.push('our consent, which we withdrew')
+  else if (ourConsent !== 'given') waiting.push('our consent')
+  if (theirConsent === 'withdrawn') waiting.push("the peer's consent, which it withdrew")
+  else if (theirConsent === 'pending') waiting.push("the peer's consent")
+  if (onHold) waiting.push('our operator, who suspended it')
+  return waiting
 }
 
 function missingBundles({ domains }: Relationship, fetched: ReadonlySet<TrustDomain>): string[] {
