@@ -9,7 +9,7 @@ import type { Db } from './schema.ts'
 import { leaveTransaction } from './transaction-scope.ts'
 
 /** What can change in a mesh; one counter each. */
-export const TOPICS = ['mesh', 'bundle', 'relationship', 'entry', 'rule'] as const
+export const TOPICS = ['mesh', 'bundle', 'relationship', 'distrust', 'entry', 'rule'] as const
 /** One of {@link TOPICS}. */
 export type Topic = (typeof TOPICS)[number]
 

@@ -14,6 +14,7 @@ import type {
   PollTable,
   RelationshipDomainTable,
   RelationshipProposalTable,
+import type { DistrustedKeyTable, RelayBundleTable } from './schema-distrust.ts'
   RelationshipTable,
 } from './schema-federation.ts'
 import type {
@@ -273,3 +274,5 @@ export interface Tables {
 
 /** A handle for queries: the pool, or a transaction of it. */
 export type Db = Kysely<Tables>
+  distrusted_key: DistrustedKeyTable
+  relay_bundle: RelayBundleTable
