@@ -18,6 +18,7 @@ import { verifyX509Svid } from '../pki/verify-chain.ts'
 import { MAX_SPIFFE_ID_BYTES, type SpiffeId, trustDomainOf } from '../spiffe/spiffe-id.ts'
 import { decideEgress, type Destination, isLocalhostName } from './egress.ts'
 import { type EgressRule } from './egress-rule.ts'
+import { boundBytes } from './outbound-bytes.ts'
 
 /**
  * How a server proves who it is, chosen by the caller for each request; there is no falling back (FE-03).
@@ -48,6 +49,7 @@ export interface ConnectOptions {
   readonly resolve: Resolve
   readonly webContext: () => SecureContext
   readonly connectMs: number
+  readonly maxBytes: number
   readonly now: Date
 }
 
@@ -84,6 +86,7 @@ export function guardedConnector(options: ConnectOptions): buildConnector.connec
       if (error) callback(error, null)
       else handOver(() => proveServer(connected, presented, options), { connected, callback })
     })
+    boundBytes(socket, { maxBytes: options.maxBytes, host: `${target.hostname}:${portOf(target)}` })
     // Before verification, so that a refused certificate can still be named; `secureConnect` comes after it.
     socket.prependOnceListener('secure', () => {
       presented = presentedChain(socket)
