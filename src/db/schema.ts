@@ -8,6 +8,7 @@ import type {
   PeerGroupMemberTable,
   PeerGroupTable,
 } from './schema-declarative.ts'
+import type { DistrustedKeyTable, RelayBundleTable } from './schema-distrust.ts'
 import type {
   EgressRuleTable,
   PeerBundleRevisionTable,
@@ -259,6 +260,8 @@ export interface Tables {
   api_token: ApiTokenTable
   grants: GrantsTable
   egress_rule: EgressRuleTable
+  distrusted_key: DistrustedKeyTable
+  relay_bundle: RelayBundleTable
   peer_group: PeerGroupTable
   peer_group_member: PeerGroupMemberTable
   applied_object: AppliedObjectTable
