@@ -15,6 +15,7 @@ const READER = [
   'last_at',
   'fetches',
   'sequence',
+  'sources',
   'created_at',
 ] as const
 
@@ -159,6 +160,7 @@ function readerOf(row: Selectable<ReaderTable>): Reader {
     lastAt: row.last_at ?? undefined,
     fetches: row.fetches,
     sequence: row.sequence ?? undefined,
+    sources: row.sources.map(({ address, lastAt }) => ({ address, lastAt: new Date(lastAt) })),
     createdAt: row.created_at,
   }
 }

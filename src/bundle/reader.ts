@@ -1,6 +1,12 @@
 import type { MeshId } from '../db/ids.ts'
 import type { TrustDomain } from '../spiffe/trust-domain.ts'
 
+/** An address that a reader fetched from, and when last. */
+export interface ReaderSource {
+  readonly address: string
+  readonly lastAt: Date
+}
+
 /** Somebody who fetches our bundle by a URL of its own, trusted back or not. */
 export interface Reader {
   readonly meshId: MeshId
@@ -15,6 +21,8 @@ export interface Reader {
   readonly fetches: bigint
   /** The newest sequence that it certainly holds. */
   readonly sequence: bigint | undefined
+  /** Addresses that it fetched from, the newest first, at most 16. */
+  readonly sources: readonly ReaderSource[]
   readonly createdAt: Date
 }
 

@@ -49,6 +49,7 @@ export async function createReader(trx: Db, meshId: MeshId, wanted: NewReader): 
     lastAt: undefined,
     fetches: 0n,
     sequence: undefined,
+    sources: [],
     createdAt: context.now,
   }
   await store.insertReader(trx, reader)

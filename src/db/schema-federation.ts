@@ -36,6 +36,8 @@ export interface RelationshipTable {
   hint_min_seconds: number | null
   hint_max_seconds: number | null
   note: string | null
+  /** A peer, or the system that signs for a trust domain of ours. */
+  purpose: Generated<'peer' | 'source'>
   version: Generated<bigint>
   created_at: Date
   activated_at: Date | null
@@ -99,6 +101,8 @@ export interface PollTable {
   last_attempt_at: Date | null
   last_success_at: Date | null
   last_error: string | null
+  /** The error code of the last poll, if it failed. */
+  last_error_code: string | null
   /** Seconds between polls that the last outcome led to. */
   interval_seconds: Generated<number>
 }

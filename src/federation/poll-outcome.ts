@@ -51,6 +51,7 @@ export function outcomeOf(task: PollTask, end: PollEnd, context: OutcomeContext)
     health,
     healthReason: reason,
     error,
+    errorCode: end.kind === 'failed' ? end.error.code : undefined,
     httpEtag: succeeded ? end.httpEtag : task.httpEtag,
     intervalSeconds,
     nextAt: new Date(task.claimedAt.getTime() + waitMs(intervalSeconds, context.random)),

@@ -1,6 +1,7 @@
 import { sql } from 'kysely'
 import { type MeshId } from '../db/ids.ts'
 import { type Db, type PollTable } from '../db/schema.ts'
+import { type ErrorCode } from '../errors.ts'
 import { type PollTask } from './claim-store.ts'
 import { type Health } from './health.ts'
 import { type DomainKey } from './revision-store.ts'
@@ -13,6 +14,7 @@ export interface PollOutcome {
   readonly health: Health
   readonly healthReason: string | undefined
   readonly error: string | undefined
+  readonly errorCode: ErrorCode | undefined
   readonly httpEtag: string | undefined
   readonly intervalSeconds: number
   readonly nextAt: Date
@@ -30,12 +32,13 @@ export async function settlePolls(db: Db, outcomes: readonly PollOutcome[]): Pro
       owner = null, lease_until = null,
       next_at = v.next_at, interval_seconds = v.interval_seconds,
       failures = v.failures, health = v.health, health_reason = v.health_reason,
-      last_attempt_at = v.at, last_error = v.last_error, http_etag = v.http_etag,
+      last_attempt_at = v.at, last_error = v.last_error,
+      last_error_code = v.last_error_code, http_etag = v.http_etag,
       last_success_at = case when v.succeeded then v.at else p.last_success_at end
     from jsonb_to_recordset(${settled}::jsonb) as v(
       mesh_id text, relationship_id uuid, trust_domain text, epoch bigint, generation bigint, state text,
       at timestamptz, next_at timestamptz, interval_seconds integer, succeeded boolean, failures integer,
-      health text, health_reason text, last_error text, http_etag text
+      health text, health_reason text, last_error text, last_error_code text, http_etag text
     ), relationship as r
     where p.mesh_id = v.mesh_id and p.relationship_id = v.relationship_id
       and p.trust_domain = v.trust_domain and p.epoch = v.epoch and p.owner is not null
@@ -67,6 +70,7 @@ function settledRow(outcome: PollOutcome): Record<string, unknown> {
     health: outcome.health,
     health_reason: outcome.healthReason ?? null,
     last_error: outcome.error ?? null,
+    last_error_code: outcome.errorCode ?? null,
     http_etag: outcome.httpEtag ?? null,
   }
 }
@@ -115,6 +119,7 @@ export async function insertPoll(
       last_attempt_at: null,
       last_success_at: null,
       last_error: null,
+      last_error_code: null,
     })
     .execute()
 }
