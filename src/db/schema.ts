@@ -1,13 +1,7 @@
-import type { ColumnType, Generated, Kysely } from 'kysely'
+import type { Generated, Kysely } from 'kysely'
 import type { TrustDomain } from '../spiffe/trust-domain.ts'
 import type { MeshId } from './ids.ts'
 import type { Json } from './json-column.ts'
-import type {
-  AlertTable,
-  BundleForecastTable,
-  WebhookDeliveryTable,
-  WebhookTable,
-} from './schema-alerts.ts'
 import type {
   AppliedObjectTable,
   IdempotencyKeyTable,
@@ -47,7 +41,6 @@ export type {
   RelationshipTable,
   RevisionOrigin,
 } from './schema-federation.ts'
-export type { Severity } from './schema-alerts.ts'
 export type { FederatesWith, ServicePort } from './schema-identity.ts'
 
 /** Life of one authority (a key that signs). */
@@ -74,21 +67,11 @@ export interface TrustDomainTable {
   mesh_id: MeshId
   is_primary: boolean
   issuer: 'managed' | 'observed'
-  /** What signs, or signed, for it besides us: where its authorities are read from. */
-  observed_from: Generated<string | null>
   bundle_host: string | null
   profile: 'https_web' | 'https_spiffe'
   /** Order of creation in the service; the first made is the default for handshakes without a known name. */
   made_nr: Generated<bigint>
   created_at: Date
-}
-
-/** The authorities of a trust domain that another system signs for, as they are published. */
-export interface ObservedBundleTable {
-  mesh_id: MeshId
-  trust_domain: TrustDomain
-  document: Uint8Array
-  changed_at: Date
 }
 
 /** Clusters of a mesh: each has an intermediate that signs for it. */
@@ -151,12 +134,6 @@ export interface BundleRevisionTable {
   created_at: Date
 }
 
-/** An address that a reader fetched from, and when last. */
-export interface ReaderSource {
-  readonly address: string
-  readonly lastAt: string
-}
-
 /** Who fetches a bundle of ours by a URL of its own, and what it fetched. */
 export interface ReaderTable {
   mesh_id: MeshId
@@ -170,8 +147,6 @@ export interface ReaderTable {
   fetches: Generated<bigint>
   /** Newest sequence that it certainly holds. */
   sequence: bigint | null
-  /** Addresses that it fetched from, the newest first, at most 16. */
-  sources: ColumnType<readonly ReaderSource[], string | undefined, string>
   created_at: Date
 }
 
@@ -263,7 +238,6 @@ export interface ServiceMetaTable {
 export interface Tables {
   mesh: MeshTable
   trust_domain: TrustDomainTable
-  observed_bundle: ObservedBundleTable
   cluster: ClusterTable
   authority: AuthorityTable
   bundle_revision: BundleRevisionTable
@@ -291,10 +265,6 @@ export interface Tables {
   peer_group_member: PeerGroupMemberTable
   applied_object: AppliedObjectTable
   idempotency_key: IdempotencyKeyTable
-  alert: AlertTable
-  bundle_forecast: BundleForecastTable
-  webhook: WebhookTable
-  webhook_delivery: WebhookDeliveryTable
   audit_record: AuditRecordTable
   audit_link: AuditLinkTable
   lease: LeaseTable
