@@ -7,6 +7,7 @@ import type { Mesh, MeshTrustDomain } from '../mesh/mesh.ts'
 import { objectOf } from './authority.ts'
 import { insertAuthority, setActive } from './change-store.ts'
 import { type Made, makeIntermediate, makeJwtKey, makeRoot } from './make-authority.ts'
+import { findObserved } from './observed-store.ts'
 import { publishAuthorities } from './publish-authorities.ts'
 import { slotsOf } from './situation.ts'
 
@@ -86,7 +87,13 @@ export async function republishOnSettings(
 ): Promise<void> {
   const cause = 'settings of the mesh changed'
   for (const domain of await trustDomainsOf(trx, mesh.meshId)) {
-    if (domain.issuer !== 'managed') continue
+    const isPublished = domain.issuer === 'managed' || (await hasObserved(trx, domain))
+    if (!isPublished) continue
     await publishAuthorities(trx, mesh, { trustDomain: domain.name, cause, context })
   }
+}
+
+// Before its first bundle is accepted, an observed trust domain has nothing to publish.
+async function hasObserved(trx: Db, { meshId, name }: MeshTrustDomain): Promise<boolean> {
+  return (await findObserved(trx, meshId, name)) !== undefined
 }

@@ -47,6 +47,8 @@ export interface Situation {
   readonly authorities: readonly Authority[]
   readonly settings: MeshSettings
   readonly readinessOf: (authority: Authority) => Readiness
+  /** Whether another system signs for this trust domain too: then even our first authority waits at the gate. */
+  readonly othersSign: boolean
   /** The database's time. */
   readonly now: Date
 }
@@ -154,7 +156,7 @@ function decideSlot(slot: Slot, situation: Situation): Act[] {
 }
 
 function preparationReason(active: Authority | undefined, at: Situation): string | undefined {
-  if (active === undefined) return 'nothing can sign'
+  if (active === undefined) return 'we have none that can sign'
   if (prepareAt(active) <= at.now) return 'the lead time before its end began'
   if (active.kind === 'x509_intermediate' && active.parentId !== signingRoot(at)?.id) {
     return 'its root no longer signs'
@@ -181,7 +183,7 @@ function decideActivation(
   if (unmet.length === 0) return activate('every condition holds')
   if (unmet.some((wait) => wait.for === 'publication' || wait.for === 'key')) return []
   if (retires === undefined || !canSign(retires, situation.now)) {
-    return activate('nothing else can sign')
+    return situation.othersSign && retires === undefined ? [] : activate('nothing else can sign')
   }
   if (deadlineOf(retires) > situation.now || hardWaitsOf(unmet).length > 0) return []
   return activate('the old one reached its deadline')

@@ -12,6 +12,7 @@ import type { TrustDomain } from '../spiffe/trust-domain.ts'
 import { pruneRemoved } from './change-store.ts'
 import { type Act, decideActs } from './lifecycle.ts'
 import { perform } from './perform.ts'
+import { listObserved } from './observed-store.ts'
 import { readSituation, readyOf, slotsOf } from './situation.ts'
 import { listAllLiving } from './store.ts'
 
@@ -151,6 +152,7 @@ async function findDue(db: Db, now: Date): Promise<RotationTarget[]> {
   const meshes = new Map((await allMeshes(db)).map((mesh) => [mesh.meshId, mesh]))
   const clusters = await allClusters(db)
   const authorities = Map.groupBy(await listAllLiving(db), ({ trustDomain }) => trustDomain)
+  const observed = await listObserved(db)
   const due: RotationTarget[] = []
   for (const { meshId, name, issuer } of await allTrustDomains(db)) {
     const mesh = meshes.get(meshId)
@@ -160,6 +162,7 @@ async function findDue(db: Db, now: Date): Promise<RotationTarget[]> {
       authorities: authorities.get(name) ?? [],
       settings: mesh.settings,
       readinessOf: () => ({ ...readyOf(mesh), largestHintSeconds: 0 }),
+      othersSign: observed.has(name),
       now,
     })
     if (acts.length > 0) due.push({ meshId, trustDomain: name })

@@ -8,6 +8,7 @@ import type { TrustDomain } from '../spiffe/trust-domain.ts'
 import { isPublishedKind, type Slot, type StoredAuthority } from './authority.ts'
 import { holdersBehindUntil, inUseUntil } from './in-use-store.ts'
 import type { Readiness, Situation } from './lifecycle.ts'
+import { findObserved } from './observed-store.ts'
 import { listLiving } from './store.ts'
 
 /** A trust domain's authorities with everything that is known about them. */
@@ -37,6 +38,7 @@ export async function readSituation(
     authorities,
     settings: mesh.settings,
     readinessOf: ({ id }) => readiness.get(id) ?? readyOf(mesh),
+    othersSign: (await findObserved(db, meshId, trustDomain)) !== undefined,
     now,
   }
 }

@@ -1,7 +1,13 @@
-import type { Generated, Kysely } from 'kysely'
+import type { ColumnType, Generated, Kysely } from 'kysely'
 import type { TrustDomain } from '../spiffe/trust-domain.ts'
 import type { MeshId } from './ids.ts'
 import type { Json } from './json-column.ts'
+import type {
+  AlertTable,
+  BundleForecastTable,
+  WebhookDeliveryTable,
+  WebhookTable,
+} from './schema-alerts.ts'
 import type {
   AppliedObjectTable,
   IdempotencyKeyTable,
@@ -9,6 +15,13 @@ import type {
   PeerGroupTable,
 } from './schema-declarative.ts'
 import type { DistrustedKeyTable, RelayBundleTable } from './schema-distrust.ts'
+import type {
+  AnnouncedBundleTable,
+  BundleHostAliasTable,
+  PeerCallJtiTable,
+  PeerExchangeTable,
+  PeerNoticeTable,
+} from './schema-exchange.ts'
 import type {
   EgressRuleTable,
   PeerBundleRevisionTable,
@@ -41,6 +54,8 @@ export type {
   RelationshipTable,
   RevisionOrigin,
 } from './schema-federation.ts'
+export type { Severity } from './schema-alerts.ts'
+export type { NoticeEndpoint, NoticeKind } from './schema-exchange.ts'
 export type { FederatesWith, ServicePort } from './schema-identity.ts'
 
 /** Life of one authority (a key that signs). */
@@ -67,11 +82,23 @@ export interface TrustDomainTable {
   mesh_id: MeshId
   is_primary: boolean
   issuer: 'managed' | 'observed'
+  /** What signs, or signed, for it besides us: where its authorities are read from. */
+  observed_from: Generated<string | null>
   bundle_host: string | null
+  /** Base of the URLs under that host where it is not the service's own. */
+  base_url: Generated<string | null>
   profile: 'https_web' | 'https_spiffe'
   /** Order of creation in the service; the first made is the default for handshakes without a known name. */
   made_nr: Generated<bigint>
   created_at: Date
+}
+
+/** The authorities of a trust domain that another system signs for, as they are published. */
+export interface ObservedBundleTable {
+  mesh_id: MeshId
+  trust_domain: TrustDomain
+  document: Uint8Array
+  changed_at: Date
 }
 
 /** Clusters of a mesh: each has an intermediate that signs for it. */
@@ -134,6 +161,12 @@ export interface BundleRevisionTable {
   created_at: Date
 }
 
+/** An address that a reader fetched from, and when last. */
+export interface ReaderSource {
+  readonly address: string
+  readonly lastAt: string
+}
+
 /** Who fetches a bundle of ours by a URL of its own, and what it fetched. */
 export interface ReaderTable {
   mesh_id: MeshId
@@ -147,6 +180,10 @@ export interface ReaderTable {
   fetches: Generated<bigint>
   /** Newest sequence that it certainly holds. */
   sequence: bigint | null
+  /** Addresses that it fetched from, the newest first, at most 16. */
+  sources: ColumnType<readonly ReaderSource[], string | undefined, string>
+  /** The host by which it last came. */
+  last_host: Generated<string | null>
   created_at: Date
 }
 
@@ -238,6 +275,7 @@ export interface ServiceMetaTable {
 export interface Tables {
   mesh: MeshTable
   trust_domain: TrustDomainTable
+  observed_bundle: ObservedBundleTable
   cluster: ClusterTable
   authority: AuthorityTable
   bundle_revision: BundleRevisionTable
@@ -259,12 +297,21 @@ export interface Tables {
   api_token: ApiTokenTable
   grants: GrantsTable
   egress_rule: EgressRuleTable
+  peer_exchange: PeerExchangeTable
+  peer_call_jti: PeerCallJtiTable
+  peer_notice: PeerNoticeTable
+  announced_bundle: AnnouncedBundleTable
+  bundle_host_alias: BundleHostAliasTable
   distrusted_key: DistrustedKeyTable
   relay_bundle: RelayBundleTable
   peer_group: PeerGroupTable
   peer_group_member: PeerGroupMemberTable
   applied_object: AppliedObjectTable
   idempotency_key: IdempotencyKeyTable
+  alert: AlertTable
+  bundle_forecast: BundleForecastTable
+  webhook: WebhookTable
+  webhook_delivery: WebhookDeliveryTable
   audit_record: AuditRecordTable
   audit_link: AuditLinkTable
   lease: LeaseTable

@@ -118,6 +118,7 @@ function newRelationship(about: {
     state: 'pending',
     changePolicy: 'auto',
     onHold: false,
+    purpose: 'peer',
     standingReason: undefined,
     exchange: undefined,
     contact: undefined,

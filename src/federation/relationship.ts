@@ -38,6 +38,8 @@ export interface Relationship {
   readonly id: string
   /** Our name for the peer, unique in the mesh. */
   readonly name: string
+  /** A peer, or the system that signs for a trust domain of this mesh, which is polled and judged alike. */
+  readonly purpose: 'peer' | 'source'
   readonly generation: bigint
   readonly peerMeshName: string | undefined
   readonly ourConsent: Consent

@@ -97,23 +97,24 @@ function baseUrl(host: string, publicUrl: string): string {
 }
 
 /**
- * Refuses names that a trust domain of ours cannot have, although SPIFFE allows them (TRUST_DOMAIN_INVALID):
- * `cluster.local`, the name every mesh was born with and so the one that collides most, and `.` and `..`, which no
- * URL path can hold.
+ * Refuses the name that no trust domain which we sign for can have, although SPIFFE allows it (TRUST_DOMAIN_INVALID):
+ * `cluster.local`, the name every mesh was born with and so the one that collides most.
  */
 export function checkManagedName(name: TrustDomain): void {
-  if (name === 'cluster.local') {
-    throw new ServiceError(
-      'TRUST_DOMAIN_INVALID',
-      'trust domain "cluster.local" is the default of every mesh, so it cannot be federated: two meshes of that name cannot tell each other apart',
-      { next: 'choose a name that you own, such as mesh.example.com' },
-    )
-  }
-  if (name === '.' || name === '..') {
-    throw new ServiceError(
-      'TRUST_DOMAIN_INVALID',
-      `trust domain ${quoted(name)} cannot stand in the path of a bundle endpoint URL`,
-      { next: 'choose a name such as mesh.example.com' },
-    )
-  }
+  if (name !== 'cluster.local') return
+  throw new ServiceError(
+    'TRUST_DOMAIN_INVALID',
+    'trust domain "cluster.local" is the default of every mesh, so it cannot be federated: two meshes of that name cannot tell each other apart',
+    { next: 'choose a name that you own, such as mesh.example.com' },
+  )
+}
+
+/** Refuses `.` and `..`, which no URL path can hold, so that no bundle of theirs could be fetched (TRUST_DOMAIN_INVALID). */
+export function checkPathName(name: TrustDomain): void {
+  if (name !== '.' && name !== '..') return
+  throw new ServiceError(
+    'TRUST_DOMAIN_INVALID',
+    `trust domain ${quoted(name)} cannot stand in the path of a bundle endpoint URL`,
+    { next: 'choose a name such as mesh.example.com' },
+  )
 }

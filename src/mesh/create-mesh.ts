@@ -6,7 +6,13 @@ import type { Db } from '../db/schema.ts'
 import { quoted, ServiceError } from '../errors.ts'
 import type { ProfileName } from '../spiffe/endpoint-profile.ts'
 import type { TrustDomain } from '../spiffe/trust-domain.ts'
-import { checkManagedName, defaultBundleHost, hostOf, parseBundleHost } from './bundle-host.ts'
+import {
+  checkManagedName,
+  checkPathName,
+  defaultBundleHost,
+  hostOf,
+  parseBundleHost,
+} from './bundle-host.ts'
 import type { Founder } from './hooks.ts'
 import { FIRST_CLUSTER, type Mesh, type MeshTrustDomain } from './mesh.ts'
 import { checkSettings, type MeshSettings, settingsInForce } from './settings.ts'
@@ -22,6 +28,8 @@ export interface NewMesh {
   readonly bundleHost?: string | undefined
   readonly profile?: ProfileName | undefined
   readonly settings?: Partial<MeshSettings> | undefined
+  /** Where the authorities of its trust domain are read from when another system signs for it. */
+  readonly observedFrom?: string | undefined
 }
 
 /** What the making of a mesh needs to know of the service. */
@@ -53,7 +61,8 @@ export async function createMesh(
   deps: CreateMeshDeps,
   { wanted, context }: { readonly wanted: NewMesh; readonly context: ChangeContext },
 ): Promise<CreatedMesh> {
-  checkManagedName(wanted.trustDomain)
+  if (wanted.observedFrom === undefined) checkManagedName(wanted.trustDomain)
+  checkPathName(wanted.trustDomain)
   const mesh = meshOf(wanted, deps, context)
   checkSettings(mesh.settings)
   const profile = wanted.profile ?? 'https_spiffe'
@@ -65,7 +74,8 @@ export async function createMesh(
       name: wanted.trustDomain,
       meshId: mesh.meshId,
       isPrimary: true,
-      issuer: 'managed',
+      issuer: wanted.observedFrom === undefined ? 'managed' : 'observed',
+      observedFrom: wanted.observedFrom,
       bundleHost,
       profile,
       createdAt: context.now,
@@ -136,7 +146,12 @@ async function chooseHost(trx: Db, wanted: NewMesh, deps: CreateMeshDeps): Promi
   return host
 }
 
-async function insertNamed<T>(what: string, name: string, insert: () => Promise<T>): Promise<T> {
+/** Stores what has a name of its own in the service; throws ALREADY_EXISTS when it is taken. */
+export async function insertNamed<T>(
+  what: string,
+  name: string,
+  insert: () => Promise<T>,
+): Promise<T> {
   try {
     return await insert()
   } catch (error) {

@@ -21,6 +21,8 @@ export interface MeshTrustDomain {
   readonly meshId: MeshId
   readonly isPrimary: boolean
   readonly issuer: 'managed' | 'observed'
+  /** Where the authorities of the system that signs, or signed, for it besides us are read from. */
+  readonly observedFrom: string | undefined
   /** The host of its bundle endpoint; undefined = advertised at the primary host of its mesh (FE-24). */
   readonly bundleHost: string | undefined
   readonly profile: ProfileName

@@ -20,6 +20,7 @@ const DOMAIN = [
   'mesh_id',
   'is_primary',
   'issuer',
+  'observed_from',
   'bundle_host',
   'profile',
   'made_nr',
@@ -54,6 +55,7 @@ export async function insertTrustDomain(
       mesh_id: domain.meshId,
       is_primary: domain.isPrimary,
       issuer: domain.issuer,
+      observed_from: domain.observedFrom ?? null,
       bundle_host: domain.bundleHost ?? null,
       profile: domain.profile,
       created_at: domain.createdAt,
@@ -61,6 +63,20 @@ export async function insertTrustDomain(
     .returning(DOMAIN)
     .executeTakeFirstOrThrow()
   return domainOf(row)
+}
+
+/** Hands the signing for a trust domain to us, or only takes note of who else signs for it. */
+export async function setIssuer(
+  trx: Db,
+  meshId: MeshId,
+  { name, issuer, observedFrom }: Pick<MeshTrustDomain, 'name' | 'issuer' | 'observedFrom'>,
+): Promise<void> {
+  await trx
+    .updateTable('trust_domain')
+    .set({ issuer, observed_from: observedFrom ?? null })
+    .where('mesh_id', '=', meshId)
+    .where('name', '=', name)
+    .execute()
 }
 
 /** Stores a new cluster. */
@@ -213,6 +229,7 @@ function domainOf(row: Selectable<TrustDomainTable>): MeshTrustDomain {
     meshId: row.mesh_id,
     isPrimary: row.is_primary,
     issuer: row.issuer,
+    observedFrom: row.observed_from ?? undefined,
     bundleHost: row.bundle_host ?? undefined,
     profile: row.profile,
     madeNr: row.made_nr,

@@ -46,7 +46,7 @@ function authority(over: Partial<Authority>): Authority {
 }
 
 function situation(over: Partial<Situation> & Pick<Situation, 'authorities' | 'now'>): Situation {
-  return { slots: [ROOT], settings: DEFAULTS, readinessOf: () => READY, ...over }
+  return { slots: [ROOT], settings: DEFAULTS, readinessOf: () => READY, othersSign: false, ...over }
 }
 
 const told = (acts: readonly Act[]): string[] =>
@@ -242,6 +242,18 @@ t.test('a slot whose only authority ended gets another one at once', (t) => {
   t.end()
 })
 
+t.test('FE-30 while another system signs, even our first authority waits at the gate', (t) => {
+  const first = authority({ id: 'first', state: 'prepared' })
+  const early = addSeconds(START, 60)
+  const late = addSeconds(START, 2 * 3600)
+  const at = (now: Date, othersSign: boolean) =>
+    told(decideActs(situation({ authorities: [first], now, othersSign })))
+  t.same(at(early, false), ['activate first'], 'nobody can be surprised')
+  t.same(at(early, true), [])
+  t.same(at(late, true), ['activate first'])
+  t.end()
+})
+
 // A mesh whose rows live in memory and whose acts are carried out as rotate.ts does.
 class SimulatedMesh {
   readonly settings: MeshSettings
@@ -263,6 +275,7 @@ class SimulatedMesh {
       authorities: alive,
       settings: this.settings,
       readinessOf: () => ({ ...READY, largestHintSeconds: this.settings.hintSeconds }),
+      othersSign: false,
       now,
     })
     const seen = acts.flatMap((act) => (act.act === 'prepare' ? [] : [act.authority.id]))

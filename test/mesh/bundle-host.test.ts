@@ -4,6 +4,7 @@ import { ServiceError } from '../../src/errors.ts'
 import {
   bundleEndpointOf,
   checkManagedName,
+  checkPathName,
   defaultBundleHost,
   parseBundleHost,
 } from '../../src/mesh/bundle-host.ts'
@@ -58,8 +59,11 @@ t.test('a bundle host is a lower-case DNS name or an IP address and nothing else
 })
 
 t.test('names that cannot be told apart or cannot stand in a URL are refused', (t) => {
-  for (const name of ['cluster.local', '.', '..']) {
-    t.throws(() => checkManagedName(parseTrustDomain(name)), { code: 'TRUST_DOMAIN_INVALID' }, name)
+  t.throws(() => checkManagedName(parseTrustDomain('cluster.local')), {
+    code: 'TRUST_DOMAIN_INVALID',
+  })
+  for (const name of ['.', '..']) {
+    t.throws(() => checkPathName(parseTrustDomain(name)), { code: 'TRUST_DOMAIN_INVALID' }, name)
   }
   for (const name of ['acme.example', '__proto__', 'a_b', '...', 'cluster.local.example']) {
     t.doesNotThrow(() => checkManagedName(parseTrustDomain(name)), name)
@@ -73,6 +77,7 @@ function domain(over: Partial<MeshTrustDomain>): MeshTrustDomain {
     meshId: acme,
     isPrimary: true,
     issuer: 'managed',
+    observedFrom: undefined,
     bundleHost: 'acme.spiffe.example.com',
     profile: 'https_spiffe',
     madeNr: 1n,
