@@ -2,6 +2,8 @@ import { type MeshId } from '../db/ids.ts'
 import { type Db } from '../db/schema.ts'
 import { readCertificate } from '../pki/certificate.ts'
 import { readDocument } from './accept-bundle.ts'
+import { type DistrustedKeys } from './distrusted-keys.ts'
+import { type KeyDigests, x509KeyDigest } from './effective-bundle.ts'
 import { type DomainKey, findRevision } from './revision-store.ts'
 
 /** The X.509 authorities of one stored bundle, by which its endpoint is authenticated. */
@@ -14,6 +16,8 @@ export interface Anchors {
 export interface RevisionKey extends DomainKey {
   readonly n: bigint
   readonly digest: Uint8Array
+  /** Of the `distrust` topic when the revision was chosen: keys distrusted by then are no anchors. */
+  readonly distrustRevision?: bigint | undefined
 }
 
 const NONE: Anchors = { certificates: [], windows: [] }
@@ -22,18 +26,30 @@ const NONE: Anchors = { certificates: [], windows: [] }
 const MAX_CACHED_BYTES = 32 * 1024 * 1024
 
 /**
- * Reads the anchors of bundles in use, each content once, so an unchanged poll costs no statement for them.
+ * Reads the anchors of bundles in use, each content once, so an unchanged poll costs no statement for them; keys
+ * that the mesh distrusts are left out of every answer.
  *
  * Kept by digest: a number alone may have meant another document in a transaction that was rolled back. Which
  * revision is in use is decided by the claim, never here.
  */
 export class AnchorCache {
   readonly #cached = new Map<string, { readonly anchors: Anchors; readonly bytes: number }>()
+  readonly #distrusted: Pick<DistrustedKeys, 'of'>
   #bytes = 0
+
+  constructor(distrusted: Pick<DistrustedKeys, 'of'>) {
+    this.#distrusted = distrusted
+  }
 
   /** The anchors of this revision; none without one, or when it is no longer stored. */
   async of(db: Db, meshId: MeshId, revision: RevisionKey | undefined): Promise<Anchors> {
     if (revision === undefined) return NONE
+    const anchors = await this.#stored(db, meshId, revision)
+    const distrusted = await this.#distrusted.of(db, meshId, revision.distrustRevision)
+    return distrusted.size === 0 ? anchors : withoutKeys(anchors, distrusted)
+  }
+
+  async #stored(db: Db, meshId: MeshId, revision: RevisionKey): Promise<Anchors> {
     const key = `${revision.trustDomain} ${Buffer.from(revision.digest).toString('hex')}`
     const known = this.#cached.get(key)
     if (known !== undefined) {
@@ -74,5 +90,13 @@ export function anchorsIn(authorities: readonly { readonly certificate: Uint8Arr
       const { notBefore, notAfter } = readCertificate(certificate)
       return { notBefore, notAfter }
     }),
+  }
+}
+
+function withoutKeys({ certificates, windows }: Anchors, distrusted: KeyDigests): Anchors {
+  const trusted = certificates.map((certificate) => !distrusted.has(x509KeyDigest({ certificate })))
+  return {
+    certificates: certificates.filter((_, index) => trusted[index]),
+    windows: windows.filter((_, index) => trusted[index]),
   }
 }

@@ -29,6 +29,8 @@ export interface PollTask extends DomainKey {
   readonly since: Date
   readonly lastSuccessAt: Date | undefined
   readonly httpEtag: string | undefined
+  /** Of the mesh's `distrust` topic at the claim: what was distrusted by then authenticates nothing. */
+  readonly distrustRevision: bigint
   readonly inUse: TaskBundle | undefined
 }
 
@@ -43,9 +45,11 @@ export interface TaskBundle {
 /** The revision in use when a poll was claimed, whose anchors authenticate the fetch. */
 export function revisionInUse(
   task: PollTask,
-): (DomainKey & Pick<TaskBundle, 'n' | 'digest'>) | undefined {
-  const { relationshipId, trustDomain, inUse } = task
-  return inUse === undefined ? undefined : { relationshipId, trustDomain, ...inUse }
+): (DomainKey & Pick<TaskBundle, 'n' | 'digest'> & Pick<PollTask, 'distrustRevision'>) | undefined {
+  const { relationshipId, trustDomain, inUse, distrustRevision } = task
+  return inUse === undefined
+    ? undefined
+    : { relationshipId, trustDomain, ...inUse, distrustRevision }
 }
 
 /** Peers whose last poll succeeded, and all others: two pools, so that dead peers do not hold up live ones. */
@@ -81,6 +85,7 @@ interface ClaimedRow extends Selectable<PollTable> {
   n: bigint | null
   digest: Uint8Array | null
   origin: RevisionOrigin | null
+  distrust_revision: bigint | null
   refresh_hint_seconds: number | null
 }
 
@@ -142,7 +147,7 @@ async function claimPicked(
     )
     select c.*, r.name, r.generation, r.state, r.hint_min_seconds, r.hint_max_seconds,
       r.created_at as since, d.endpoint_url, d.endpoint_spiffe_id,
-      b.n, b.digest, b.origin, b.refresh_hint_seconds
+      b.n, b.digest, b.origin, b.refresh_hint_seconds, k.revision as distrust_revision
     from claimed c
     join relationship r on r.mesh_id = c.mesh_id and r.id = c.relationship_id
     join relationship_domain d on d.mesh_id = c.mesh_id
@@ -150,6 +155,7 @@ async function claimPicked(
     left join peer_bundle_revision b on b.mesh_id = c.mesh_id
       and b.relationship_id = c.relationship_id and b.trust_domain = c.trust_domain
       and b.disposition = 'current'
+    left join change k on k.mesh_id = c.mesh_id and k.topic = 'distrust'
     order by c.due_at`.execute(db)
   return rows.map((row) => ({ task: taskOf(row, claim.now), pool: row.pool }))
 }
@@ -173,6 +179,7 @@ function taskOf(row: ClaimedRow, claimedAt: Date): PollTask {
     since: row.since,
     lastSuccessAt: row.last_success_at ?? undefined,
     httpEtag: row.http_etag ?? undefined,
+    distrustRevision: row.distrust_revision ?? 0n,
     inUse: bundleOf(row),
   }
 }

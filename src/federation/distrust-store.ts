@@ -109,10 +109,10 @@ export async function listDistrusted(
   if (!page.withLifted) query = query.where('lifted_at', 'is', null)
   const { before } = page
   if (before !== undefined) {
-    query = query.where(({ eb, and, or }) =>
-      or([
+    query = query.where((eb) =>
+      eb.or([
         eb('since', '<', before.since),
-        and([eb('since', '=', before.since), eb('id', '>', before.id)]),
+        eb.and([eb('since', '=', before.since), eb('id', '>', before.id)]),
       ]),
     )
   }

@@ -9,6 +9,7 @@ import { type Metrics } from '../http/metrics.ts'
 import { openOutbound, type Outbound, type OutboundLimits } from '../http/outbound.ts'
 import { type Resolve } from '../http/outbound-connect.ts'
 import { AnchorCache } from './anchors.ts'
+import { DistrustedKeys } from './distrusted-keys.ts'
 import { type PeerReaders } from './create-relationship.ts'
 import { EgressRules } from './egress-rules.ts'
 import { type RelationshipDependants } from './end-relationship.ts'
@@ -111,7 +112,7 @@ function refreshDeps(options: FederationOptions, outbound: Outbound): RefreshDep
   return {
     db: database.background,
     outbound,
-    anchors: new AnchorCache(),
+    anchors: new AnchorCache(new DistrustedKeys(options.changes)),
     clock: options.clock,
     now: options.now,
     redirects: options.redirects,

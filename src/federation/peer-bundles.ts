@@ -5,6 +5,8 @@ import { isDatabaseAway } from '../db/failures.ts'
 import { type Bundle, writeBundle } from '../spiffe/bundle.ts'
 import { type TrustDomain } from '../spiffe/trust-domain.ts'
 import { readDocument } from './accept-bundle.ts'
+import { readStanding } from './distrust-store.ts'
+import { effectiveBundle, type KeyDigests } from './effective-bundle.ts'
 import { relationshipsOf } from './find-relationship.ts'
 import { type ActiveBundleRow, listActiveBundles } from './revision-store.ts'
 
@@ -49,6 +51,7 @@ export class PeerBundles {
   constructor(db: Db, changes: Pick<Changes, 'on'>) {
     this.#db = db
     changes.on('relationship', (meshId) => this.invalidate(meshId))
+    changes.on('distrust', (meshId) => this.invalidate(meshId))
     changes.on('mesh', (meshId) => this.invalidate(meshId))
   }
 
@@ -96,7 +99,8 @@ export class PeerBundles {
 async function loadSnapshot(db: Db, meshId: MeshId): Promise<PeerSnapshot> {
   const relationships = await relationshipsOf(db, meshId)
   const rows = await listActiveBundles(db, meshId)
-  const bundles = new Map(rows.map((row) => [row.trustDomain, peerBundleOf(row)]))
+  const { digests } = await readStanding(db, meshId)
+  const bundles = new Map(rows.map((row) => [row.trustDomain, peerBundleOf(row, digests)]))
   const missing = relationships
     .filter(({ state }) => state !== 'terminated')
     .flatMap(({ name, state, trustDomains, waitingFor }) =>
@@ -125,8 +129,9 @@ function whyMissing(about: {
     : `relationship ${name} is ${state} and ${waits}`
 }
 
-function peerBundleOf(row: ActiveBundleRow): PeerBundle {
-  const { bundle } = readDocument(row.trustDomain, row.document)
+function peerBundleOf(row: ActiveBundleRow, distrusted: KeyDigests): PeerBundle {
+  const read = readDocument(row.trustDomain, row.document)
+  const bundle = effectiveBundle(read.bundle, distrusted)
   return {
     trustDomain: row.trustDomain,
     relationship: row.relationship,
