@@ -40,6 +40,7 @@ import type {
   ServiceTable,
   SvidIssuedTable,
 } from './schema-identity.ts'
+import type { InviteAcceptanceTable, InviteTable } from './schema-invites.ts'
 
 export type {
   BundleSource,
@@ -57,6 +58,7 @@ export type {
 export type { Severity } from './schema-alerts.ts'
 export type { NoticeEndpoint, NoticeKind } from './schema-exchange.ts'
 export type { FederatesWith, ServicePort } from './schema-identity.ts'
+export type { InviteReader } from './schema-invites.ts'
 
 /** Life of one authority (a key that signs). */
 export type AuthorityState = 'prepared' | 'active' | 'retired' | 'removed' | 'tainted' | 'revoked'
@@ -293,6 +295,8 @@ export interface Tables {
   api_token: ApiTokenTable
   grants: GrantsTable
   egress_rule: EgressRuleTable
+  invite: InviteTable
+  invite_acceptance: InviteAcceptanceTable
   peer_exchange: PeerExchangeTable
   peer_call_jti: PeerCallJtiTable
   peer_notice: PeerNoticeTable
