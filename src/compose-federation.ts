@@ -6,6 +6,8 @@ import type { Endpoints } from './compose-endpoints.ts'
 import { egressRoutes } from './federation/egress-routes.ts'
 import { type Federation, openFederation } from './federation/open-federation.ts'
 import { peerBundleRoutes } from './federation/peer-bundle-routes.ts'
+import { peerGroupRoutes } from './federation/peer-group-routes.ts'
+import { groupsOfPeer } from './federation/peer-groups.ts'
 import { peerReadersOf } from './federation/peer-readers.ts'
 import { prunePeerRevisions } from './federation/prune-revisions.ts'
 import { relationshipActRoutes } from './federation/relationship-act-routes.ts'
@@ -14,6 +16,7 @@ import { measureRelationships } from './federation/report-poll.ts'
 import type { App } from './http/listener.ts'
 import { splitPem, toPem } from './pki/pem.ts'
 import { rulesOfPeer } from './policy/dependants.ts'
+import { entriesOfGroup } from './registry/dependants.ts'
 import { startTicker, type Ticker } from './ticker.ts'
 
 /** Makes the federation of this service with its peers; nothing is polled yet. */
@@ -33,7 +36,8 @@ export function buildFederation(base: Base, { readerSecret }: Endpoints): Federa
     extraRootsPem: rootsIn(config.WEB_ROOTS_FILE),
     redirects: config.FOLLOW_REDIRECTS ? 'follow' : 'refuse',
     readers: peerReadersOf({ publicUrl: config.PUBLIC_URL, secret: readerSecret }),
-    dependants: [offersOfPeer, rulesOfPeer],
+    dependants: [offersOfPeer, rulesOfPeer, groupsOfPeer],
+    groupDependants: [entriesOfGroup],
     random: randomShare,
   })
 }
@@ -43,6 +47,7 @@ export function mountFederationAdmin(v1: App, federation: Federation): void {
   v1.register(relationshipRoutes, federation.relationshipRoutes)
   v1.register(relationshipActRoutes, federation.relationshipRoutes)
   v1.register(peerBundleRoutes, federation.peerBundleRoutes)
+  v1.register(peerGroupRoutes, federation.peerGroupRoutes)
   v1.register(egressRoutes, federation.egressRoutes)
 }
 

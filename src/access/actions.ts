@@ -51,6 +51,7 @@ export const ACTIONS = {
   'join-token.create': mesh,
   'join-token.delete': mesh,
   'join-token.list': mesh,
+  'mesh.adopt': service,
   'mesh.create': service,
   'mesh.delete': service,
   'mesh.list': service,
@@ -59,6 +60,11 @@ export const ACTIONS = {
   'offer.create': mesh,
   'offer.delete': mesh,
   'offer.list': mesh,
+  'peer-group.create': mesh,
+  'peer-group.delete': mesh,
+  'peer-group.list': mesh,
+  'peer-group.read': mesh,
+  'peer-group.update': mesh,
   'policy.explain': mesh,
   'relationship.create': mesh,
   'relationship.delete': mesh,
@@ -79,6 +85,8 @@ export const ACTIONS = {
   'service.read': mesh,
   'service.update': mesh,
   'trust-domain.list': mesh,
+  'trust-domain.manage': service,
+  'trust-domain.release': service,
   'whoami.read': self,
 } as const satisfies Record<string, ActionRule>
 

@@ -15,6 +15,7 @@ import { registerExplain } from './commands/explain.ts'
 import { registerFederation } from './commands/federation.ts'
 import { registerJoinToken } from './commands/join-token.ts'
 import { registerMesh } from './commands/mesh.ts'
+import { registerPeerGroup } from './commands/peer-group.ts'
 import { registerRule } from './commands/rule.ts'
 import { registerServiceCommands } from './commands/serve.ts'
 import { registerService } from './commands/service.ts'
@@ -40,6 +41,7 @@ const REGISTERS: readonly ((program: Command, cli: Cli) => void)[] = [
   registerJoinToken,
   registerSvid,
   registerFederation,
+  registerPeerGroup,
   registerEgress,
   registerAudit,
   registerApiToken,

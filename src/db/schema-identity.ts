@@ -4,8 +4,8 @@ import type { TrustDomain } from '../spiffe/trust-domain.ts'
 import type { MeshId } from './ids.ts'
 import type { Json } from './json-column.ts'
 
-/** What an entry federates with. */
-export type FederatesWith = 'all' | 'none' | readonly TrustDomain[]
+/** What an entry federates with; a group by its name. */
+export type FederatesWith = 'all' | 'none' | readonly TrustDomain[] | { readonly group: string }
 
 /** Who may have which identity. */
 export interface EntryTable {

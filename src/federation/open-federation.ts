@@ -14,11 +14,13 @@ import { type PeerReaders } from './create-relationship.ts'
 import { EgressRules } from './egress-rules.ts'
 import { type RelationshipDependants } from './end-relationship.ts'
 import { PeerBundles } from './peer-bundles.ts'
+import { type GroupDependants } from './peer-groups.ts'
 import { PollSettler } from './poll-settler.ts'
 import { type RefreshDeps, refreshPeer, SCHEDULE_ACTOR } from './refresh.ts'
 import {
   type EgressRoutesOptions,
   type PeerBundleRoutesOptions,
+  type PeerGroupRoutesOptions,
   type RelationshipRoutesOptions,
 } from './route-options.ts'
 import { PollReporter } from './report-poll.ts'
@@ -44,6 +46,8 @@ export interface FederationOptions {
   readonly redirects: 'follow' | 'refuse'
   readonly readers: PeerReaders
   readonly dependants: readonly RelationshipDependants[]
+  /** What uses a group of peers. */
+  readonly groupDependants?: readonly GroupDependants[]
   /** From 0 to 1; tests hand in their own. */
   readonly random: () => number
   readonly limits?: Partial<OutboundLimits>
@@ -59,6 +63,7 @@ export interface Federation {
   readonly scheduler: FederationScheduler
   readonly relationshipRoutes: RelationshipRoutesOptions
   readonly peerBundleRoutes: PeerBundleRoutesOptions
+  readonly peerGroupRoutes: PeerGroupRoutesOptions
   readonly egressRoutes: EgressRoutesOptions
 }
 
@@ -103,6 +108,12 @@ export function openFederation(options: FederationOptions): Federation {
       owner,
     },
     peerBundleRoutes: { ...shared, db: database.db, now },
+    peerGroupRoutes: {
+      db: database.db,
+      now,
+      peerBundles,
+      dependants: options.groupDependants ?? [],
+    },
     egressRoutes: { db: database.db, now, rules: egress },
   }
 }

@@ -8,6 +8,7 @@ import { readDocument } from './accept-bundle.ts'
 import { readStanding } from './distrust-store.ts'
 import { effectiveBundle, type KeyDigests } from './effective-bundle.ts'
 import { relationshipsOf } from './find-relationship.ts'
+import { listGroupDomains } from './peer-group-store.ts'
 import { type ActiveBundleRow, listActiveBundles } from './revision-store.ts'
 
 /** The bundle of a peer's domain as this mesh accepts it now. */
@@ -31,6 +32,7 @@ export interface MissingBundle {
 interface PeerSnapshot {
   readonly bundles: ReadonlyMap<TrustDomain, PeerBundle>
   readonly missing: readonly MissingBundle[]
+  readonly groups: ReadonlyMap<string, ReadonlySet<TrustDomain>>
 }
 
 interface Cached {
@@ -63,6 +65,11 @@ export class PeerBundles {
   /** The domains that this mesh federates with and of which no bundle is in force. */
   async missing(meshId: MeshId): Promise<readonly MissingBundle[]> {
     return (await this.#snapshot(meshId)).missing
+  }
+
+  /** The trust domains of the peers in each peer group, whatever their state. */
+  async groups(meshId: MeshId): Promise<ReadonlyMap<string, ReadonlySet<TrustDomain>>> {
+    return (await this.#snapshot(meshId)).groups
   }
 
   /** Reads again before the next answer; called on every change, at once on the replica that made it. */
@@ -112,7 +119,7 @@ async function loadSnapshot(db: Db, meshId: MeshId): Promise<PeerSnapshot> {
           reason: whyMissing({ name, state, trustDomain, waitingFor }),
         })),
     )
-  return { bundles, missing }
+  return { bundles, missing, groups: await listGroupDomains(db, meshId) }
 }
 
 function whyMissing(about: {

@@ -6,6 +6,7 @@ import { type PeerReaders } from './create-relationship.ts'
 import { type EgressRules } from './egress-rules.ts'
 import { type RelationshipDependants } from './end-relationship.ts'
 import { type PeerBundles } from './peer-bundles.ts'
+import { type GroupDependants } from './peer-groups.ts'
 import { type RefreshDeps } from './refresh.ts'
 import { type FederationScheduler } from './scheduler.ts'
 
@@ -30,6 +31,14 @@ export interface PeerBundleRoutesOptions {
   readonly now: DbClock
   readonly peerBundles: Pick<PeerBundles, 'invalidate'>
   readonly scheduler: Pick<FederationScheduler, 'kick'>
+}
+
+/** What the routes of peer groups need. */
+export interface PeerGroupRoutesOptions {
+  readonly db: Db
+  readonly now: DbClock
+  readonly peerBundles: Pick<PeerBundles, 'invalidate'>
+  readonly dependants: readonly GroupDependants[]
 }
 
 /** What the egress routes need. */

@@ -25,10 +25,11 @@ const FederatesWith = Type.Union(
     Type.Literal('all'),
     Type.Literal('none'),
     Type.Array(Type.String({ maxLength: 255 }), { maxItems: MAX_FEDERATED }),
+    Type.Object({ group: Type.String({ maxLength: 63 }) }, { additionalProperties: false }),
   ],
   {
     description:
-      'whose bundles its workloads are given: all active peers, none, or these; default all',
+      'whose bundles its workloads are given: all active peers, none, these trust domains, or the members of a peer group; default all',
   },
 )
 

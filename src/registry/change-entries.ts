@@ -4,13 +4,16 @@ import { isUniqueViolation } from '../db/failures.ts'
 import { type MeshId, newId } from '../db/ids.ts'
 import { type Db } from '../db/schema.ts'
 import { quoted, ServiceError } from '../errors.ts'
+import { holdPeerGroup } from '../federation/peer-groups.ts'
 import { loadMesh, trustDomainsOf } from '../mesh/find-mesh.ts'
 import {
   type Entry,
   type EntryContent,
   type EntryDraft,
+  entryFault,
   entryObject,
   type EntryOwner,
+  groupOf,
   parseEntryContent,
   parseEntryId,
 } from './entry.ts'
@@ -36,6 +39,7 @@ export async function createEntry(
     version: 1n,
     createdAt: context.now,
   }
+  await checkGroup(trx, entry)
   await insertNamed(trx, meshId, entry)
   await settle(trx, entry, { context, action: 'entry.create', body: auditedEntry(entry) })
   return entry
@@ -65,6 +69,7 @@ export async function changeEntry(
   requireVersion(before.version)
   const content = parseEntryContent({ ...before, ...change }, owner)
   const after = { ...before, ...content, version: before.version + 1n }
+  await checkGroup(trx, after)
   await store.updateEntry(trx, meshId, after)
   const body = { before: auditedEntry(before), after: auditedEntry(after) }
   await settle(trx, after, { context, action: 'entry.update', body })
@@ -125,6 +130,13 @@ async function lockedEntry(trx: Db, meshId: MeshId, id: string): Promise<Entry> 
   const entry = await store.lockEntry(trx, meshId, id)
   if (entry === undefined) throw noSuchEntry(meshId, id)
   return entry
+}
+
+/** The group stays at least until the entry that names it is stored. */
+async function checkGroup(trx: Db, entry: Entry): Promise<void> {
+  const group = groupOf(entry)
+  if (group === undefined || (await holdPeerGroup(trx, entry.meshId, group))) return
+  throw entryFault('/federatesWith/group', `this mesh has no peer group ${quoted(group)}`)
 }
 
 async function insertNamed(trx: Db, meshId: MeshId, entry: Entry): Promise<void> {

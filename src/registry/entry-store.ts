@@ -1,4 +1,4 @@
-import { type Selectable } from 'kysely'
+import { type Selectable, sql } from 'kysely'
 import { type MeshId } from '../db/ids.ts'
 import { type EntryTable } from '../db/schema-identity.ts'
 import { type Db } from '../db/schema.ts'
@@ -118,6 +118,18 @@ export async function countEntries(db: Db, meshId: MeshId): Promise<number> {
     .where('mesh_id', '=', meshId)
     .executeTakeFirstOrThrow()
   return Number(count)
+}
+
+/** SPIFFE IDs of the entries that federate with a peer group. */
+export async function entriesNaming(db: Db, meshId: MeshId, group: string): Promise<SpiffeId[]> {
+  const rows = await db
+    .selectFrom('entry')
+    .select('spiffe_id')
+    .where('mesh_id', '=', meshId)
+    .where(sql<string>`federates_with ->> 'group'`, '=', group)
+    .orderBy('spiffe_id')
+    .execute()
+  return rows.map((row) => row.spiffe_id)
 }
 
 /** How many SVIDs of an entry are still alive. */

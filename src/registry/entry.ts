@@ -49,6 +49,9 @@ export interface Entry extends EntryContent {
   readonly createdAt: Date
 }
 
+/** Whose bundles are wanted, as somebody writes it. */
+export type FederatesWithDraft = 'all' | 'none' | readonly string[] | { readonly group: string }
+
 /** An entry as somebody writes it; what is left out gets its default. */
 export interface EntryDraft {
   /** A whole SPIFFE ID, or a path in the mesh's primary trust domain. */
@@ -56,7 +59,7 @@ export interface EntryDraft {
   readonly x509TtlSeconds?: number | undefined
   readonly jwtTtlSeconds?: number | undefined
   readonly dnsNames?: readonly string[] | undefined
-  readonly federatesWith?: 'all' | 'none' | readonly string[] | undefined
+  readonly federatesWith?: FederatesWithDraft | undefined
   readonly hint?: string | null | undefined
   readonly expiresAt?: Date | null | undefined
 }
@@ -130,10 +133,20 @@ export function parseEntryContent(
   return { x509TtlSeconds, jwtTtlSeconds, dnsNames, federatesWith, hint, expiresAt }
 }
 
-/** Whether an identity may meet workloads of a federated domain. */
-export function mayMeet({ federatesWith }: Pick<Entry, 'federatesWith'>, td: TrustDomain): boolean {
-  if (federatesWith === 'all') return true
-  return federatesWith !== 'none' && federatesWith.includes(td)
+/** The group whose members an entry federates with, if it names one. */
+export function groupOf({ federatesWith }: Pick<Entry, 'federatesWith'>): string | undefined {
+  return typeof federatesWith === 'object' && 'group' in federatesWith
+    ? federatesWith.group
+    : undefined
+}
+
+/** The domains that an entry names; undefined when it says all or none, or names a group. */
+export function namedDomains({
+  federatesWith,
+}: Pick<Entry, 'federatesWith'>): readonly TrustDomain[] | undefined {
+  return typeof federatesWith === 'object' && !('group' in federatesWith)
+    ? federatesWith
+    : undefined
 }
 
 function readId(text: string, trustDomains: readonly MeshTrustDomain[]): SpiffeId {
@@ -174,11 +187,8 @@ function checkDnsNames(faults: FieldError[], names: readonly string[]): readonly
   return names
 }
 
-function checkFederated(
-  faults: FieldError[],
-  wanted: 'all' | 'none' | readonly string[],
-): FederatesWith {
-  if (typeof wanted === 'string') return wanted
+function checkFederated(faults: FieldError[], wanted: FederatesWithDraft): FederatesWith {
+  if (typeof wanted === 'string' || 'group' in wanted) return wanted
   if (wanted.length > MAX_FEDERATED) {
     faults.push(fault('/federatesWith', `names more than ${MAX_FEDERATED} domains; say "all"`))
     return 'none'
@@ -196,6 +206,11 @@ function checkFederated(
 
 function fault(pointer: string, detail: string): FieldError {
   return { in: 'body', pointer, detail }
+}
+
+/** The refusal of one member of an entry. */
+export function entryFault(pointer: string, detail: string): ServiceError {
+  return refusal([fault(pointer, detail)])
 }
 
 function wrongId(detail: string, cause?: unknown): ServiceError {

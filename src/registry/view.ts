@@ -1,10 +1,9 @@
 import { type EntryView, type JoinTokenView } from './api.ts'
-import { type Entry } from './entry.ts'
+import { type Entry, groupOf, namedDomains } from './entry.ts'
 import { type StoredToken } from './token-store.ts'
 
 /** An entry as the wire has it. */
 export function viewEntry(entry: Entry): EntryView {
-  const { federatesWith } = entry
   return {
     id: entry.id,
     spiffeId: entry.spiffeId,
@@ -12,12 +11,19 @@ export function viewEntry(entry: Entry): EntryView {
     x509TtlSeconds: entry.x509TtlSeconds,
     jwtTtlSeconds: entry.jwtTtlSeconds,
     dnsNames: [...entry.dnsNames],
-    federatesWith: typeof federatesWith === 'string' ? federatesWith : [...federatesWith],
+    federatesWith: viewFederated(entry),
     hint: entry.hint ?? null,
     expiresAt: entry.expiresAt?.toISOString() ?? null,
     version: String(entry.version),
     createdAt: entry.createdAt.toISOString(),
   }
+}
+
+function viewFederated(entry: Entry): EntryView['federatesWith'] {
+  const { federatesWith } = entry
+  if (typeof federatesWith === 'string') return federatesWith
+  const group = groupOf(entry)
+  return group === undefined ? [...(namedDomains(entry) ?? [])] : { group }
 }
 
 /** A join token as the wire has it. */

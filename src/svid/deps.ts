@@ -17,7 +17,7 @@ export interface IssueDeps {
   readonly clock: Clock
   readonly signers: Pick<Signers, 'x509' | 'jwt' | 'forget'>
   readonly bundles: OwnBundles
-  readonly peers: Pick<PeerBundles, 'of' | 'missing'>
+  readonly peers: Pick<PeerBundles, 'of' | 'missing' | 'groups'>
   readonly writer: Pick<IssuedWriter, 'add'>
   readonly reader: Pick<IssuedReader, 'find'>
   readonly limiter: RateLimiter

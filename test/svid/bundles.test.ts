@@ -45,6 +45,7 @@ const federated = async (t: Test) =>
       peers: {
         of: async () => new Map([globex, initech].map((one) => [one.trustDomain, one])),
         missing: async () => [waiting],
+        groups: async () => new Map([['partners', new Set([globex.trustDomain])]]),
       },
     }),
   })
@@ -80,6 +81,8 @@ t.test('an entry decides whose bundles its workloads are given', async (t) => {
   }
   t.same(await bundlesOf('none'), [[], []])
   t.same(await bundlesOf(['globex.example']), [['globex.example'], []])
+  t.same(await bundlesOf({ group: 'partners' }), [['globex.example'], []])
+  t.same(await bundlesOf({ group: 'gone' }), [[], []], 'a group that is gone has no members')
   t.same(await bundlesOf(['hooli.example', 'stranger.example', 'acme.example']), [
     [],
     ['hooli.example', 'stranger.example'],

@@ -10,7 +10,7 @@ interface ContentOptions {
   readonly x509Ttl?: number
   readonly jwtTtl?: number
   readonly dnsName: readonly string[]
-  readonly federatesWith?: 'all' | 'none' | readonly string[]
+  readonly federatesWith?: EntryView['federatesWith']
   readonly hint?: string
   readonly expiresAt?: string
   readonly dryRun?: boolean
@@ -51,6 +51,11 @@ export function registerEntry(program: Command, cli: Cli): void {
     })
 }
 
+function readFederated(text: string): EntryView['federatesWith'] {
+  if (text === 'all' || text === 'none') return text
+  return text.startsWith('group:') ? { group: text.slice('group:'.length) } : text.split(',')
+}
+
 /** A whole number of seconds above zero. */
 export function readSeconds(text: string): number {
   if (/^[1-9][0-9]{0,8}$/.test(text)) return Number(text)
@@ -63,9 +68,9 @@ function withContent(command: Command): Command {
     .option('--jwt-ttl <seconds>', 'life of JWT-SVIDs; default 300', readSeconds)
     .option('--dns-name <name>', 'DNS name in X509-SVIDs; repeatable', collect, [])
     .option(
-      '--federates-with <domains>',
-      'all (default), none, or trust domains with commas between',
-      (text) => (text === 'all' || text === 'none' ? text : text.split(',')),
+      '--federates-with <peers>',
+      'all (default), none, trust domains with commas between, or group:NAME',
+      readFederated,
     )
     .option('--hint <word>', 'tells identities of one workload apart')
     .option('--expires-at <moment>', 'when the entry ends, as 2027-01-31T00:00:00Z')
@@ -110,12 +115,18 @@ async function listEntries(cli: Cli): Promise<void> {
         { title: 'SPIFFE ID', value: ({ spiffeId }) => spiffeId },
         { title: 'X.509', value: ({ x509TtlSeconds }) => `${x509TtlSeconds} s` },
         { title: 'JWT', value: ({ jwtTtlSeconds }) => `${jwtTtlSeconds} s` },
-        { title: 'FEDERATES WITH', value: ({ federatesWith }) => federatesWith },
+        { title: 'FEDERATES WITH', value: ({ federatesWith }) => wordsOf(federatesWith) },
         { title: 'EXPIRES', value: ({ expiresAt }) => expiresAt },
       ],
       'no entries; entente join-token create --id /PATH makes one with its first token',
     ),
   )
+}
+
+function wordsOf(federatesWith: EntryView['federatesWith']): string | readonly string[] {
+  return typeof federatesWith === 'object' && 'group' in federatesWith
+    ? `group:${federatesWith.group}`
+    : federatesWith
 }
 
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
