@@ -113,6 +113,9 @@ export const RelationshipDomainBody = Type.Object({
   source: Source,
   endpointUrl: TextOrNull,
   endpointSpiffeId: TextOrNull,
+  firstBundleDigest: Type.Union([Type.String(), Type.Null()], {
+    description: 'of the first bundle that counted, pinned; SHA-256, hex',
+  }),
   ...HealthMembers,
   bundle: Type.Union([StoredBundleBody, Type.Null()]),
   poll: Type.Union([PollBody, Type.Null()]),
@@ -135,7 +138,10 @@ export const RelationshipBody = Type.Object({
     Type.Literal('suspended'),
     Type.Literal('terminated'),
   ]),
-  waitingFor: Type.Array(Type.String()),
+  standingReason: Type.Union([Type.String(), Type.Null()], {
+    description: 'why it is suspended or over, for people',
+  }),
+  waitingFor: Type.Array(Type.String(), { description: 'until it can be active' }),
   ...HealthMembers,
   ourConsent: Consent,
   theirConsent: Consent,

@@ -7,6 +7,7 @@ import { type Relationship } from './relationship.ts'
 import { retireCurrent } from './revision-store.ts'
 import { type StandingEvent, transition } from './standing.ts'
 import { updateRelationship } from './store.ts'
+import { restartVouchedPolls } from './vouching-store.ts'
 
 /** An event in the life of a relationship, on whose word, and what else its audit record tells. */
 export interface StandingChange {
@@ -35,8 +36,10 @@ export async function changeStanding(
     transition(before, event, await hasVerifiedBundles(trx, before)),
     change,
   )
+  // Exports follow the state, so they end with this row; the bundles leave after it, in the same commit.
   await updateRelationship(trx, after)
   if (after.state === 'terminated') await removeTrust(trx, after)
+  if (after.state !== before.state) await restartVouched(trx, after, context.now)
   await recordAudit(trx, {
     meshId: before.meshId,
     actor: context.actor,
@@ -69,6 +72,13 @@ function stamped(before: Relationship, after: Relationship, change: StandingChan
     activatedAt: after.state === 'active' ? (before.activatedAt ?? now) : before.activatedAt,
     terminatedAt: after.state === 'terminated' ? now : undefined,
   }
+}
+
+/** FE-24: what this relationship's bundles authenticate for others is fetched anew, or no longer. */
+async function restartVouched(trx: Db, relationship: Relationship, now: Date): Promise<void> {
+  const { meshId, id: relationshipId, domains } = relationship
+  const trustDomains = domains.map(({ trustDomain }) => trustDomain)
+  await restartVouchedPolls(trx, meshId, { voucher: { relationshipId, trustDomains }, now })
 }
 
 /** Polls end and the bundles in use leave with the same commit; revisions stay as history (FE-41). */

@@ -10,6 +10,7 @@ import { auditedRelationship, type PeerReaders } from './create-relationship.ts'
 import { lockRelationship } from './find-relationship.ts'
 import { type Relationship } from './relationship.ts'
 import { deleteRelationship, listRelationships } from './store.ts'
+import { listVouchedFor } from './vouching-store.ts'
 
 /** A relationship that somebody is about to end. */
 export interface RelationshipTarget {
@@ -30,6 +31,8 @@ export type RelationshipDependants = (
 export interface EndRelationship {
   readonly name: string
   readonly context: ChangeContext
+  /** For people; shown with the relationship. */
+  readonly reason?: string | undefined
   /** Throws PRECONDITION_REQUIRED or PRECONDITION_FAILED. */
   readonly requireVersion: (version: bigint) => void
 }
@@ -53,10 +56,12 @@ export async function terminateRelationship(
 ): Promise<Ended> {
   const before = await lockRelationship(trx, meshId, target.name)
   target.requireVersion(before.version)
+  refuseSource(before)
   const ended = await dependantsOf(trx, before, target.dependants)
   const after = await changeStanding(trx, before, {
     event: 'terminate',
     context: target.context,
+    reason: target.reason,
     body: { ...auditedRelationship(before), ended },
   })
   return { relationship: after, ended }
@@ -101,7 +106,8 @@ export const endingRelationships: Dependants = async (db, target) => {
     }))
 }
 
-async function dependantsOf(
+/** What breaks when a relationship ends or is withheld, trust in its domains first. */
+export async function dependantsOf(
   trx: Db,
   relationship: Relationship,
   ask: readonly RelationshipDependants[],
@@ -119,8 +125,20 @@ async function dependantsOf(
     effect: 'its SVIDs are no longer accepted by workloads of this mesh',
     blocks: false,
   }))
+  found.push(...(await stoppedFetches(trx, target)))
   for (const dependants of ask) found.push(...(await dependants(trx, target)))
   return found
+}
+
+/** FE-24: endpoints of others that are authenticated by this peer's bundles. */
+async function stoppedFetches(trx: Db, target: RelationshipTarget): Promise<Dependant[]> {
+  const vouched = await listVouchedFor(trx, target.meshId, target)
+  return vouched.map(({ relationship, trustDomain }) => ({
+    kind: 'relationship',
+    name: relationship,
+    effect: `${trustDomain} is no longer fetched: a bundle of ${target.name} authenticates its endpoint`,
+    blocks: false,
+  }))
 }
 
 function notOver({ name, state }: Relationship): ServiceError {
@@ -130,5 +148,15 @@ function notOver({ name, state }: Relationship): ServiceError {
     {
       next: `entente federation terminate ${name}`,
     },
+  )
+}
+
+/** A source ends only with the trust domain that it signs for being handed to us. Throws CONFLICT. */
+function refuseSource({ name, purpose, domains }: Relationship): void {
+  if (purpose === 'peer') return
+  throw new ServiceError(
+    'CONFLICT',
+    `${name} is where the authorities of our own ${domains[0]?.trustDomain} are read from; it cannot be ended by itself`,
+    { next: `entente mesh release --trust-domain ${domains[0]?.trustDomain}` },
   )
 }

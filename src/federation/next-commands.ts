@@ -1,6 +1,7 @@
 import { isIP } from 'node:net'
 import { decideEgress, isLocalhostName } from '../http/egress.ts'
 import { type EgressRule } from '../http/egress-rule.ts'
+import { type StandingAct } from './act-on-standing.ts'
 import { type RelationshipView } from './api.ts'
 
 /** The commands that are useful once a relationship exists, ready to paste. */
@@ -31,6 +32,16 @@ export function nextAfterTerminate(name: string, dryRun: boolean): string[] {
         `entente federation delete ${name}`,
         '# the other side still trusts us until it ends its own relationship',
       ]
+}
+
+/** The commands that are useful after a change of standing, or instead of its dry run. */
+export function nextAfterStanding(name: string, act: StandingAct, dryRun: boolean): string[] {
+  if (dryRun) return [`entente federation ${act} ${name}`]
+  if (act === 'suspend') return [`entente federation resume ${name}`]
+  if (act === 'withdraw') {
+    return [`entente federation approve ${name}`, `entente federation terminate ${name}`]
+  }
+  return [`entente federation show ${name}`]
 }
 
 /**

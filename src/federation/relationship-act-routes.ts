@@ -12,6 +12,7 @@ import { nextAfterTerminate } from './next-commands.ts'
 import { type DomainOutcome, refreshNow } from './refresh-now.ts'
 import { type RelationshipRoutesOptions } from './route-options.ts'
 import { clearPeerAlarms } from './report-poll.ts'
+import { StandingBody } from './standing-api.ts'
 import { viewRelationship } from './view.ts'
 
 const Params = Type.Object({
@@ -69,6 +70,7 @@ export const relationshipActRoutes = async (
         summary:
           'End a relationship; its bundles are removed at once. dryRun lists what would break',
         params: Params,
+        body: StandingBody,
         querystring: DryRunQuery,
         response: { 200: EndedRelationshipBody },
       },
@@ -85,6 +87,7 @@ export const relationshipActRoutes = async (
           const { relationship, ended } = await terminateRelationship(trx, meshId, {
             name,
             context,
+            reason: request.body?.reason,
             dependants: options.dependants,
             requireVersion: (version) => {
               if (!dryRun) requireMatch(request, version)

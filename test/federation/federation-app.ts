@@ -10,6 +10,7 @@ import { peerBundleRoutes } from '../../src/federation/peer-bundle-routes.ts'
 import { peerReadersOf } from '../../src/federation/peer-readers.ts'
 import { relationshipActRoutes } from '../../src/federation/relationship-act-routes.ts'
 import { relationshipRoutes } from '../../src/federation/relationship-routes.ts'
+import { standingRoutes } from '../../src/federation/standing-routes.ts'
 import { type RelationshipView } from '../../src/federation/api.ts'
 import { Alarms } from '../../src/http/alarms.ts'
 import { createApp } from '../../src/http/listener.ts'
@@ -136,6 +137,7 @@ export async function federationApp(
   })
   app.register(relationshipRoutes, { ...federation.relationshipRoutes, prefix: '/v1' })
   app.register(relationshipActRoutes, { ...federation.relationshipRoutes, prefix: '/v1' })
+  app.register(standingRoutes, { ...federation.relationshipRoutes, prefix: '/v1' })
   app.register(peerBundleRoutes, { ...federation.peerBundleRoutes, prefix: '/v1' })
   app.register(egressRoutes, { ...federation.egressRoutes, prefix: '/v1' })
   const meshId = parseMeshId('acme')
