@@ -1,5 +1,6 @@
 import { type Test } from 'tap'
 import { type RelationshipDomainView } from '../../src/federation/api.ts'
+import { MAX_SEQUENCE } from '../../src/spiffe/bundle.ts'
 import { type HostilePeer } from './hostile-peer.ts'
 import { type Stage } from './hostile-stage.ts'
 
@@ -56,9 +57,10 @@ export async function endureAll(
   for (const hostile of cases) await t.test(hostile.title, (t) => endure(t, stage, hostile))
   await t.test('and when the peer behaves again it is taken again', async (t) => {
     const { peer } = stage
-    const arrange = (): void => {
+    const arrange = async (): Promise<void> => {
+      peer.credential = await peer.root.issue({ uris: [peer.endpointId] })
       peer.onConnection = peer.good()
-      peer.document = peer.bundle(2n ** 62n)
+      peer.document = peer.bundle(MAX_SEQUENCE)
     }
     await endure(t, stage, { title: '', arrange, says: /^$/, outcome: 'taken' })
   })

@@ -1,6 +1,7 @@
 import { type Test } from 'tap'
 import { Signers } from '../../src/authority/signers.ts'
 import { CurrentBundles } from '../../src/bundle/current.ts'
+import { systemClock } from '../../src/clock.ts'
 import { inTransaction } from '../../src/db/connect.ts'
 import { type Resolve } from '../../src/http/outbound-connect.ts'
 import { createCsr } from '../../src/pki/csr.ts'
@@ -81,7 +82,7 @@ export async function hostileStage(t: Test, options: StageOptions = {}): Promise
     peers: app.peerBundles,
     writer: new IssuedWriter(database.db),
     reader: new IssuedReader(database.db),
-    limiter: new RateLimiter({ clock }),
+    limiter: new RateLimiter({ clock: systemClock }),
     reattestAfterSeconds: REATTEST_AFTER_SECONDS,
   }
   return { app, peer, healthy, issue: () => issueOne(app, deps) }
