@@ -21,7 +21,7 @@ import { entriesOfGroup } from './registry/dependants.ts'
 import { startTicker, type Ticker } from './ticker.ts'
 
 /** Makes the federation of this service with its peers; nothing is polled yet. */
-export function buildFederation(base: Base, { readerSecret }: Endpoints): Federation {
+export function buildFederation(base: Base, endpoints: Endpoints): Federation {
   const { config, database, changes, clock, now, log, metrics, alarms, replicaId } = base
   return openFederation({
     database,
@@ -36,7 +36,11 @@ export function buildFederation(base: Base, { readerSecret }: Endpoints): Federa
     egressAllow: config.EGRESS_ALLOW,
     extraRootsPem: rootsIn(config.WEB_ROOTS_FILE),
     redirects: config.FOLLOW_REDIRECTS ? 'follow' : 'refuse',
-    readers: peerReadersOf({ publicUrl: config.PUBLIC_URL, secret: readerSecret }),
+    readers: peerReadersOf({
+      publicUrl: config.PUBLIC_URL,
+      secret: endpoints.readerSecret,
+      webCertificate: () => endpoints.webCertificate?.validity,
+    }),
     dependants: [offersOfPeer, rulesOfPeer, groupsOfPeer],
     groupDependants: [entriesOfGroup],
     random: randomShare,

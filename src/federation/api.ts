@@ -47,7 +47,7 @@ export const CreateRelationshipBody = Type.Object(
     name: Name,
     peerMeshName: Type.Optional(Type.String({ minLength: 1, maxLength: 200 })),
     note: Type.Optional(Note),
-    changePolicy: Type.Optional(Type.Literal('auto')),
+    changePolicy: Type.Optional(Policy),
     hintMinSeconds: Type.Optional(HintSeconds),
     hintMaxSeconds: Type.Optional(HintSeconds),
     domains: Type.Array(NewDomainBody, { minItems: 1, maxItems: 16 }),
@@ -60,7 +60,7 @@ export const ChangeRelationshipBody = Type.Object(
   {
     name: Type.Optional(Name),
     note: Type.Optional(Type.Union([Note, Type.Null()])),
-    changePolicy: Type.Optional(Type.Literal('auto')),
+    changePolicy: Type.Optional(Policy),
     hintMinSeconds: Type.Optional(Type.Union([HintSeconds, Type.Null()])),
     hintMaxSeconds: Type.Optional(Type.Union([HintSeconds, Type.Null()])),
   },
@@ -81,6 +81,21 @@ export const StoredBundleBody = Type.Object({
   }),
   ageSeconds: Type.Integer({ description: 'since confirmedAt' }),
   x509Authorities: Type.Integer(),
+  validationEndsAt: Type.Union([Moment, Type.Null()], {
+    description: 'the end of the last X.509 authority in it; SVIDs are refused from then on',
+  }),
+  firstAuthorityEndsAt: Type.Union([Moment, Type.Null()], {
+    description: 'the next end of one of its X.509 authorities',
+  }),
+})
+
+/** A document of a peer of which nothing is used before a person approves it. */
+export const WaitingBundleBody = Type.Object({
+  n: Type.String(),
+  sequence: TextOrNull,
+  digest: Type.String({ description: 'names it in approve and reject; SHA-256, hex' }),
+  receivedAt: Moment,
+  reason: TextOrNull,
 })
 
 /** How the polling of a domain stands. */
@@ -95,6 +110,7 @@ export const PollBody = Type.Object({
 
 const Health = Type.Union([
   Type.Literal('needs-bootstrap'),
+  Type.Literal('quarantined'),
   Type.Literal('stale'),
   Type.Literal('failing'),
   Type.Literal('ok'),
@@ -118,6 +134,7 @@ export const RelationshipDomainBody = Type.Object({
   }),
   ...HealthMembers,
   bundle: Type.Union([StoredBundleBody, Type.Null()]),
+  waiting: Type.Union([WaitingBundleBody, Type.Null()]),
   poll: Type.Union([PollBody, Type.Null()]),
 })
 
@@ -127,6 +144,24 @@ const Consent = Type.Union([
   Type.Literal('pending'),
   Type.Literal('withdrawn'),
 ])
+
+/** One way in which trust ends if nothing new arrives, and when. */
+export const ForecastBody = Type.Object({
+  at: Moment,
+  reason: Type.Union([
+    Type.Literal('peer-authorities-end'),
+    Type.Literal('endpoint-unauthenticated'),
+    Type.Literal('consent-expires'),
+    Type.Literal('own-web-certificate'),
+    Type.Literal('own-authorities-end'),
+    Type.Literal('own-authority-unknown'),
+  ]),
+  stops: Type.Union([Type.Literal('we'), Type.Literal('they'), Type.Literal('both')], {
+    description: 'who ceases to accept the other',
+  }),
+  trustDomain: TextOrNull,
+  detail: Type.String(),
+})
 
 /** A relationship with its health. */
 export const RelationshipBody = Type.Object({
@@ -151,6 +186,13 @@ export const RelationshipBody = Type.Object({
   note: TextOrNull,
   readerUrl: Type.Union([Type.String(), Type.Null()], {
     description: 'where this peer should fetch our bundle, so that its fetches can be seen',
+  }),
+  trustBreaksAt: Type.Union([Moment, Type.Null()], {
+    description: 'when trust ends if nothing new arrives on either side; in the past when it has',
+  }),
+  trustBreaksBecause: TextOrNull,
+  forecast: Type.Array(ForecastBody, {
+    description: 'every way in which it ends, the earliest first',
   }),
   domains: Type.Array(RelationshipDomainBody),
   generation: Type.String(),
@@ -197,6 +239,7 @@ export const RefreshOutcomeBody = Type.Object({
   outcome: Type.Union([
     Type.Literal('accepted'),
     Type.Literal('unchanged'),
+    Type.Literal('quarantined'),
     Type.Literal('failed'),
     Type.Literal('discarded'),
   ]),
@@ -267,6 +310,8 @@ export const PeerBundleBody = Type.Object({ ...RevisionMembers, document: Type.S
 
 /** A relationship on the wire. */
 export type RelationshipView = Static<typeof RelationshipBody>
+/** One way in which trust ends, on the wire. */
+export type ForecastView = Static<typeof ForecastBody>
 /** One trust domain of a relationship on the wire. */
 export type RelationshipDomainView = Static<typeof RelationshipDomainBody>
 /** The answer to the making of a relationship. */

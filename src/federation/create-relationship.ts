@@ -5,6 +5,7 @@ import { type MeshId, newId } from '../db/ids.ts'
 import { type Db } from '../db/schema.ts'
 import { quoted, ServiceError } from '../errors.ts'
 import { loadMesh, trustDomainsOf } from '../mesh/find-mesh.ts'
+import { type OwnWebCertificate } from './forecast-facts.ts'
 import { type ReadDocument } from './accept-bundle.ts'
 import { activateIfReady } from './activate.ts'
 import { insertPoll } from './poll-store.ts'
@@ -41,6 +42,8 @@ export interface PeerReaders {
     meshId: MeshId,
     about: { readonly readerId: string; readonly context: ChangeContext },
   ) => Promise<void>
+  /** Our certificate of the https_web profile, while this replica presents one. */
+  readonly webCertificate?: () => OwnWebCertificate | undefined
 }
 
 /** What making a relationship needs. */
@@ -48,6 +51,8 @@ export interface CreateRelationship {
   readonly draft: RelationshipDraft
   readonly context: ChangeContext
   readonly readers: PeerReaders
+  /** `source`: the system that signs for trust domains of this very mesh; it is no reader of ours. */
+  readonly purpose?: Relationship['purpose']
 }
 
 /**
@@ -59,17 +64,15 @@ export interface CreateRelationship {
 export async function createRelationship(
   trx: Db,
   meshId: MeshId,
-  { draft, context, readers }: CreateRelationship,
+  { draft, context, readers, purpose = 'peer' }: CreateRelationship,
 ): Promise<Relationship> {
   await loadMesh(trx, meshId)
-  const domains = await judgeDraft(trx, meshId, { draft, now: context.now })
+  const domains = await judgeDraft(trx, meshId, { draft, purpose, now: context.now })
   const id = newId()
-  const readerId = await readers.create(trx, meshId, {
-    relationshipId: id,
-    label: draft.name,
-    context,
-  })
-  const relationship = newRelationship({ meshId, id, draft, domains, readerId, now: context.now })
+  const about = { relationshipId: id, label: draft.name, context }
+  const readerId = purpose === 'peer' ? await readers.create(trx, meshId, about) : undefined
+  const made = { meshId, id, draft, purpose, domains, readerId, now: context.now }
+  const relationship = newRelationship(made)
   await insertNamed(trx, relationship)
   for (const domain of domains) await beginDomain(trx, relationship, { domain, context })
   await recordAudit(trx, {
@@ -88,9 +91,14 @@ export async function createRelationship(
 async function judgeDraft(
   trx: Db,
   meshId: MeshId,
-  { draft, now }: { readonly draft: RelationshipDraft; readonly now: Date },
+  {
+    draft,
+    purpose,
+    now,
+  }: Pick<Relationship, 'purpose'> & { readonly draft: RelationshipDraft; readonly now: Date },
 ): Promise<NewDomain[]> {
-  const own = await trustDomainsOf(trx, meshId)
+  // FE-44 holds for peers; a source is there for a domain of our own that somebody else signs for.
+  const own = purpose === 'peer' ? await trustDomainsOf(trx, meshId) : []
   return parseDomains(draft, {
     own: new Set(own.map(({ name }) => name)),
     federated: await federatedDomains(trx, meshId),
@@ -102,11 +110,12 @@ function newRelationship(about: {
   readonly meshId: MeshId
   readonly id: string
   readonly draft: RelationshipDraft
+  readonly purpose: Relationship['purpose']
   readonly domains: readonly NewDomain[]
-  readonly readerId: string
+  readonly readerId: string | undefined
   readonly now: Date
 }): Relationship {
-  const { meshId, id, draft, domains, readerId, now } = about
+  const { meshId, id, draft, purpose, domains, readerId, now } = about
   return {
     meshId,
     id,
@@ -116,9 +125,9 @@ function newRelationship(about: {
     ourConsent: 'given',
     theirConsent: 'assumed',
     state: 'pending',
-    changePolicy: 'auto',
+    changePolicy: draft.changePolicy ?? 'auto',
     onHold: false,
-    purpose: 'peer',
+    purpose,
     standingReason: undefined,
     exchange: undefined,
     contact: undefined,

@@ -4,6 +4,7 @@ import { type MeshId } from '../db/ids.ts'
 import { type Db } from '../db/schema.ts'
 import { isServiceError } from '../errors.ts'
 import { bundleEndpointOfDomain, primaryTrustDomain } from '../mesh/find-mesh.ts'
+import { type OwnWebCertificate } from './forecast-facts.ts'
 import { type PeerReaders } from './create-relationship.ts'
 
 /** What the URLs of readers are made with. */
@@ -12,11 +13,14 @@ export interface PeerReadersOptions {
   readonly publicUrl: string
   /** The service's secret for reader references. */
   readonly secret: Uint8Array
+  readonly webCertificate?: () => OwnWebCertificate | undefined
 }
 
 /** One reader of our primary domain's bundle per relationship, named like it. */
-export function peerReadersOf({ publicUrl, secret }: PeerReadersOptions): PeerReaders {
+export function peerReadersOf(options: PeerReadersOptions): PeerReaders {
+  const { publicUrl, secret, webCertificate } = options
   return {
+    ...(webCertificate === undefined ? {} : { webCertificate }),
     create: async (trx, meshId, about) => {
       const { name: trustDomain } = await primaryTrustDomain(trx, meshId)
       const { id } = await createNamed(trx, meshId, { ...about, trustDomain })

@@ -3,21 +3,29 @@ import { type AnchorCache, type Anchors, hasUsableAnchor } from './anchors.ts'
 import { type PeerRevisionView, type RelationshipDomainView, type RelationshipView } from './api.ts'
 import { type PeerReaders } from './create-relationship.ts'
 import { whatItWaitsFor } from './find-relationship.ts'
+import { coverageOf } from './forecast.ts'
+import { type DomainInForce } from './forecast-facts.ts'
 import { decideHealth, type HealthReport, worstHealth } from './health.ts'
+import { listWaitingHeads } from './ingestion-store.ts'
 import { listPolls, pollKey, type PollStatus } from './poll-store.ts'
 import { type Relationship, type RelationshipDomain } from './relationship.ts'
 import { listCurrentHeads, type RevisionHead, type VerifiedBy } from './revision-store.ts'
+import { type ForecastMembers, forecastsOf, viewCoverage } from './view-forecast.ts'
 
 /** What showing relationships needs. */
 export interface ViewDeps {
   readonly db: Db
   readonly anchors: AnchorCache
-  readonly readers: Pick<PeerReaders, 'urls'>
+  readonly readers: Pick<PeerReaders, 'urls' | 'webCertificate'>
 }
+
+/** What stands before the forecast of all is read at once. */
+type BareView = Omit<RelationshipView, keyof ForecastMembers>
 
 interface Facts {
   readonly poll: PollStatus | undefined
   readonly head: RevisionHead | undefined
+  readonly waiting: RevisionHead | undefined
   readonly anchors: Anchors
 }
 
@@ -32,21 +40,32 @@ export async function viewRelationships(
   const ids = relationships.map(({ id }) => id)
   const polls = keyed(await listPolls(deps.db, meshId, ids))
   const heads = keyed(await listCurrentHeads(deps.db, meshId, ids))
+  const waiting = keyed(await listWaitingHeads(deps.db, meshId, ids))
   const urlOf = await deps.readers.urls(deps.db, meshId)
-  const views: RelationshipView[] = []
+  const views: BareView[] = []
+  const inForce = new Map<string, DomainInForce>()
   for (const relationship of relationships) {
     const domains: RelationshipDomainView[] = []
     for (const domain of relationship.domains) {
       const key = pollKey(relationship.id, domain.trustDomain)
       const head = heads.get(key)
       const anchors = await deps.anchors.of(deps.db, meshId, head)
-      const facts = { poll: polls.get(key), head, anchors }
+      inForce.set(key, { receivedAt: head?.receivedAt, anchors })
+      const facts = { poll: polls.get(key), head, waiting: waiting.get(key), anchors }
       domains.push(viewDomain({ relationship, domain, now }, facts))
     }
     const waitingFor = await whatItWaitsFor(deps.db, relationship)
     views.push(viewWhole(relationship, domains, { urlOf, waitingFor }))
   }
-  return views
+  const forecastOf = await forecastsOf(
+    { ...deps, webCertificate: deps.readers.webCertificate?.() },
+    {
+      relationships,
+      inForce: ({ id }, { trustDomain }) => inForce.get(pollKey(id, trustDomain)),
+    },
+    now,
+  )
+  return views.map((view, index) => ({ ...view, ...forecastOf(ids[index] ?? '') }))
 }
 
 /** One relationship as the API shows it. */
@@ -83,11 +102,15 @@ function viewDomain(subject: Subject, facts: Facts): RelationshipDomainView {
     firstBundleDigest: domain.firstDigest === undefined ? null : hexOf(domain.firstDigest),
     ...viewHealth(report),
     bundle: viewBundle(facts, now),
+    waiting: viewWaiting(facts.waiting),
     poll: viewPoll(facts.poll),
   }
 }
 
-function healthOf({ relationship, domain, now }: Subject, { poll, anchors }: Facts): HealthReport {
+function healthOf(
+  { relationship, domain, now }: Subject,
+  { poll, waiting, anchors }: Facts,
+): HealthReport {
   return decideHealth(
     {
       source: domain.source,
@@ -98,6 +121,7 @@ function healthOf({ relationship, domain, now }: Subject, { poll, anchors }: Fac
       intervalSeconds: poll?.intervalSeconds ?? 0,
       hasUsableAuthority: hasUsableAnchor(anchors, now),
       hasX509Authorities: anchors.certificates.length > 0,
+      waiting: waiting === undefined ? undefined : { ...waiting, reason: waiting.reason ?? '' },
     },
     { relationship: relationship.name, trustDomain: domain.trustDomain },
     now,
@@ -125,6 +149,18 @@ function viewBundle({ head, poll, anchors }: Facts, now: Date): RelationshipDoma
     confirmedAt: confirmedAt.toISOString(),
     ageSeconds: Math.max(0, Math.floor((now.getTime() - confirmedAt.getTime()) / 1000)),
     x509Authorities: anchors.certificates.length,
+    ...viewCoverage(coverageOf(anchors.windows, now)),
+  }
+}
+
+function viewWaiting(head: RevisionHead | undefined): RelationshipDomainView['waiting'] {
+  if (head === undefined) return null
+  return {
+    n: head.n.toString(),
+    sequence: head.sequence?.toString() ?? null,
+    digest: hexOf(head.digest),
+    receivedAt: head.receivedAt.toISOString(),
+    reason: head.reason ?? null,
   }
 }
 
@@ -149,7 +185,7 @@ function viewWhole(
   relationship: Relationship,
   domains: RelationshipDomainView[],
   about: { readonly urlOf: (readerId: string) => string; readonly waitingFor: string[] },
-): RelationshipView {
+): BareView {
   const readerId = relationship.domains[0]?.readerId
   return {
     name: relationship.name,

@@ -35,6 +35,7 @@ export class WebCertificate {
   #stamp = ''
   #checkedAt = Number.NEGATIVE_INFINITY
   #checkedHosts = ''
+  #validity: (WebCertificateValidity & { readonly pair: KeyedCertificate }) | undefined
 
   constructor(options: WebCertificateOptions) {
     this.#options = options
@@ -43,6 +44,14 @@ export class WebCertificate {
   /** The pair in use. */
   get current(): KeyedCertificate | undefined {
     return this.#current
+  }
+
+  /** When the first certificate of the chain in use ends, and which hosts the leaf names. */
+  get validity(): WebCertificateValidity | undefined {
+    const pair = this.#current
+    if (pair === undefined) return undefined
+    if (this.#validity?.pair !== pair) this.#validity = { pair, ...validityOf(pair.cert) }
+    return this.#validity
   }
 
   /** One look at the files: reads them when they changed, checks them when an hour passed or the hosts changed. */
@@ -95,6 +104,21 @@ export class WebCertificate {
       if (message === undefined) alarms.clear(code, certFile)
       else alarms.raise(code, certFile, { message, service: true })
     }
+  }
+}
+
+/** How long a web certificate can be used, and where. */
+export interface WebCertificateValidity {
+  readonly endsAt: Date
+  readonly covers: (host: string) => boolean
+}
+
+function validityOf(cert: string): WebCertificateValidity {
+  const chain = chainOf(cert)
+  const [leaf] = chain
+  return {
+    endsAt: new Date(Math.min(...chain.map(endOf))),
+    covers: (host) => leaf !== undefined && covers(leaf, host),
   }
 }
 

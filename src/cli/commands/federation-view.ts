@@ -1,5 +1,9 @@
 import { systemClock } from '../../clock.ts'
-import { type RelationshipDomainView, type RelationshipView } from '../../federation/api.ts'
+import {
+  type ForecastView,
+  type RelationshipDomainView,
+  type RelationshipView,
+} from '../../federation/api.ts'
 import { type Column } from '../output.ts'
 
 /** The columns of `federation list`. */
@@ -16,6 +20,7 @@ export const listedRelationship: readonly Column<RelationshipView>[] = [
     title: 'NEXT-POLL',
     value: eachDomain(({ poll }) => (poll === null ? '-' : until(poll.nextAt))),
   },
+  { title: 'BREAKS-AT', value: ({ trustBreaksAt }) => trustBreaksAt ?? '-' },
 ]
 
 function eachDomain(cell: (domain: RelationshipDomainView) => string) {
@@ -31,6 +36,9 @@ export function shownRelationship(view: RelationshipView): Record<string, unknow
     ['health', view.health ?? ''],
     ['why', view.healthReason ?? ''],
     ['wayOut', view.wayOut ?? ''],
+    ['trustBreaksAt', view.trustBreaksAt ?? ''],
+    ['trustBreaksBecause', view.trustBreaksBecause ?? ''],
+    ...view.forecast.slice(1).map(shownTerm),
     ['ourConsent', view.ourConsent],
     ['theirConsent', view.theirConsent === 'assumed' ? 'assumed, one-way' : view.theirConsent],
     ['note', view.note ?? ''],
@@ -39,6 +47,15 @@ export function shownRelationship(view: RelationshipView): Record<string, unknow
     ...view.domains.flatMap(shownDomain),
   ]
   return Object.fromEntries(lines.filter(([, value]) => value !== ''))
+}
+
+const STOPS = { we: 'we stop', they: 'they stop', both: 'both stop' } as const
+
+// Terms of one reason are told apart by their domain.
+function shownTerm({ at, reason, stops, trustDomain, detail }: ForecastView): [string, string] {
+  const what = reason.replaceAll('-', ' ')
+  const name = trustDomain === null ? what : `${what} (${trustDomain})`
+  return [name, `${at}, ${STOPS[stops]}: ${detail}`]
 }
 
 function shownDomain(domain: RelationshipDomainView): [string, string][] {
