@@ -1,9 +1,10 @@
 import { createHash } from 'node:crypto'
-import { type RevisionOrigin } from '../db/schema.ts'
+import { type ChangePolicy, type RevisionOrigin } from '../db/schema.ts'
 import { ServiceError } from '../errors.ts'
 import { checkAuthorities } from '../pki/authorities.ts'
 import { type Bundle, parseBundle, type SkippedKey, writeBundle } from '../spiffe/bundle.ts'
 import { type TrustDomain } from '../spiffe/trust-domain.ts'
+import { judgeChange } from './change-policy.ts'
 
 /**
  * Most authorities of one document. Reading each costs a public-key operation, so that a full 1 MiB of them would
@@ -29,16 +30,24 @@ export interface BundleInUse {
   readonly origin: RevisionOrigin
 }
 
-/** The newest document that was fetched and accepted; a bundle set by hand has no say in ordering (FE-38). */
+/** The newest document that was fetched, whatever became of it; one set by hand has no say in ordering (FE-38). */
 export interface NewestFetched {
   readonly digest: Uint8Array
   readonly sequence: bigint | undefined
 }
 
+/** A document that was held back before: it waits for a person, or a person rejected it. */
+export type HeldBefore = 'waiting' | 'rejected'
+
 /** What a fetched document is judged against. */
 export interface Ingestion {
+  readonly policy: ChangePolicy
   readonly inUse: BundleInUse | undefined
+  /** The bundle in use, read; policy `auto` does not look at it. */
+  readonly held: Bundle | undefined
   readonly newestFetched: NewestFetched | undefined
+  /** What became of this very document when it was fetched before. */
+  readonly before: HeldBefore | undefined
   /** An operator's word for this one fetch: take the document although its sequence went back. */
   readonly acceptLowerSequence: boolean
 }
@@ -47,6 +56,19 @@ export interface Ingestion {
 export type Verdict =
   | { readonly kind: 'unchanged'; readonly read: ReadDocument }
   | { readonly kind: 'accepted'; readonly read: ReadDocument; readonly warnings: readonly string[] }
+  | Held
+
+/** A document of which nothing is used before a person approves it. */
+export interface Held {
+  readonly kind: 'held'
+  readonly read: ReadDocument
+  readonly warnings: readonly string[]
+  readonly reason: string
+  /** What stays of the bundle in use; undefined when all of it does. */
+  readonly reduced: Bundle | undefined
+  /** Undefined for one that must be stored. */
+  readonly before: HeldBefore | undefined
+}
 
 /**
  * Reads a document as the bundle of a domain: size, UTF-8, JSON without duplicate keys, shape (BU-12), then
@@ -70,21 +92,29 @@ function refuseTooMany({ trustDomain, x509Authorities, jwtAuthorities }: Bundle)
 /**
  * Judges a fetched document: shape, authorities, sequence, change policy, in this order.
  *
- * Authorities that it no longer has are gone at once, up to all of them (BU-15, BU-17); policy `auto` takes
- * every addition. Throws BUNDLE_MALFORMED, or BUNDLE_SEQUENCE_REGRESSED for a document older than the newest
- * one fetched (FE-37): both leave the stored bundle as it is.
+ * Authorities that it no longer has are gone at once under every policy, up to all of them (BU-15, BU-17); what a
+ * policy holds back are additions. Throws BUNDLE_MALFORMED, or BUNDLE_SEQUENCE_REGRESSED for a document older than
+ * the newest one fetched (FE-37): both leave the stored bundle as it is.
  */
 export function decideBundle(
   trustDomain: TrustDomain,
   document: Uint8Array,
   ingestion: Ingestion,
 ): Verdict {
-  const read = readDocument(trustDomain, document)
-  const { inUse, newestFetched } = ingestion
+  return decideRead(readDocument(trustDomain, document), ingestion)
+}
+
+/** {@link decideBundle} for a document that was read already. */
+export function decideRead(read: ReadDocument, ingestion: Ingestion): Verdict {
+  const { policy, inUse, held, newestFetched } = ingestion
   if (inUse?.origin === 'fetched' && isSame(inUse.digest, read.digest))
     return { kind: 'unchanged', read }
-  const warnings = newestFetched === undefined ? [] : orderWarnings(read, newestFetched, ingestion)
-  return { kind: 'accepted', read, warnings: [...warnings, ...skipWarnings(read)] }
+  const ordered = newestFetched === undefined ? [] : orderWarnings(read, newestFetched, ingestion)
+  const warnings = [...ordered, ...skipWarnings(read)]
+  const verdict = judgeChange({ policy, held, offered: read.bundle })
+  if (verdict.kind === 'take') return { kind: 'accepted', read, warnings }
+  const { reason, reduced } = verdict
+  return { kind: 'held', read, warnings, reason, reduced, before: ingestion.before }
 }
 
 function orderWarnings(

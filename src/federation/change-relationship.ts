@@ -2,7 +2,7 @@ import { type ChangeContext, recordAudit } from '../audit/record.ts'
 import { bumpChange } from '../db/changes.ts'
 import { isUniqueViolation } from '../db/failures.ts'
 import { isLabel, type MeshId } from '../db/ids.ts'
-import { type Db } from '../db/schema.ts'
+import { type ChangePolicy, type Db } from '../db/schema.ts'
 import { quoted, ServiceError } from '../errors.ts'
 import { auditedRelationship } from './create-relationship.ts'
 import { lockRelationship } from './find-relationship.ts'
@@ -13,7 +13,7 @@ import { updateRelationship } from './store.ts'
 export interface RelationshipChange extends HintRange {
   readonly name?: string | undefined
   readonly note?: string | null | undefined
-  readonly changePolicy?: 'auto' | undefined
+  readonly changePolicy?: ChangePolicy | undefined
 }
 
 /** A change, on whose word, and the refusal of a stale one. */

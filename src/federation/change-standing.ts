@@ -3,6 +3,7 @@ import { bumpChange } from '../db/changes.ts'
 import { type Db } from '../db/schema.ts'
 import { hasVerifiedBundles } from './waiting.ts'
 import { deletePolls } from './poll-store.ts'
+import { dropWaiting } from './ingestion-store.ts'
 import { type Relationship } from './relationship.ts'
 import { retireCurrent } from './revision-store.ts'
 import { type StandingEvent, transition } from './standing.ts'
@@ -38,7 +39,7 @@ export async function changeStanding(
   )
   // Exports follow the state, so they end with this row; the bundles leave after it, in the same commit.
   await updateRelationship(trx, after)
-  if (after.state === 'terminated') await removeTrust(trx, after)
+  if (after.state === 'terminated') await removeTrust(trx, after, context.now)
   if (after.state !== before.state) await restartVouched(trx, after, context.now)
   await recordAudit(trx, {
     meshId: before.meshId,
@@ -82,9 +83,15 @@ async function restartVouched(trx: Db, relationship: Relationship, now: Date): P
 }
 
 /** Polls end and the bundles in use leave with the same commit; revisions stay as history (FE-41). */
-async function removeTrust(trx: Db, { meshId, id, domains }: Relationship): Promise<void> {
+async function removeTrust(
+  trx: Db,
+  { meshId, id, domains }: Relationship,
+  at: Date,
+): Promise<void> {
   await deletePolls(trx, meshId, id)
   for (const { trustDomain } of domains) {
-    await retireCurrent(trx, meshId, { key: { relationshipId: id, trustDomain }, to: 'removed' })
+    const key = { relationshipId: id, trustDomain }
+    await retireCurrent(trx, meshId, { key, to: 'removed', at })
+    await dropWaiting(trx, meshId, { key, reason: 'the relationship ended', at })
   }
 }

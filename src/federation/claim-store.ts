@@ -1,6 +1,7 @@
 import { type RawBuilder, type Selectable, sql } from 'kysely'
 import { type MeshId } from '../db/ids.ts'
 import {
+  type ChangePolicy,
   type Db,
   type PollTable,
   type RelationshipState,
@@ -16,6 +17,7 @@ export interface PollTask extends DomainKey {
   readonly relationship: string
   readonly generation: bigint
   readonly state: RelationshipState
+  readonly policy: ChangePolicy
   readonly hintMinSeconds: number | undefined
   readonly hintMaxSeconds: number | undefined
   readonly endpointUrl: EndpointUrl
@@ -32,6 +34,14 @@ export interface PollTask extends DomainKey {
   /** Of the mesh's `distrust` topic at the claim: what was distrusted by then authenticates nothing. */
   readonly distrustRevision: bigint
   readonly inUse: TaskBundle | undefined
+  readonly waiting: WaitingBundle | undefined
+}
+
+/** A document that waits for a person, without its bytes. */
+export interface WaitingBundle {
+  readonly n: bigint
+  readonly digest: Uint8Array
+  readonly reason: string
 }
 
 /** The bundle in use when a poll was claimed, without its document. */
@@ -77,6 +87,7 @@ interface ClaimedRow extends Selectable<PollTable> {
   name: string
   generation: bigint
   state: RelationshipState
+  change_policy: ChangePolicy
   hint_min_seconds: number | null
   hint_max_seconds: number | null
   since: Date
@@ -87,6 +98,9 @@ interface ClaimedRow extends Selectable<PollTable> {
   origin: RevisionOrigin | null
   distrust_revision: bigint | null
   refresh_hint_seconds: number | null
+  waiting_n: bigint | null
+  waiting_digest: Uint8Array | null
+  waiting_reason: string | null
 }
 
 const HEALTHY = sql`p.failures = 0 and p.last_success_at is not null`
@@ -145,9 +159,11 @@ async function claimPicked(
         and p.trust_domain = due.trust_domain
       returning p.*, due.due_at, due.pool
     )
-    select c.*, r.name, r.generation, r.state, r.hint_min_seconds, r.hint_max_seconds,
+    select c.*, r.name, r.generation, r.state, r.change_policy, r.hint_min_seconds, r.hint_max_seconds,
       r.created_at as since, d.endpoint_url, d.endpoint_spiffe_id,
-      b.n, b.digest, b.origin, b.refresh_hint_seconds, k.revision as distrust_revision
+      b.n, b.digest, b.origin, b.refresh_hint_seconds,
+      q.n as waiting_n, q.digest as waiting_digest, q.reason as waiting_reason,
+      k.revision as distrust_revision
     from claimed c
     join relationship r on r.mesh_id = c.mesh_id and r.id = c.relationship_id
     join relationship_domain d on d.mesh_id = c.mesh_id
@@ -155,6 +171,9 @@ async function claimPicked(
     left join peer_bundle_revision b on b.mesh_id = c.mesh_id
       and b.relationship_id = c.relationship_id and b.trust_domain = c.trust_domain
       and b.disposition = 'current'
+    left join peer_bundle_revision q on q.mesh_id = c.mesh_id
+      and q.relationship_id = c.relationship_id and q.trust_domain = c.trust_domain
+      and q.disposition = 'quarantined'
     left join change k on k.mesh_id = c.mesh_id and k.topic = 'distrust'
     order by c.due_at`.execute(db)
   return rows.map((row) => ({ task: taskOf(row, claim.now), pool: row.pool }))
@@ -168,6 +187,7 @@ function taskOf(row: ClaimedRow, claimedAt: Date): PollTask {
     trustDomain: row.trust_domain,
     generation: row.generation,
     state: row.state,
+    policy: row.change_policy,
     hintMinSeconds: row.hint_min_seconds ?? undefined,
     hintMaxSeconds: row.hint_max_seconds ?? undefined,
     endpointUrl: row.endpoint_url as EndpointUrl,
@@ -181,6 +201,7 @@ function taskOf(row: ClaimedRow, claimedAt: Date): PollTask {
     httpEtag: row.http_etag ?? undefined,
     distrustRevision: row.distrust_revision ?? 0n,
     inUse: bundleOf(row),
+    waiting: waitingOf(row),
   }
 }
 
@@ -188,4 +209,9 @@ function bundleOf(row: ClaimedRow): TaskBundle | undefined {
   if (row.n === null || row.digest === null || row.origin === null) return undefined
   const hintSeconds = row.refresh_hint_seconds ?? undefined
   return { n: row.n, digest: row.digest, origin: row.origin, hintSeconds }
+}
+
+function waitingOf(row: ClaimedRow): WaitingBundle | undefined {
+  if (row.waiting_n === null || row.waiting_digest === null) return undefined
+  return { n: row.waiting_n, digest: row.waiting_digest, reason: row.waiting_reason ?? '' }
 }

@@ -1,7 +1,8 @@
 import { type BundleSource } from '../db/schema.ts'
+import { type WaitingBundle } from './claim-store.ts'
 
 /** Health of a relationship, worst first; it never changes trust by itself. */
-export const HEALTHS = ['needs-bootstrap', 'stale', 'failing', 'ok'] as const
+export const HEALTHS = ['needs-bootstrap', 'quarantined', 'stale', 'failing', 'ok'] as const
 
 /** One of {@link HEALTHS}. */
 export type Health = (typeof HEALTHS)[number]
@@ -19,6 +20,8 @@ export interface HealthFacts {
   readonly hasUsableAuthority: boolean
   /** Whether there were X.509 authorities at all; a static bundle of JWT keys alone needs none. */
   readonly hasX509Authorities: boolean
+  /** The document that waits for a person. */
+  readonly waiting?: WaitingBundle | undefined
 }
 
 /** A health, why, and what a person can do about it. */
@@ -44,6 +47,7 @@ export interface HealthSubject {
  */
 export function decideHealth(facts: HealthFacts, subject: HealthSubject, now: Date): HealthReport {
   if (needsBootstrap(facts)) return bootstrapReport(facts, subject)
+  if (facts.waiting !== undefined) return quarantinedReport(facts.waiting, subject)
   if (facts.source === 'static') return OK
   if (isStale(facts, now)) return staleReport(facts, subject)
   if (facts.failures > 0) {
@@ -75,12 +79,37 @@ function bootstrapReport(facts: HealthFacts, subject: HealthSubject): HealthRepo
   const what = facts.hasX509Authorities
     ? `every stored X.509 authority of ${trustDomain} has expired or is not valid yet`
     : `the stored bundle of ${trustDomain} has no X.509 authority`
+  const byHand = `get its newest bundle from the peer out of band, then: entente bundle set ${relationship} --trust-domain ${trustDomain} --file FILE`
   const so = facts.source === 'static' ? '' : ', so its endpoint cannot be authenticated'
   return {
     health: 'needs-bootstrap',
     reason: what + so,
-    wayOut: `get its newest bundle from the peer out of band, then: entente bundle set ${relationship} --trust-domain ${trustDomain} --file FILE`,
+    wayOut:
+      facts.waiting === undefined
+        ? byHand
+        : `${decisionCommands(facts.waiting, subject)}; or ${byHand}`,
   }
+}
+
+function quarantinedReport(waiting: WaitingBundle, subject: HealthSubject): HealthReport {
+  const what = `revision ${waiting.n} of ${subject.trustDomain} waits for a decision`
+  return {
+    health: 'quarantined',
+    reason: `${what}: ${waiting.reason}; nothing of it is used, and what it no longer has is gone already`,
+    wayOut: decisionCommands(waiting, subject),
+  }
+}
+
+function decisionCommands(
+  { digest }: WaitingBundle,
+  { relationship, trustDomain }: HealthSubject,
+): string {
+  const target = `${relationship} --trust-domain ${trustDomain}`
+  const hex = Buffer.from(digest).toString('hex')
+  return (
+    `see what it changes: entente federation bundle diff ${target}; then ` +
+    `entente federation bundle approve ${target} --digest ${hex}, or reject`
+  )
 }
 
 function isStale(facts: HealthFacts, now: Date): boolean {

@@ -36,7 +36,7 @@ export interface RevisionRetention {
 }
 
 /**
- * Deletes revisions beyond the retention and answers how many: never the one in use, nor the newest fetched,
+ * Deletes revisions beyond the retention and answers how many: never the one in use or one that waits, nor the newest fetched,
  * by which the next document is ordered.
  */
 export async function pruneRevisions(db: Db, keep: RevisionRetention): Promise<bigint> {
@@ -50,12 +50,12 @@ export async function pruneRevisions(db: Db, keep: RevisionRetention): Promise<b
       from peer_bundle_revision
       window newest_first as (
         partition by mesh_id, relationship_id
-        order by (disposition = 'current') desc, received_at desc, n desc, trust_domain
+        order by (disposition in ('current', 'quarantined')) desc, received_at desc, n desc, trust_domain
       )
     ) as old
     where r.mesh_id = old.mesh_id and r.relationship_id = old.relationship_id
       and r.trust_domain = old.trust_domain and r.n = old.n
-      and r.disposition <> 'current'
+      and r.disposition not in ('current', 'quarantined')
       and r.n is distinct from old.newest_fetched
       and (old.received_at < ${keep.before} or old.place > ${keep.maxRevisions}
         or old.bytes > ${keep.maxBytes})`.execute(db)

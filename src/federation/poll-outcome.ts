@@ -1,6 +1,6 @@
 import { type ServiceError } from '../errors.ts'
 import { type Anchors, hasUsableAnchor } from './anchors.ts'
-import { type PollTask } from './claim-store.ts'
+import { type PollTask, type WaitingBundle } from './claim-store.ts'
 import { decideHealth } from './health.ts'
 import { type HintLimits, pollIntervalSeconds, waitMs } from './next-poll.ts'
 import { type PollOutcome } from './poll-store.ts'
@@ -23,6 +23,8 @@ export interface OutcomeContext {
   readonly random: number
   /** The anchors of the bundle in use from now on. */
   readonly anchors: Anchors
+  /** The document that waits for a person from now on. */
+  readonly waiting: WaitingBundle | undefined
 }
 
 /** Longest error text that is kept and shown. */
@@ -54,6 +56,7 @@ export function outcomeOf(task: PollTask, end: PollEnd, context: OutcomeContext)
     errorCode: end.kind === 'failed' ? end.error.code : undefined,
     httpEtag: succeeded ? end.httpEtag : task.httpEtag,
     intervalSeconds,
+    waiting: context.waiting,
     nextAt: new Date(task.claimedAt.getTime() + waitMs(intervalSeconds, context.random)),
   }
 }
@@ -66,7 +69,7 @@ function limitsOf(task: PollTask, { pollMinSeconds }: OutcomeContext): HintLimit
 function healthAfter(
   task: PollTask,
   poll: Pick<PollOutcome, 'succeeded' | 'failures' | 'error' | 'intervalSeconds'>,
-  { anchors }: OutcomeContext,
+  { anchors, waiting }: OutcomeContext,
 ) {
   return decideHealth(
     {
@@ -78,6 +81,7 @@ function healthAfter(
       intervalSeconds: poll.intervalSeconds,
       hasUsableAuthority: hasUsableAnchor(anchors, task.claimedAt),
       hasX509Authorities: anchors.certificates.length > 0,
+      waiting,
     },
     { relationship: task.relationship, trustDomain: task.trustDomain },
     task.claimedAt,

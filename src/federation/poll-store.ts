@@ -2,7 +2,7 @@ import { sql } from 'kysely'
 import { type MeshId } from '../db/ids.ts'
 import { type Db, type PollTable } from '../db/schema.ts'
 import { type ErrorCode } from '../errors.ts'
-import { type PollTask } from './claim-store.ts'
+import { type PollTask, type WaitingBundle } from './claim-store.ts'
 import { type Health } from './health.ts'
 import { type DomainKey } from './revision-store.ts'
 
@@ -18,6 +18,8 @@ export interface PollOutcome {
   readonly httpEtag: string | undefined
   readonly intervalSeconds: number
   readonly nextAt: Date
+  /** The document that waits for a person from now on. */
+  readonly waiting: WaitingBundle | undefined
 }
 
 /**

@@ -5,7 +5,14 @@ import { ServiceError } from '../errors.ts'
 import { claimRelationship, type PollTask } from './claim-store.ts'
 import { fetchBundle } from './fetch-bundle.ts'
 import { loadRelationship } from './find-relationship.ts'
-import { judge, type RefreshDeps, type RefreshOptions, refreshPeer } from './refresh.ts'
+import {
+  judge,
+  type RefreshDeps,
+  type RefreshOptions,
+  refreshPeer,
+  warningsOf,
+  wordFor,
+} from './refresh.ts'
 import { type RefreshReport } from './refresh-report.ts'
 import { LEASE_SECONDS } from './scheduler.ts'
 
@@ -69,10 +76,10 @@ async function tryPeer(
   const judged = await judge(deps, task, { fetched, options })
   return {
     trustDomain: task.trustDomain,
-    outcome: judged.kind === 'not-modified' ? 'unchanged' : judged.kind,
+    outcome: wordFor(judged),
     error: judged.kind === 'failed' ? judged.error : undefined,
     sequence: 'read' in judged ? judged.read.bundle.sequence : undefined,
-    warnings: judged.kind === 'accepted' ? judged.warnings : [],
+    warnings: warningsOf(judged),
   }
 }
 

@@ -7,7 +7,7 @@ import { type PollOutcome } from './poll-store.ts'
 export interface RefreshReport {
   readonly task: PollTask
   /** `discarded`: the relationship changed meanwhile, so nothing of this poll counts. */
-  readonly outcome: 'accepted' | 'unchanged' | 'failed' | 'discarded'
+  readonly outcome: 'accepted' | 'unchanged' | 'quarantined' | 'failed' | 'discarded'
   readonly error: ServiceError | undefined
   readonly sequence: bigint | undefined
   readonly warnings: readonly string[]

@@ -1,13 +1,13 @@
 import { ServiceError } from '../errors.ts'
-import { decideBundle, type Verdict } from './accept-bundle.ts'
+import { decideRead, type HeldBefore, readDocument, type Verdict } from './accept-bundle.ts'
 import { type PollTask, revisionInUse } from './claim-store.ts'
 import { type Fetched, fetchBundle, type FetchDeps, type FetchResult } from './fetch-bundle.ts'
+import { loadIngestion } from './load-ingestion.ts'
 import { outcomeOf, type PollEnd } from './poll-outcome.ts'
 import { type PollSettler } from './poll-settler.ts'
 import { type RefreshReport } from './refresh-report.ts'
 import { type PollReporter } from './report-poll.ts'
-import { findNewestFetched } from './revision-store.ts'
-import { storeAccepted, type StoreDeps } from './store-accepted.ts'
+import { isStored, type StoreDeps, type StoredVerdict, storeVerdict } from './store-verdict.ts'
 
 /** What refreshing peers needs. */
 export interface RefreshDeps extends FetchDeps, StoreDeps {
@@ -40,22 +40,27 @@ export async function refreshPeer(
 ): Promise<RefreshReport> {
   const result = await fetchBundle(deps, task, options.signal)
   const judged = await judge(deps, task, { fetched: result.fetched, options })
-  const report =
-    judged.kind === 'accepted'
-      ? await keepDocument(deps, task, { judged, result, options })
-      : await keepOutcome(deps, task, { judged, result })
+  const report = isToStore(judged)
+    ? await keepDocument(deps, task, { judged, result, options })
+    : await keepOutcome(deps, task, { judged, result })
   deps.reporter.report(report)
   return report
 }
 
+/** A judged document with the ETag that it came with. */
+type JudgedDocument = Verdict & { readonly etag: string | undefined }
+
 type Judged =
-  | (Verdict & { readonly etag: string | undefined })
+  | JudgedDocument
   | { readonly kind: 'not-modified' }
-  | {
-      readonly kind: 'failed'
-      readonly error: ServiceError
-      readonly sequence?: bigint | undefined
-    }
+  | { readonly kind: 'failed'; readonly error: ServiceError }
+
+type ToStore = StoredVerdict & { readonly etag: string | undefined }
+
+function isToStore(judged: Judged): judged is ToStore {
+  if (judged.kind === 'not-modified' || judged.kind === 'failed') return false
+  return isStored(judged)
+}
 
 /** Judges what a peer served without storing anything; also the whole of a dry run. */
 export async function judge(
@@ -64,13 +69,8 @@ export async function judge(
   { fetched, options }: { readonly fetched: Fetched; readonly options: RefreshOptions },
 ): Promise<Judged> {
   if (fetched.kind !== 'document') return fetched
-  const newest = await findNewestFetched(deps.db, task.meshId, task)
   try {
-    const verdict = decideBundle(task.trustDomain, fetched.document, {
-      inUse: task.inUse,
-      newestFetched: newest,
-      acceptLowerSequence: options.acceptLowerSequence ?? false,
-    })
+    const verdict = await judgeDocument(deps, task, { document: fetched.document, options })
     return { ...verdict, etag: fetched.etag }
   } catch (error) {
     if (error instanceof ServiceError) return { kind: 'failed', error }
@@ -78,19 +78,60 @@ export async function judge(
   }
 }
 
+async function judgeDocument(
+  { db }: Pick<FetchDeps, 'db'>,
+  task: PollTask,
+  { document, options }: { readonly document: Uint8Array; readonly options: RefreshOptions },
+): Promise<Verdict> {
+  const read = readDocument(task.trustDomain, document)
+  const waiting = stillWaiting(task, read.digest)
+  if (waiting !== undefined) {
+    return {
+      kind: 'held',
+      read,
+      warnings: [],
+      reason: waiting,
+      reduced: undefined,
+      before: 'waiting',
+    }
+  }
+  const ingestion = await loadIngestion(db, task.meshId, {
+    key: task,
+    policy: task.policy,
+    read,
+    acceptLowerSequence: options.acceptLowerSequence ?? false,
+    inUse: task.inUse,
+  })
+  return decideRead(read, ingestion)
+}
+
+/**
+ * The reason of the waiting document when the peer serves it again: this poll then costs no statement. What is in use
+ * has nothing that the waiting document lacks, unless a person has set it since.
+ */
+function stillWaiting(
+  { policy, waiting, inUse }: PollTask,
+  digest: Uint8Array,
+): string | undefined {
+  if (policy === 'auto' || waiting === undefined) return undefined
+  if (inUse !== undefined && inUse.origin !== 'fetched' && inUse.origin !== 'reduced') {
+    return undefined
+  }
+  return Buffer.compare(waiting.digest, digest) === 0 ? waiting.reason : undefined
+}
+
 async function keepDocument(
   deps: RefreshDeps,
   task: PollTask,
   about: {
-    readonly judged: Extract<Judged, { kind: 'accepted' }>
+    readonly judged: ToStore
     readonly result: FetchResult
     readonly options: RefreshOptions
   },
 ): Promise<RefreshReport> {
   const { judged, result, options } = about
-  const stored = await storeAccepted(deps, task, {
+  const stored = await storeVerdict(deps, task, {
     read: judged.read,
-    warnings: judged.warnings,
     verifiedBy: result.verifiedBy,
     etag: judged.etag,
     actor: options.actor,
@@ -99,10 +140,10 @@ async function keepDocument(
   return {
     task,
     result,
-    outcome: stored === undefined ? 'discarded' : 'accepted',
+    outcome: stored === undefined ? 'discarded' : wordFor(stored.verdict),
     error: undefined,
     sequence: judged.read.bundle.sequence,
-    warnings: judged.warnings,
+    warnings: warningsOf(stored?.verdict ?? judged),
     settled: stored?.outcome,
     changesLastHour: stored?.changesLastHour ?? 0,
     activated: stored?.activated ?? false,
@@ -121,16 +162,16 @@ async function keepOutcome(
     pollMinSeconds: deps.pollMinSeconds,
     random: deps.random(),
     anchors: await deps.anchors.of(deps.db, task.meshId, revisionInUse(task)),
+    waiting: task.waiting,
   })
   const held = await deps.settler.settle(outcome)
-  const kept = judged.kind === 'failed' ? 'failed' : 'unchanged'
   return {
     task,
     result,
-    outcome: held ? kept : 'discarded',
+    outcome: held ? wordFor(judged) : 'discarded',
     error: judged.kind === 'failed' ? judged.error : undefined,
-    sequence: judged.kind === 'unchanged' ? judged.read.bundle.sequence : undefined,
-    warnings: [],
+    sequence: 'read' in judged ? judged.read.bundle.sequence : undefined,
+    warnings: warningsOf(judged),
     settled: held ? outcome : undefined,
     changesLastHour: 0,
     activated: false,
@@ -145,4 +186,28 @@ function endOf(judged: Exclude<Judged, { kind: 'accepted' }>, task: PollTask): P
     httpEtag: judged.kind === 'unchanged' ? judged.etag : task.httpEtag,
     changesLastHour: 0,
   }
+}
+
+/** How a poll or a dry run with this judgement is reported. */
+export function wordFor(
+  judged: Verdict | Judged,
+): 'accepted' | 'unchanged' | 'failed' | 'quarantined' {
+  if (judged.kind === 'not-modified') return 'unchanged'
+  if (judged.kind !== 'held') return judged.kind
+  const isOld = judged.before === 'rejected' && judged.reduced === undefined
+  return isOld ? 'unchanged' : 'quarantined'
+}
+
+/** What a person should know of this judgement. */
+export function warningsOf(judged: Verdict | Judged): readonly string[] {
+  if (judged.kind === 'accepted') return judged.warnings
+  if (judged.kind !== 'held') return []
+  return [heldWarning(judged.before, judged.reason), ...judged.warnings]
+}
+
+function heldWarning(before: HeldBefore | undefined, reason: string): string {
+  if (before === undefined) return `${reason}; the document waits for a decision`
+  return before === 'waiting'
+    ? `${reason}; the same document already waits for a decision`
+    : 'the peer still serves a document that was rejected; what is in use stays'
 }

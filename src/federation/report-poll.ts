@@ -2,7 +2,7 @@ import { type Db } from '../db/schema.ts'
 import { type Alarms } from '../http/alarms.ts'
 import { type Logger } from '../http/log.ts'
 import { type Metrics } from '../http/metrics.ts'
-import { type PollTask } from './claim-store.ts'
+import { type PollTask, type WaitingBundle } from './claim-store.ts'
 import { MAX_CHANGES_PER_HOUR } from './next-poll.ts'
 import { countPolls } from './poll-store.ts'
 import { type RefreshReport } from './refresh-report.ts'
@@ -14,12 +14,13 @@ export interface ReporterOptions {
   readonly alarms: Pick<Alarms, 'raise' | 'clear' | 'list'>
 }
 
-const NEEDS_BOOTSTRAP = 'peer-bundle.needs-bootstrap'
-const WENT_BACK = 'peer-bundle.sequence-regressed'
-const CHANGING = 'peer-bundle.changing'
+const NEEDS_BOOTSTRAP = 'peer.needs-bootstrap'
+const QUARANTINED = 'peer.quarantined'
+const WENT_BACK = 'peer.sequence-regressed'
+const CHANGING = 'peer.changes-too-often'
 
 /** The alarms that peers can raise. */
-export const PEER_ALARMS = [NEEDS_BOOTSTRAP, WENT_BACK, CHANGING] as const
+export const PEER_ALARMS = [NEEDS_BOOTSTRAP, QUARANTINED, WENT_BACK, CHANGING] as const
 
 /**
  * Tells of polls: one log line each (FE-42), metrics, the begin and end of failing as events, and alarms for what
@@ -98,6 +99,7 @@ export class PollReporter {
         ? `bundle changed ${changesLastHour} times within an hour; polled slowest`
         : undefined
     this.#set(NEEDS_BOOTSTRAP, task, bootstrap)
+    this.#set(QUARANTINED, task, waitingMessage(task, settled?.waiting))
     if (outcome !== 'failed' || wentBack !== undefined) this.#set(WENT_BACK, task, wentBack)
     if (outcome !== 'failed') this.#set(CHANGING, task, changing)
   }
@@ -129,6 +131,15 @@ export function clearPeerAlarms(
   for (const { code, object } of alarms.list()) {
     if (object.startsWith(prefix)) alarms.clear(code, object)
   }
+}
+
+function waitingMessage(
+  { relationship, trustDomain }: PollTask,
+  waiting: WaitingBundle | undefined,
+): string | undefined {
+  if (waiting === undefined) return undefined
+  const next = `entente federation bundle diff ${relationship} --trust-domain ${trustDomain}`
+  return `revision ${waiting.n} of ${trustDomain} waits for a decision: ${waiting.reason}; ${next}`
 }
 
 function alarmObject(meshId: string, relationship: string, trustDomain: string): string {

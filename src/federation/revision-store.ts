@@ -33,6 +33,10 @@ export interface PeerRevision {
   readonly origin: RevisionOrigin
   readonly disposition: Disposition
   readonly reason: string | undefined
+  /** Who approved or rejected it, and when; absent for one that never waited. */
+  readonly decided?: { readonly by: string; readonly at: Date } | undefined
+  /** When it ceased to be the one in use. */
+  readonly retiredAt?: Date | undefined
 }
 
 /** One domain of one relationship. */
@@ -52,6 +56,9 @@ const REVISION = [
   'origin',
   'disposition',
   'reason',
+  'decided_at',
+  'decided_by',
+  'retired_at',
 ] as const
 
 /** The columns of a {@link RevisionHead}. */
@@ -66,6 +73,9 @@ export const HEAD = [
   'origin',
   'disposition',
   'reason',
+  'decided_at',
+  'decided_by',
+  'retired_at',
 ] as const
 
 /** Stores a revision; the one in use before must have been retired. */
@@ -90,6 +100,9 @@ export async function insertRevision(
       origin: revision.origin,
       disposition: revision.disposition,
       reason: revision.reason ?? null,
+      decided_at: null,
+      decided_by: null,
+      retired_at: null,
     })
     .execute()
 }
@@ -98,11 +111,15 @@ export async function insertRevision(
 export async function retireCurrent(
   trx: Db,
   meshId: MeshId,
-  { key, to }: { readonly key: DomainKey; readonly to: 'superseded' | 'removed' },
+  {
+    key,
+    to,
+    at,
+  }: { readonly key: DomainKey; readonly to: 'superseded' | 'removed'; readonly at: Date },
 ): Promise<void> {
   await trx
     .updateTable('peer_bundle_revision')
-    .set({ disposition: to })
+    .set({ disposition: to, retired_at: at })
     .where('mesh_id', '=', meshId)
     .where('relationship_id', '=', key.relationshipId)
     .where('trust_domain', '=', key.trustDomain)
@@ -152,25 +169,6 @@ export async function listCurrentHeads(
   return rows.map(headOf)
 }
 
-/** What the next document is ordered by: the newest that was fetched, whatever became of it (FE-37, FE-38). */
-export async function findNewestFetched(
-  db: Db,
-  meshId: MeshId,
-  key: DomainKey,
-): Promise<Pick<PeerRevision, 'digest' | 'sequence'> | undefined> {
-  const row = await db
-    .selectFrom('peer_bundle_revision')
-    .select(['digest', 'sequence'])
-    .where('mesh_id', '=', meshId)
-    .where('relationship_id', '=', key.relationshipId)
-    .where('trust_domain', '=', key.trustDomain)
-    .where('origin', '=', 'fetched')
-    .orderBy('n', 'desc')
-    .limit(1)
-    .executeTakeFirst()
-  return row === undefined ? undefined : { digest: row.digest, sequence: sequenceOf(row) }
-}
-
 /** The number for the next revision of a domain. */
 export async function nextNumber(trx: Db, meshId: MeshId, key: DomainKey): Promise<bigint> {
   const row = await trx
@@ -181,24 +179,6 @@ export async function nextNumber(trx: Db, meshId: MeshId, key: DomainKey): Promi
     .where('trust_domain', '=', key.trustDomain)
     .executeTakeFirst()
   return (row?.newest ?? 0n) + 1n
-}
-
-/** How many fetched revisions of a domain were stored since a moment. */
-export async function countFetchedSince(
-  db: Db,
-  meshId: MeshId,
-  { key, since }: { readonly key: DomainKey; readonly since: Date },
-): Promise<number> {
-  const row = await db
-    .selectFrom('peer_bundle_revision')
-    .select((eb) => eb.fn.countAll().as('count'))
-    .where('mesh_id', '=', meshId)
-    .where('relationship_id', '=', key.relationshipId)
-    .where('trust_domain', '=', key.trustDomain)
-    .where('origin', '=', 'fetched')
-    .where('received_at', '>', since)
-    .executeTakeFirst()
-  return Number(row?.count ?? 0)
 }
 
 /** The domains of a relationship of which a document was ever fetched and accepted. */
@@ -214,6 +194,7 @@ export async function fetchedDomains(
     .where('mesh_id', '=', meshId)
     .where('relationship_id', '=', relationshipId)
     .where('origin', '=', 'fetched')
+    .where('disposition', 'not in', ['quarantined', 'rejected'])
     .execute()
   return new Set(rows.map((row) => row.trust_domain))
 }
@@ -225,7 +206,7 @@ export interface ActiveBundleRow extends PeerRevision {
   readonly trustDomain: TrustDomain
 }
 
-/** The bundles in use of all active relationships of a mesh. */
+/** The bundles in use of all active relationships of a mesh with peers. */
 export async function listActiveBundles(db: Db, meshId: MeshId): Promise<ActiveBundleRow[]> {
   const rows = await db
     .selectFrom('peer_bundle_revision as b')
@@ -237,6 +218,7 @@ export async function listActiveBundles(db: Db, meshId: MeshId): Promise<ActiveB
     .where('b.mesh_id', '=', meshId)
     .where('b.disposition', '=', 'current')
     .where('r.state', '=', 'active')
+    .where('r.purpose', '=', 'peer')
     .execute()
   return rows.map((row) => ({
     ...revisionOf(row),
@@ -246,7 +228,8 @@ export async function listActiveBundles(db: Db, meshId: MeshId): Promise<ActiveB
   }))
 }
 
-function ofDomain(db: Db, meshId: MeshId, key: DomainKey) {
+/** A query for revisions of one domain, whole. */
+export function ofDomain(db: Db, meshId: MeshId, key: DomainKey) {
   return db
     .selectFrom('peer_bundle_revision')
     .select(REVISION)
@@ -270,10 +253,12 @@ export function headOf(
     origin: row.origin,
     disposition: row.disposition,
     reason: row.reason ?? undefined,
+    ...decisionOf(row),
   }
 }
 
-function revisionOf(
+/** The revision in a row of {@link ofDomain}. */
+export function revisionOf(
   row: Pick<Selectable<PeerBundleRevisionTable>, (typeof REVISION)[number]>,
 ): PeerRevision {
   return {
@@ -287,9 +272,21 @@ function revisionOf(
     origin: row.origin,
     disposition: row.disposition,
     reason: row.reason ?? undefined,
+    ...decisionOf(row),
   }
 }
 
-function sequenceOf({ sequence }: { readonly sequence: string | null }): bigint | undefined {
+function decisionOf(
+  row: Pick<Selectable<PeerBundleRevisionTable>, 'decided_at' | 'decided_by' | 'retired_at'>,
+): Pick<PeerRevision, 'decided' | 'retiredAt'> {
+  const { decided_at: at, decided_by: by } = row
+  return {
+    decided: at === null || by === null ? undefined : { at, by },
+    retiredAt: row.retired_at ?? undefined,
+  }
+}
+
+/** The sequence in a row. */
+export function sequenceOf({ sequence }: { readonly sequence: string | null }): bigint | undefined {
   return sequence === null ? undefined : BigInt(sequence)
 }

@@ -41,7 +41,7 @@ export async function setBundle(trx: Db, meshId: MeshId, given: SetBundle): Prom
   const previous = await findCurrent(trx, meshId, key)
   const before =
     previous === undefined ? undefined : readDocument(given.trustDomain, previous.document).bundle
-  await retireCurrent(trx, meshId, { key, to: 'superseded' })
+  await retireCurrent(trx, meshId, { key, to: 'superseded', at: given.context.now })
   await insertGiven(trx, meshId, { key, read, context: given.context })
   await restartPoll(trx, meshId, { key, now: given.context.now })
   const diff = diffBundles(before, read.bundle)

@@ -16,18 +16,21 @@ const other = await FakeAuthority.root(td)
 const doc = (sequence: bigint | undefined, roots = [root], hint: number | undefined = 300) =>
   bundleOf(td, { sequence, hint, roots })
 const bytes = (text: string) => new TextEncoder().encode(text)
-const fetched = (document: Uint8Array): Ingestion => {
-  const { digest, bundle } = readDocument(td, document)
-  return {
-    inUse: { digest, origin: 'fetched' },
-    newestFetched: { digest, sequence: bundle.sequence },
-    acceptLowerSequence: false,
-  }
-}
 const nothing: Ingestion = {
+  policy: 'auto',
+  held: undefined,
+  before: undefined,
   inUse: undefined,
   newestFetched: undefined,
   acceptLowerSequence: false,
+}
+const fetched = (document: Uint8Array): Ingestion => {
+  const { digest, bundle } = readDocument(td, document)
+  return {
+    ...nothing,
+    inUse: { digest, origin: 'fetched' },
+    newestFetched: { digest, sequence: bundle.sequence },
+  }
 }
 const codeOf = (judge: () => unknown): string | undefined => {
   try {

@@ -240,7 +240,12 @@ t.test('statements per unchanged poll do not grow with the number of peers', asy
         outcomeOf(
           task,
           { kind: 'succeeded', hintSeconds: 300, httpEtag: undefined, changesLastHour: 0 },
-          { pollMinSeconds: 60, random: 0, anchors: { certificates: [], windows: [] } },
+          {
+            pollMinSeconds: 60,
+            random: 0,
+            anchors: { certificates: [], windows: [] },
+            waiting: undefined,
+          },
         ),
       ),
   )

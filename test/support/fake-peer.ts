@@ -60,6 +60,21 @@ export class FakeAuthority {
     return new FakeAuthority(certificate, keys)
   }
 
+  /** Another self-signed certificate of this root on the same key. */
+  async renewed(life: { notBefore?: Date; notAfter?: Date } = {}): Promise<FakeAuthority> {
+    const trustDomain = /^O=([^,]+)/.exec(this.certificate.subject)?.[1] ?? ''
+    const certificate = await x509.X509CertificateGenerator.createSelfSigned({
+      serialNumber: newSerial(),
+      name: this.certificate.subject,
+      notBefore: life.notBefore ?? hours(-1),
+      notAfter: life.notAfter ?? hours(24 * 60),
+      keys: this.keys,
+      signingAlgorithm: ALGORITHM,
+      extensions: await caExtensions(this.keys.publicKey, trustDomain),
+    })
+    return new FakeAuthority(certificate, this.keys)
+  }
+
   get der(): Uint8Array {
     return new Uint8Array(this.certificate.rawData)
   }

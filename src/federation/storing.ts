@@ -1,0 +1,32 @@
+import { type ReadDocument } from './accept-bundle.ts'
+import { type Anchors } from './anchors.ts'
+import { type PollTask, type WaitingBundle } from './claim-store.ts'
+import { type Relationship } from './relationship.ts'
+import { type PeerRevision, type VerifiedBy } from './revision-store.ts'
+
+/** A fetched document that is to be stored, how it came, and on whose word. */
+export interface Served {
+  readonly read: ReadDocument
+  readonly verifiedBy: VerifiedBy
+  readonly etag: string | undefined
+  readonly actor: string
+  readonly acceptLowerSequence: boolean
+}
+
+/** Everything that storing one document happens within. */
+export interface Storing {
+  readonly task: PollTask
+  readonly relationship: Relationship
+  /** The revision in use until now. */
+  readonly previous: PeerRevision | undefined
+  readonly served: Served
+  readonly now: Date
+}
+
+/** What is in use and what waits once a document was stored. */
+export interface InForce {
+  readonly hintSeconds: number | undefined
+  readonly httpEtag: string | undefined
+  readonly anchors: Anchors
+  readonly waiting: WaitingBundle | undefined
+}
