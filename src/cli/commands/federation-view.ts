@@ -32,6 +32,7 @@ export function shownRelationship(view: RelationshipView): Record<string, unknow
   const lines: [string, string][] = [
     ['name', view.name],
     ['state', view.state],
+    ['because', view.standingReason ?? ''],
     ['waitingFor', view.waitingFor.join(', ')],
     ['health', view.health ?? ''],
     ['why', view.healthReason ?? ''],

@@ -9,6 +9,8 @@ import { type Cli } from '../cli.ts'
 import { path } from '../client.ts'
 import { CliFailure, usageFailure } from '../failure.ts'
 import { formatNext, table } from '../output.ts'
+import { registerStanding } from './federation-standing.ts'
+import { DRY_RUN, type DryRun, effectColumns, relationshipPath } from './federation-target.ts'
 import { listedRelationship, shownRelationship } from './federation-view.ts'
 
 interface AddOptions {
@@ -33,12 +35,6 @@ interface SetOptions {
   readonly dryRun?: boolean
 }
 
-interface DryRun {
-  readonly dryRun?: boolean
-}
-
-const DRY_RUN = ['--dry-run', 'show the effect and change nothing'] as const
-
 /** `federation`: relationships with peer meshes. */
 export function registerFederation(program: Command, cli: Cli): void {
   const federation = program
@@ -47,6 +43,7 @@ export function registerFederation(program: Command, cli: Cli): void {
   registerAdd(federation, cli)
   registerLooks(federation, cli)
   registerChanges(federation, cli)
+  registerStanding(federation, cli)
   registerEnds(federation, cli)
 }
 
@@ -121,15 +118,18 @@ function registerEnds(federation: Command, cli: Cli): void {
     .command('terminate')
     .description('end a relationship: its bundles are removed at once')
     .argument('<name>')
+    .option('--reason <text>', 'for people; shown with the relationship')
     .option('--dry-run', 'list what would break and change nothing')
-    .action((name: string, options: DryRun) => terminate(cli, name, options))
+    .action((name: string, options: DryRun & { readonly reason?: string }) =>
+      terminate(cli, name, options),
+    )
   federation
     .command('delete')
     .description('delete a terminated relationship with its history')
     .argument('<name>')
     .option(...DRY_RUN)
     .action(async (name: string, { dryRun }: DryRun) => {
-      await cli.delete<RelationshipView>(await targetOf(cli, name), { query: { dryRun } })
+      await cli.delete<RelationshipView>(await relationshipPath(cli, name), { query: { dryRun } })
       cli.say(`relationship ${name} ${dryRun === true ? 'would be' : 'is'} deleted`)
     })
 }
@@ -173,7 +173,7 @@ async function list(cli: Cli): Promise<void> {
 }
 
 async function show(cli: Cli, name: string): Promise<void> {
-  const view = await cli.get<RelationshipView>(await targetOf(cli, name))
+  const view = await cli.get<RelationshipView>(await relationshipPath(cli, name))
   cli.print(cli.output === 'table' ? shownRelationship(view) : view)
 }
 
@@ -189,7 +189,7 @@ async function change(cli: Cli, name: string, options: SetOptions): Promise<void
     throw usageFailure('nothing to change', 'give --name, --note, --hint-min or --hint-max')
   }
   const { dryRun } = options
-  const view = await cli.patch<RelationshipView>(await targetOf(cli, name), body, {
+  const view = await cli.patch<RelationshipView>(await relationshipPath(cli, name), body, {
     query: { dryRun },
   })
   cli.print(cli.output === 'table' ? shownRelationship(view) : view)
@@ -200,7 +200,7 @@ async function refresh(
   name: string,
   { dryRun, acceptLowerSequence }: DryRun & { readonly acceptLowerSequence?: boolean },
 ): Promise<void> {
-  const target = `${await targetOf(cli, name)}/refresh`
+  const target = `${await relationshipPath(cli, name)}/refresh`
   const refreshed = await cli.post<RefreshedView>(
     target,
     { acceptLowerSequence },
@@ -227,12 +227,16 @@ function printRefreshed(cli: Cli, refreshed: RefreshedView): void {
   for (const warning of refreshed.outcomes.flatMap(({ warnings }) => warnings)) cli.warn(warning)
 }
 
-async function terminate(cli: Cli, name: string, { dryRun }: DryRun): Promise<void> {
-  const target = await targetOf(cli, name)
+async function terminate(
+  cli: Cli,
+  name: string,
+  { dryRun, reason }: DryRun & { readonly reason?: string },
+): Promise<void> {
+  const target = await relationshipPath(cli, name)
   const ifMatch = dryRun === true ? undefined : await cli.etag(target)
   const answer = await cli.post<EndedRelationshipView>(
     `${target}/terminate`,
-    {},
+    { reason },
     { ifMatch, query: { dryRun } },
   )
   if (cli.output !== 'table') {
@@ -240,21 +244,8 @@ async function terminate(cli: Cli, name: string, { dryRun }: DryRun): Promise<vo
     return
   }
   cli.say(`relationship ${name} ${dryRun === true ? 'would end' : 'is terminated'}; with it:`)
-  cli.printTable(
-    table(
-      answer.ended,
-      [
-        { title: 'WHAT', value: ({ kind, name: what }) => `${kind} ${what}` },
-        { title: 'EFFECT', value: ({ effect }) => effect },
-      ],
-      'nothing else',
-    ),
-  )
+  cli.printTable(table(answer.ended, effectColumns, 'nothing else'))
   cli.printText(formatNext(answer.next))
-}
-
-async function targetOf(cli: Cli, name: string): Promise<string> {
-  return path`/meshes/${await cli.meshId()}/relationships/${name}`
 }
 
 function textOf(bytes: Uint8Array): string {

@@ -1,0 +1,44 @@
+import t from 'tap'
+import { FakePeer } from '../support/fake-peer.ts'
+import { federationApp } from '../federation/federation-app.ts'
+import { dataFolder, ran } from '../support/small-server.ts'
+
+const federated = async (t: Parameters<typeof dataFolder>[0]) => {
+  const app = await federationApp(t)
+  const peer = await FakePeer.open(t, 'globex.example')
+  await app.addPeer(peer)
+  await app.poll()
+  const env = {
+    ENTENTE_ADDR: await app.listen(),
+    ENTENTE_DATA_DIR: dataFolder(t),
+    ENTENTE_MESH: 'acme',
+  }
+  return { app, entente: (...argv: readonly string[]) => ran(['federation', ...argv], env) }
+}
+
+t.test('a relationship is suspended and resumed, and the commands lead on', async (t) => {
+  const { app, entente } = await federated(t)
+  const dry = await entente('suspend', 'globex', '--dry-run')
+  t.match(dry.out, /would be suspended/)
+  t.match(dry.out, /trust-domain globex\.example +its SVIDs are no longer accepted/)
+  t.equal((await app.show()).state, 'active')
+  const done = await entente('suspend', 'globex', '--reason', 'drill')
+  t.equal(done.code, 0, done.err)
+  t.match(done.out, /is suspended; it is suspended/)
+  t.match(done.out, 'next:\n  entente federation resume globex')
+  const shown = (await entente('show', 'globex')).out
+  t.match(shown, /because +drill/)
+  t.match(shown, /waiting for +our operator, who suspended it/)
+  t.match((await entente('resume', 'globex')).out, /is resumed; it is active/)
+  const again = await entente('resume', 'globex')
+  t.equal(again.code, 1)
+  t.match(again.err, /allowed are: withdraw, suspend, terminate/)
+})
+
+t.test('an approval prints the keys that it makes trusted', async (t) => {
+  const { entente } = await federated(t)
+  t.match((await entente('withdraw', 'globex')).out, /our consent, which we withdrew/)
+  const { out } = await entente('approve', 'globex')
+  t.match(out, /is approved; it is active/)
+  t.match(out, /globex\.example +x509 +[0-9a-f]{64} +2\d{3}-/)
+})
