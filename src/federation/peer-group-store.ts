@@ -120,7 +120,7 @@ export async function listGroups(
 }
 
 /** Ids of relationships by name; names that the mesh does not have are left out. */
-export async function relationshipIds(
+export async function relationshipsNamed(
   db: Db,
   meshId: MeshId,
   names: readonly string[],

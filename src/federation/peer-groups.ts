@@ -158,7 +158,7 @@ async function insertNamed(trx: Db, group: PeerGroup): Promise<void> {
 
 async function storeMembers(trx: Db, { meshId, name, members }: PeerGroup): Promise<void> {
   const names = members.flatMap((member) => (member.kind === 'self' ? [] : [member.name]))
-  const ids = await groups.relationshipIds(trx, meshId, names)
+  const ids = await groups.relationshipsNamed(trx, meshId, names)
   const relationshipIds = members.map((member, index) => idOf(member, { index, ids }))
   await groups.replaceMembers(trx, meshId, { name, relationshipIds })
 }
