@@ -6,8 +6,10 @@ import { type Db } from '../db/schema.ts'
 import { quoted, ServiceError } from '../errors.ts'
 import { loadMesh, trustDomainsOf } from '../mesh/find-mesh.ts'
 import { type OwnWebCertificate } from './forecast-facts.ts'
+import { type TrustDomain } from '../spiffe/trust-domain.ts'
 import { type ReadDocument } from './accept-bundle.ts'
 import { activateIfReady } from './activate.ts'
+import { auditedOwnerData, mergeOwnerData } from './owner-data.ts'
 import { insertPoll } from './poll-store.ts'
 import {
   type DomainDraft,
@@ -17,7 +19,7 @@ import {
   type RelationshipDomain,
   type RelationshipDraft,
 } from './relationship.ts'
-import { type DomainKey, insertRevision, nextNumber } from './revision-store.ts'
+import { type DomainKey, insertRevision, nextNumber, type VerifiedBy } from './revision-store.ts'
 import { federatedDomains, insertRelationship, lockRelationshipById } from './store.ts'
 
 export { type DomainDraft, type RelationshipDraft }
@@ -46,6 +48,23 @@ export interface PeerReaders {
   readonly webCertificate?: () => OwnWebCertificate | undefined
 }
 
+/** A bundle that was fetched before its relationship was there. */
+export interface FirstBundle {
+  readonly read: ReadDocument
+  readonly verifiedBy: VerifiedBy
+}
+
+/** What an invite settles of a relationship beyond its draft. */
+export interface InvitedTerms extends Pick<
+  Relationship,
+  'ourConsent' | 'theirConsent' | 'exchange'
+> {
+  /** Our reader for the peer, made for the invite. */
+  readonly readerId: string | undefined
+  /** Bundles that are verified already; for the domains left out the draft's bundle proves the first fetch. */
+  readonly first: ReadonlyMap<TrustDomain, FirstBundle>
+}
+
 /** What making a relationship needs. */
 export interface CreateRelationship {
   readonly draft: RelationshipDraft
@@ -53,6 +72,8 @@ export interface CreateRelationship {
   readonly readers: PeerReaders
   /** `source`: the system that signs for trust domains of this very mesh; it is no reader of ours. */
   readonly purpose?: Relationship['purpose']
+  /** Of one that an invite leads to: both sides' consent is explicit. */
+  readonly invited?: InvitedTerms
 }
 
 /**
@@ -64,17 +85,21 @@ export interface CreateRelationship {
 export async function createRelationship(
   trx: Db,
   meshId: MeshId,
-  { draft, context, readers, purpose = 'peer' }: CreateRelationship,
+  { draft, context, readers, purpose = 'peer', invited }: CreateRelationship,
 ): Promise<Relationship> {
   await loadMesh(trx, meshId)
   const domains = await judgeDraft(trx, meshId, { draft, purpose, now: context.now })
   const id = newId()
   const about = { relationshipId: id, label: draft.name, context }
-  const readerId = purpose === 'peer' ? await readers.create(trx, meshId, about) : undefined
-  const made = { meshId, id, draft, purpose, domains, readerId, now: context.now }
+  const isReader = purpose === 'peer' && invited === undefined
+  const readerId = isReader ? await readers.create(trx, meshId, about) : invited?.readerId
+  const made = { meshId, id, draft, purpose, domains, readerId, invited, now: context.now }
   const relationship = newRelationship(made)
   await insertNamed(trx, relationship)
-  for (const domain of domains) await beginDomain(trx, relationship, { domain, context })
+  for (const domain of domains) {
+    const first = invited?.first.get(domain.trustDomain)
+    await beginDomain(trx, relationship, { domain, first, context })
+  }
   await recordAudit(trx, {
     meshId,
     actor: context.actor,
@@ -88,7 +113,8 @@ export async function createRelationship(
   return (await lockRelationshipById(trx, meshId, id)) ?? relationship
 }
 
-async function judgeDraft(
+/** Judges a draft against what the mesh has; throws what {@link parseDomains} throws. */
+export async function judgeDraft(
   trx: Db,
   meshId: MeshId,
   {
@@ -113,30 +139,27 @@ function newRelationship(about: {
   readonly purpose: Relationship['purpose']
   readonly domains: readonly NewDomain[]
   readonly readerId: string | undefined
+  readonly invited: InvitedTerms | undefined
   readonly now: Date
 }): Relationship {
-  const { meshId, id, draft, purpose, domains, readerId, now } = about
+  const { meshId, id, draft, purpose, domains, readerId, invited, now } = about
   return {
     meshId,
     id,
     name: draft.name,
     generation: 1n,
     peerMeshName: draft.peerMeshName,
-    ourConsent: 'given',
-    theirConsent: 'assumed',
+    ourConsent: invited?.ourConsent ?? 'given',
+    theirConsent: invited?.theirConsent ?? 'assumed',
     state: 'pending',
     changePolicy: draft.changePolicy ?? 'auto',
     onHold: false,
     purpose,
     standingReason: undefined,
-    exchange: undefined,
-    contact: undefined,
-    labels: new Map(),
-    reviewAt: undefined,
-    expiresAt: undefined,
+    exchange: invited?.exchange,
+    ...mergeOwnerData(draft, { now }),
     hintMinSeconds: draft.hintMinSeconds ?? undefined,
     hintMaxSeconds: draft.hintMaxSeconds ?? undefined,
-    note: draft.note,
     version: 1n,
     createdAt: now,
     activatedAt: undefined,
@@ -145,7 +168,7 @@ function newRelationship(about: {
       ...domain,
       readerId,
       relayId: newId(),
-      firstDigest: undefined,
+      firstDigest: invited?.first.get(domain.trustDomain)?.read.digest,
     })),
   }
 }
@@ -166,13 +189,24 @@ async function insertNamed(trx: Db, relationship: Relationship): Promise<void> {
 async function beginDomain(
   trx: Db,
   relationship: Relationship,
-  { domain, context }: { readonly domain: NewDomain; readonly context: ChangeContext },
+  {
+    domain,
+    first,
+    context,
+  }: {
+    readonly domain: NewDomain
+    readonly first: FirstBundle | undefined
+    readonly context: ChangeContext
+  },
 ): Promise<void> {
   const { meshId, id } = relationship
   const key = { relationshipId: id, trustDomain: domain.trustDomain }
   if (domain.source !== 'static') await insertPoll(trx, meshId, { key, now: context.now })
-  if (domain.given === undefined) return
-  await insertGiven(trx, meshId, { key, read: domain.given, context })
+  if (first !== undefined) {
+    await insertFirst(trx, meshId, { key, ...first, origin: 'fetched', context })
+  } else if (domain.given !== undefined) {
+    await insertGiven(trx, meshId, { key, read: domain.given, context })
+  }
 }
 
 /** Stores a bundle that a person gave as the one in use; the one before must have been retired. */
@@ -181,7 +215,20 @@ export async function insertGiven(
   meshId: MeshId,
   about: { readonly key: DomainKey; readonly read: ReadDocument; readonly context: ChangeContext },
 ): Promise<void> {
-  const { key, read, context } = about
+  const verifiedBy = { how: 'hand', actor: about.context.actor } as const
+  await insertFirst(trx, meshId, { ...about, verifiedBy, origin: 'manual' })
+}
+
+async function insertFirst(
+  trx: Db,
+  meshId: MeshId,
+  about: FirstBundle & {
+    readonly key: DomainKey
+    readonly origin: 'fetched' | 'manual'
+    readonly context: ChangeContext
+  },
+): Promise<void> {
+  const { key, read, verifiedBy, origin, context } = about
   await insertRevision(trx, meshId, {
     key,
     revision: {
@@ -191,8 +238,8 @@ export async function insertGiven(
       document: read.document,
       digest: read.digest,
       receivedAt: context.now,
-      verifiedBy: { how: 'hand', actor: context.actor },
-      origin: 'manual',
+      verifiedBy,
+      origin,
       disposition: 'current',
       reason: undefined,
     },
@@ -214,7 +261,7 @@ export function auditedRelationship(
     changePolicy: relationship.changePolicy,
     hintMinSeconds: relationship.hintMinSeconds ?? null,
     hintMaxSeconds: relationship.hintMaxSeconds ?? null,
-    note: relationship.note ?? null,
+    ...auditedOwnerData(relationship),
     domains: domains.map(({ trustDomain, source, endpointUrl, endpointId, given }) => ({
       trustDomain,
       source,
