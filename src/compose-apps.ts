@@ -9,6 +9,7 @@ import { auditRoutes } from './audit/routes.ts'
 import { offerRoutes } from './catalog/offer-routes.ts'
 import { serviceRoutes } from './catalog/routes.ts'
 import type { Base } from './compose-base.ts'
+import { mountDeclarative } from './compose-declarative.ts'
 import { mountBundleEndpoint, mountEndpointAdmin } from './compose-endpoints.ts'
 import { mountFederationAdmin } from './compose-federation.ts'
 import type { Parts } from './compose-parts.ts'
@@ -60,6 +61,7 @@ function mountAdminApi(v1: App, base: Base, parts: Parts): void {
   v1.register(auditRoutes, { db, key: parts.auditKey })
   mountEndpointAdmin(v1, base, { endpoints: parts.endpoints, hooks: parts.hooks })
   mountFederationAdmin(v1, parts.federation)
+  mountDeclarative(v1, base)
   v1.register(serviceRoutes, { db, now })
   v1.register(offerRoutes, { db, now })
   v1.register(ruleRoutes, { db, now })

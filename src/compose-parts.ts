@@ -6,6 +6,7 @@ import { type AuditKey, loadAuditKey } from './audit/audit-key.ts'
 import { Sealer } from './audit/sealer.ts'
 import { catalogDependants } from './catalog/find-services.ts'
 import type { Base } from './compose-base.ts'
+import { declarativeTickers } from './compose-declarative.ts'
 import {
   buildEndpoints,
   type Endpoints,
@@ -125,6 +126,7 @@ export function startTickers(base: Base, parts: Parts): readonly Ticker[] {
     ...svidTickers(base),
     tokenPruning(base),
     answerPruning(base),
+    ...declarativeTickers(base),
   ]
 }
 

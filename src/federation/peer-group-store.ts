@@ -135,6 +135,22 @@ export async function relationshipsNamed(
   return new Map(rows.map(({ id, name }) => [name, id]))
 }
 
+/** When groups were made, by name; names that the mesh does not have are left out. */
+export async function groupsMadeAt(
+  db: Db,
+  meshId: MeshId,
+  names: readonly string[],
+): Promise<Map<string, string>> {
+  if (names.length === 0) return new Map()
+  const rows = await db
+    .selectFrom('peer_group')
+    .select(['name', 'created_at'])
+    .where('mesh_id', '=', meshId)
+    .where('name', 'in', names)
+    .execute()
+  return new Map(rows.map((row) => [row.name, row.created_at.toISOString()]))
+}
+
 /** Names of the groups that a relationship is a member of. */
 export async function groupsWith(
   db: Db,
