@@ -8,9 +8,11 @@ import { accessRoutes } from './access/routes.ts'
 import { auditRoutes } from './audit/routes.ts'
 import { offerRoutes } from './catalog/offer-routes.ts'
 import { serviceRoutes } from './catalog/routes.ts'
+import { mountAdoption } from './compose-adopt.ts'
 import type { Base } from './compose-base.ts'
 import { mountDeclarative } from './compose-declarative.ts'
 import { mountBundleEndpoint, mountEndpointAdmin } from './compose-endpoints.ts'
+import { mountExchange } from './compose-exchange.ts'
 import { mountFederationAdmin } from './compose-federation.ts'
 import type { Parts } from './compose-parts.ts'
 import { mountRegistryAdmin, mountSvids } from './compose-svid.ts'
@@ -60,6 +62,7 @@ function mountAdminApi(v1: App, base: Base, parts: Parts): void {
   v1.register(accessRoutes, { db, now })
   v1.register(auditRoutes, { db, key: parts.auditKey })
   mountEndpointAdmin(v1, base, { endpoints: parts.endpoints, hooks: parts.hooks })
+  mountAdoption(v1, base, parts)
   mountFederationAdmin(v1, parts.federation)
   mountDeclarative(v1, base)
   v1.register(serviceRoutes, { db, now })
@@ -75,13 +78,14 @@ function adminTls({ config }: Base): { tls?: { cert: Buffer; key: Buffer } } {
   return { tls: { cert: readFileSync(cert), key: readFileSync(key) } }
 }
 
-function mountFederation(base: Base, { endpoints }: Parts): App {
+function mountFederation(base: Base, { endpoints, exchange }: Parts): App {
   const { log, metrics } = base
   const tls = { ...endpoints.federationTls.serverOptions('none'), ALPNProtocols: ['http/1.1'] }
   const first: AppOptions['first'] = (request, response) => endpoints.urls.answer(request, response)
   const app = createApp({ name: 'federation', log, metrics, tls, first })
   endpoints.federationTls.attach(app.server)
   mountBundleEndpoint(app, base, endpoints)
+  mountExchange(app, exchange)
   return app
 }
 

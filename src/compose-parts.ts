@@ -5,6 +5,7 @@ import { pruneIdempotencyKeys } from './access/idempotency.ts'
 import { type AuditKey, loadAuditKey } from './audit/audit-key.ts'
 import { Sealer } from './audit/sealer.ts'
 import { catalogDependants } from './catalog/find-services.ts'
+import { sourceTicker } from './compose-adopt.ts'
 import type { Base } from './compose-base.ts'
 import { declarativeTickers } from './compose-declarative.ts'
 import {
@@ -13,10 +14,12 @@ import {
   endpointTickers,
   type MeshHooks,
 } from './compose-endpoints.ts'
+import { buildExchange, exchangeTickers } from './compose-exchange.ts'
 import { buildFederation, federationTickers } from './compose-federation.ts'
 import { buildSvids, svidTickers } from './compose-svid.ts'
 import type { Config } from './config.ts'
 import { endingRelationships } from './federation/end-relationship.ts'
+import type { PeerExchange } from './federation/open-exchange.ts'
 import type { Federation } from './federation/open-federation.ts'
 import { policyDependants } from './policy/dependants.ts'
 import { seedPosture } from './policy/posture.ts'
@@ -41,6 +44,8 @@ export interface Parts {
   readonly endpoints: Endpoints
   /** Relationships with peers, their polls and the door outward. */
   readonly federation: Federation
+  /** What peers are asked and told, and what they ask and tell. */
+  readonly exchange: PeerExchange
   /** What workloads get SVIDs with. */
   readonly svids: SvidRoutesOptions
   /** What the making and ending of a mesh brings with it. */
@@ -62,6 +67,7 @@ export async function buildParts(base: Base): Promise<Parts> {
     snapshots: makeSnapshots(base),
     endpoints,
     federation,
+    exchange: buildExchange(base, { endpoints, federation }),
     svids: buildSvids(base, { endpoints, federation }),
     hooks: {
       founders: [seedPosture],
@@ -122,7 +128,9 @@ export function startTickers(base: Base, parts: Parts): readonly Ticker[] {
   parts.sealer.start()
   return [
     ...endpointTickers(base, parts.endpoints),
+    sourceTicker(base),
     ...federationTickers(base, parts.federation),
+    ...exchangeTickers(base, parts.exchange),
     ...svidTickers(base),
     tokenPruning(base),
     answerPruning(base),

@@ -4,7 +4,7 @@ import type { MeshId } from '../db/ids.ts'
 import type { Keyring } from '../db/keyring.ts'
 import type { Db } from '../db/schema.ts'
 import type { DbClock } from '../db/time.ts'
-import { messageOf } from '../errors.ts'
+import { isServiceError, messageOf } from '../errors.ts'
 import type { Alarms } from '../http/alarms.ts'
 import type { KeyedCertificate, SniContexts } from '../http/tls.ts'
 import { allTrustDomains, loadMesh } from '../mesh/find-mesh.ts'
@@ -125,6 +125,9 @@ export class EndpointContexts {
       this.#standing.set(domain.name, await this.#standingOf(domain, now))
       alarms.clear('endpoint-svid.failed', domain.name)
     } catch (error) {
+      // While ours wait at the gate beside another system's, nothing of the domain is presented.
+      const waits = domain.observedFrom !== undefined && isServiceError(error, 'ISSUER_UNAVAILABLE')
+      if (waits) return
       const message = `no new SVID for its endpoints: ${messageOf(error)}`
       alarms.raise('endpoint-svid.failed', domain.name, { message })
       this.#dirty.add(domain.meshId)

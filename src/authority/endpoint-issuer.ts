@@ -2,9 +2,11 @@ import { addSeconds } from '../clock.ts'
 import type { MeshId } from '../db/ids.ts'
 import type { Db } from '../db/schema.ts'
 import { ServiceError } from '../errors.ts'
+import { loadTrustDomain } from '../mesh/find-mesh.ts'
 import { publicKeySha256 } from '../pki/key-pair.ts'
 import type { TrustDomain } from '../spiffe/trust-domain.ts'
 import { type Authority, canSign, type StoredAuthority } from './authority.ts'
+import { signedElsewhere } from './signers.ts'
 import { listLiving } from './store.ts'
 
 /** The root under which our own listeners stand now, and the intermediate that signs for them. */
@@ -72,15 +74,18 @@ function earlier(one: Date, other: Date | undefined): Date {
   return other !== undefined && other < one ? other : one
 }
 
-/** Reads the authorities of a trust domain and chooses; throws ISSUER_UNAVAILABLE when nothing can sign. */
+/** Reads the authorities of a trust domain and chooses; throws ISSUER_UNAVAILABLE or ISSUER_ELSEWHERE when nothing can sign. */
 export async function findEndpointIssuer(
   db: Db,
   meshId: MeshId,
   { trustDomain, now }: { readonly trustDomain: TrustDomain; readonly now: Date },
 ): Promise<EndpointIssuer<StoredAuthority>> {
   const chosen = chooseEndpointIssuer(await listLiving(db, meshId, trustDomain), now)
-  if (chosen === undefined) throw noEndpointIssuer(trustDomain)
-  return chosen
+  if (chosen !== undefined) return chosen
+  const { issuer, observedFrom } = await loadTrustDomain(db, meshId, trustDomain)
+  throw issuer === 'observed'
+    ? signedElsewhere(trustDomain, observedFrom)
+    : noEndpointIssuer(trustDomain)
 }
 
 /** The root that the workload endpoint's SVID stands under, as a join token names it. */

@@ -2,10 +2,11 @@ import type { ChangeContext } from '../audit/record.ts'
 import type { MeshId } from '../db/ids.ts'
 import type { Db } from '../db/schema.ts'
 import type { Mesh } from '../mesh/mesh.ts'
-import { type Bundle, parseBundle, writeBundle } from '../spiffe/bundle.ts'
+import { type Bundle, writeBundle } from '../spiffe/bundle.ts'
 import type { TrustDomain } from '../spiffe/trust-domain.ts'
 import { deleteObserved, findObserved, putObserved } from './observed-store.ts'
 import { publishAuthorities } from './publish-authorities.ts'
+import { listLiving } from './store.ts'
 
 /** The authorities of the system that signs for an observed trust domain, and why they are published now. */
 export interface ObservedAuthorities {
@@ -49,12 +50,10 @@ export async function withdrawObserved(
   await publishAuthorities(trx, mesh, { trustDomain, cause, context })
 }
 
-/** What of another system is published for a trust domain; undefined when there is none. */
-export async function observedBundle(
-  db: Db,
-  meshId: MeshId,
-  trustDomain: TrustDomain,
-): Promise<Bundle | undefined> {
-  const document = await findObserved(db, meshId, trustDomain)
-  return document === undefined ? undefined : parseBundle(trustDomain, document).bundle
+/** Whether authorities of our own sign X509-SVIDs and JWT-SVIDs of a trust domain. */
+export async function canSign(db: Db, meshId: MeshId, trustDomain: TrustDomain): Promise<boolean> {
+  const living = await listLiving(db, meshId, trustDomain)
+  return (['x509_intermediate', 'jwt'] as const).every((kind) =>
+    living.some((one) => one.kind === kind && one.state === 'active' && one.hasKey),
+  )
 }

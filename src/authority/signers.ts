@@ -5,6 +5,7 @@ import type { MeshId } from '../db/ids.ts'
 import type { Keyring } from '../db/keyring.ts'
 import type { AuthorityKind, Db } from '../db/schema.ts'
 import { ServiceError } from '../errors.ts'
+import { loadTrustDomain } from '../mesh/find-mesh.ts'
 import type { X509Issuer } from '../pki/ca-certificate.ts'
 import type { TrustDomain } from '../spiffe/trust-domain.ts'
 import { canSign } from './authority.ts'
@@ -46,7 +47,7 @@ interface Signing {
  * The active authorities with their keys opened, kept in memory and read again after every change.
  *
  * Only authorities in state `active` sign (FE-30). Both calls throw ISSUER_UNAVAILABLE when there is none that
- * still lives.
+ * still lives, and ISSUER_ELSEWHERE for a trust domain that another system signs for.
  */
 export class Signers {
   readonly #options: SignersOptions
@@ -86,10 +87,7 @@ export class Signers {
     this.#known.delete(keyOf(meshId, trustDomain))
     const again = choose(await this.#signing(meshId, trustDomain))
     if (again !== undefined && again.notAfter > this.#options.clock.now()) return again
-    throw new ServiceError('ISSUER_UNAVAILABLE', `no authority of ${trustDomain} can sign now`, {
-      retryAfterSeconds: 5,
-      next: 'entente authority list',
-    })
+    throw await whyNobodySigns(this.#options.db, meshId, trustDomain)
   }
 
   async #signing(meshId: MeshId, trustDomain: TrustDomain): Promise<Signing> {
@@ -121,6 +119,31 @@ export class Signers {
     this.#last.set(keyOf(meshId, trustDomain), signing)
     return signing
   }
+}
+
+async function whyNobodySigns(
+  db: Db,
+  meshId: MeshId,
+  trustDomain: TrustDomain,
+): Promise<ServiceError> {
+  const { issuer, observedFrom } = await loadTrustDomain(db, meshId, trustDomain)
+  if (issuer === 'observed') return signedElsewhere(trustDomain, observedFrom)
+  return new ServiceError('ISSUER_UNAVAILABLE', `no authority of ${trustDomain} can sign now`, {
+    retryAfterSeconds: 5,
+    next: 'entente authority list',
+  })
+}
+
+/** The refusal to sign for a trust domain that another system signs for; names that system. */
+export function signedElsewhere(
+  trustDomain: TrustDomain,
+  observedFrom: string | undefined,
+): ServiceError {
+  return new ServiceError(
+    'ISSUER_ELSEWHERE',
+    `SVIDs of ${trustDomain} are signed by the system whose authorities are read from ${observedFrom ?? 'elsewhere'}, not by this service`,
+    { next: 'ask that system, or hand the trust domain to us: entente mesh manage' },
+  )
 }
 
 function ofKind(found: readonly WithKey[], kind: AuthorityKind): WithKey | undefined {

@@ -9,7 +9,7 @@ import { type OwnWebCertificate } from './forecast-facts.ts'
 import { type TrustDomain } from '../spiffe/trust-domain.ts'
 import { type ReadDocument } from './accept-bundle.ts'
 import { activateIfReady } from './activate.ts'
-import { auditedOwnerData, mergeOwnerData } from './owner-data.ts'
+import { writeOwnerData, mergeOwnerData } from './owner-data.ts'
 import { insertPoll } from './poll-store.ts'
 import {
   type DomainDraft,
@@ -261,7 +261,7 @@ export function auditedRelationship(
     changePolicy: relationship.changePolicy,
     hintMinSeconds: relationship.hintMinSeconds ?? null,
     hintMaxSeconds: relationship.hintMaxSeconds ?? null,
-    ...auditedOwnerData(relationship),
+    ...writeOwnerData(relationship),
     domains: domains.map(({ trustDomain, source, endpointUrl, endpointId, given }) => ({
       trustDomain,
       source,

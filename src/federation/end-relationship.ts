@@ -57,14 +57,23 @@ export async function terminateRelationship(
   const before = await lockRelationship(trx, meshId, target.name)
   target.requireVersion(before.version)
   refuseSource(before)
-  const ended = await dependantsOf(trx, before, target.dependants)
-  const after = await changeStanding(trx, before, {
-    event: 'terminate',
-    context: target.context,
-    reason: target.reason,
-    body: { ...auditedRelationship(before), ended },
-  })
-  return { relationship: after, ended }
+  return endWith(trx, before, { event: 'terminate', ...target })
+}
+
+/** Ends a relationship whose row the caller has locked, by a person or by time. Throws CONFLICT when it is over. */
+export async function endWith(
+  trx: Db,
+  before: Relationship,
+  how: Pick<EndRelationship, 'context' | 'reason'> & {
+    readonly event: 'terminate' | 'expire'
+    readonly dependants: readonly RelationshipDependants[]
+  },
+): Promise<Ended> {
+  const { event, context, reason } = how
+  const ended = await dependantsOf(trx, before, how.dependants)
+  const body = { ...auditedRelationship(before), ended }
+  const relationship = await changeStanding(trx, before, { event, context, reason, body })
+  return { relationship, ended }
 }
 
 /** Deletes a terminated relationship with its history. Throws NOT_FOUND, and CONFLICT unless it is terminated. */

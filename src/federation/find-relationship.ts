@@ -17,10 +17,11 @@ export interface RelationshipSummary {
   readonly waitingFor: readonly string[]
 }
 
-/** All relationships of a mesh by name, whatever their state. */
+/** All relationships of a mesh with peers by name, whatever their state. */
 export async function relationshipsOf(db: Db, meshId: MeshId): Promise<RelationshipSummary[]> {
   const summaries: RelationshipSummary[] = []
   for (const relationship of await store.listRelationships(db, meshId)) {
+    if (relationship.purpose !== 'peer') continue
     summaries.push({
       id: relationship.id,
       name: relationship.name,
@@ -55,9 +56,18 @@ export async function lockRelationship(
   meshId: MeshId,
   name: string,
 ): Promise<Relationship> {
-  const found = await store.lockRelationship(trx, meshId, name)
+  const found = await findRelationshipLocked(trx, meshId, name)
   if (found === undefined) throw noSuchRelationship(meshId, name)
   return found
+}
+
+/** The relationship of this name if there is one, locked until the transaction ends. */
+export async function findRelationshipLocked(
+  trx: Db,
+  meshId: MeshId,
+  name: string,
+): Promise<Relationship | undefined> {
+  return store.lockRelationship(trx, meshId, name)
 }
 
 function noSuchRelationship(meshId: MeshId, name: string): ServiceError {

@@ -11,6 +11,7 @@ import { parseSpiffeId, pathOf, type SpiffeId, trustDomainOf } from '../spiffe/s
 import { parseTrustDomain, type TrustDomain } from '../spiffe/trust-domain.ts'
 import { type ReadDocument, readDocument } from './accept-bundle.ts'
 import { anchorsIn, hasUsableAnchor } from './anchors.ts'
+import { type OwnerData, type OwnerDraft } from './owner-data.ts'
 
 /** How one trust domain of a peer is fetched; pinned for the life of the relationship (FE-08). */
 export interface RelationshipDomain {
@@ -33,7 +34,7 @@ export interface Exchange {
 }
 
 /** Our standing with one peer mesh; one-way (FE-09). */
-export interface Relationship {
+export interface Relationship extends OwnerData {
   readonly meshId: MeshId
   readonly id: string
   /** Our name for the peer, unique in the mesh. */
@@ -52,13 +53,8 @@ export interface Relationship {
   readonly standingReason: string | undefined
   /** Absent for peers that do not speak Entente, and until the handshake. */
   readonly exchange: Exchange | undefined
-  readonly contact: string | undefined
-  readonly labels: ReadonlyMap<string, string>
-  readonly reviewAt: Date | undefined
-  readonly expiresAt: Date | undefined
   readonly hintMinSeconds: number | undefined
   readonly hintMaxSeconds: number | undefined
-  readonly note: string | undefined
   readonly version: bigint
   readonly createdAt: Date
   readonly activatedAt: Date | undefined
@@ -77,10 +73,11 @@ export interface DomainDraft {
 }
 
 /** A relationship as somebody wrote it. */
-export interface RelationshipDraft extends HintRange {
+export interface RelationshipDraft extends HintRange, OwnerDraft {
   readonly name: string
   readonly peerMeshName?: string
-  readonly note?: string
+  /** Default `auto`. */
+  readonly changePolicy?: ChangePolicy
   readonly domains: readonly DomainDraft[]
 }
 

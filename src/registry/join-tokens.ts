@@ -1,5 +1,6 @@
 import { type ChangeContext, recordAudit } from '../audit/record.ts'
 import { workloadRootOf } from '../authority/endpoint-issuer.ts'
+import { signedElsewhere } from '../authority/signers.ts'
 import { addSeconds, wholeSeconds } from '../clock.ts'
 import { type MeshId, newId } from '../db/ids.ts'
 import { type Db } from '../db/schema.ts'
@@ -50,7 +51,8 @@ export async function createJoinToken(
 ): Promise<CreatedJoinToken> {
   const owner = await ownerOf(trx, meshId, context)
   const { spiffeId, trustDomain } = parseEntryId(wanted.spiffeId, owner)
-  checkManaged(owner.trustDomains.find(({ name }) => name === trustDomain))
+  const domain = owner.trustDomains.find(({ name }) => name === trustDomain)
+  if (domain?.issuer === 'observed') throw signedElsewhere(trustDomain, domain.observedFrom)
   const known = await findEntryBySpiffeId(trx, meshId, spiffeId)
   const entry = known ?? (await createEntry(trx, meshId, { draft: { spiffeId }, context }))
   const root = await workloadRootOf(trx, meshId, { trustDomain, now: context.now })
@@ -144,16 +146,6 @@ function endOf({ ttlSeconds }: NewJoinToken, leavesAt: Date, now: Date): Date {
       retryAfterSeconds: 30,
       next: 'entente authority list',
     },
-  )
-}
-
-function checkManaged(
-  domain: { readonly name: string; readonly issuer: string } | undefined,
-): void {
-  if (domain === undefined || domain.issuer === 'managed') return
-  throw new ServiceError(
-    'CONFLICT',
-    `trust domain ${domain.name} is signed by another system, so this service issues no SVIDs in it`,
   )
 }
 

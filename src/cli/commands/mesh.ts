@@ -4,6 +4,7 @@ import { type Cli } from '../cli.ts'
 import { path } from '../client.ts'
 import { usageFailure } from '../failure.ts'
 import { table } from '../output.ts'
+import { registerMeshAdopt } from './mesh-adopt.ts'
 
 interface CreateOptions {
   readonly trustDomain: string
@@ -70,6 +71,7 @@ export function registerMesh(program: Command, cli: Cli): void {
     .option(SET, SET_HELP, readSetting)
     .option(...DRY_RUN)
     .action((meshId: string | undefined, options: SetOptions) => setMesh(cli, meshId, options))
+  registerMeshAdopt(mesh, cli)
   mesh
     .command('delete')
     .description('delete a mesh with everything that is its own')
