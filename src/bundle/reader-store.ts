@@ -97,6 +97,25 @@ export async function findReaderById(
   return row === undefined ? undefined : readerOf(row)
 }
 
+/** Makes a reader that of a relationship. */
+export async function setRelationship(
+  trx: Db,
+  meshId: MeshId,
+  key: {
+    readonly trustDomain: TrustDomain
+    readonly id: string
+    readonly relationshipId: string
+  },
+): Promise<void> {
+  await trx
+    .updateTable('reader')
+    .set({ relationship_id: key.relationshipId, kind: 'relationship' })
+    .where('mesh_id', '=', meshId)
+    .where('trust_domain', '=', key.trustDomain)
+    .where('id', '=', key.id)
+    .execute()
+}
+
 /** Deletes a reader; answers whether it was there. */
 export async function deleteReader(
   trx: Db,

@@ -58,6 +58,16 @@ export async function createReader(trx: Db, meshId: MeshId, wanted: NewReader): 
   return reader
 }
 
+/** Makes a reader that was given away beforehand that of a relationship; its URL stays. */
+export async function assignReader(
+  trx: Db,
+  meshId: MeshId,
+  reader: Pick<Reader, 'trustDomain' | 'id'> & { readonly relationshipId: string },
+): Promise<void> {
+  await store.setRelationship(trx, meshId, reader)
+  await bumpChange(trx, meshId, 'bundle')
+}
+
 /** Deletes a reader in the caller's transaction: its URL then answers 404. Throws NOT_FOUND. */
 export async function removeReader(
   trx: Db,
