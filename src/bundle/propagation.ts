@@ -21,3 +21,12 @@ export async function largestHintSince(
 ): Promise<number | undefined> {
   return revisions.largestHintSince(db, meshId, bundle)
 }
+
+/** The trust domains of a mesh that publish a bundle, and its newest sequence. */
+export async function currentSequences(
+  db: Db,
+  meshId: MeshId,
+): Promise<{ readonly trustDomain: TrustDomain; readonly sequence: bigint }[]> {
+  const current = await revisions.listCurrent(db, meshId)
+  return current.map(({ trustDomain, sequence }) => ({ trustDomain, sequence }))
+}

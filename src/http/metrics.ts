@@ -88,6 +88,24 @@ function trustMetrics(registers: Registry[]) {
       labelNames: ['state', 'health'] as const,
       registers,
     }),
+    peerCalls: new Counter({
+      name: 'entente_peer_calls_total',
+      help: 'Calls of other Entente services, by kind and outcome',
+      labelNames: ['kind', 'outcome'] as const,
+      registers,
+    }),
+    peerRequests: new Counter({
+      name: 'entente_peer_requests_total',
+      help: 'Calls by other Entente services, by kind and outcome',
+      labelNames: ['kind', 'outcome'] as const,
+      registers,
+    }),
+    notices: new Counter({
+      name: 'entente_notices_total',
+      help: 'Notices sent to peers and received from them, by direction, kind and outcome',
+      labelNames: ['direction', 'kind', 'outcome'] as const,
+      registers,
+    }),
     svidsIssued: new Counter({
       name: 'entente_svids_issued_total',
       help: 'SVIDs handed out, by kind',

@@ -41,6 +41,8 @@ export interface JwtSvidRequest {
   readonly expiresAt: Date
   /** Sets the token apart from others of the same second; kept in our record of issued SVIDs. */
   readonly jti?: string
+  /** Further claims, which only their reader knows; none of the registered names (RFC 7519 §4.1). */
+  readonly claims?: Readonly<Record<string, unknown>>
   readonly key: JwtSigningKey
 }
 
@@ -62,7 +64,8 @@ export function signJwtSvid(request: JwtSvidRequest): string {
   const exp = seconds(request.expiresAt)
   checkRequest(request, exp - iat)
   const { header, scheme } = signerOf(key)
-  const claims = { sub: id, aud: audience, exp, iat, ...(jti === undefined ? {} : { jti }) }
+  const named = { sub: id, aud: audience, exp, iat, ...(jti === undefined ? {} : { jti }) }
+  const claims = { ...request.claims, ...named }
   const input = `${header}.${Buffer.from(JSON.stringify(claims)).toString('base64url')}`
   const signingKey = { scheme, key: key.privateKey, encoding: 'ieee-p1363' } as const
   return `${input}.${signBytes(Buffer.from(input, 'latin1'), signingKey).toString('base64url')}`

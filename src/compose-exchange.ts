@@ -1,0 +1,64 @@
+import { getRandomValues } from 'node:crypto'
+import type { Base } from './compose-base.ts'
+import type { Endpoints } from './compose-endpoints.ts'
+import { DistrustedKeys } from './federation/distrusted-keys.ts'
+import { exchangeRoutes } from './federation/exchange-routes.ts'
+import { openExchange, type PeerExchange } from './federation/open-exchange.ts'
+import type { Federation } from './federation/open-federation.ts'
+import type { App } from './http/listener.ts'
+import { startTicker, type Ticker } from './ticker.ts'
+
+/** Makes what this service asks and tells its peers; nobody is called yet. */
+export function buildExchange(
+  base: Base,
+  { endpoints, federation }: { readonly endpoints: Endpoints; readonly federation: Federation },
+): PeerExchange {
+  const { config, database, changes, clock, now, log, metrics, replicaId } = base
+  return openExchange({
+    database,
+    changes,
+    clock,
+    now,
+    log,
+    metrics,
+    owner: replicaId,
+    pollMinSeconds: config.POLL_MIN_SECONDS,
+    random: randomShare,
+    outbound: federation.outbound,
+    anchors: federation.relationshipRoutes.anchors,
+    distrusted: new DistrustedKeys(changes),
+    signers: endpoints.signers,
+    peerBundles: federation.peerBundles,
+    scheduler: federation.scheduler,
+  })
+}
+
+/** Mounts what peers call on the federation listener. */
+export function mountExchange(app: App, { routes }: PeerExchange): void {
+  app.register(exchangeRoutes, routes)
+}
+
+const MINUTE_MS = 60_000
+
+/** Starts asking peers and sending notices, and forgets tokens that have ended. */
+export function exchangeTickers(base: Base, exchange: PeerExchange): readonly Ticker[] {
+  const { clock, log } = base
+  const { asks, notices, desk } = exchange
+  asks.start()
+  notices.start()
+  const tokens = startTicker({
+    name: 'peer-tokens',
+    everyMs: MINUTE_MS,
+    clock,
+    log,
+    run: () => exchange.prune(),
+  })
+  const kick = (): void => undefined
+  return [asks, notices, tokens, { kick, stop: () => desk.stop() }]
+}
+
+/** From 0 to 1; spreads questions. */
+function randomShare(): number {
+  const [value = 0] = getRandomValues(new Uint32Array(1))
+  return value / 2 ** 32
+}
