@@ -4,6 +4,7 @@ import { offersOfPeer } from './catalog/find-services.ts'
 import type { Base } from './compose-base.ts'
 import type { Endpoints } from './compose-endpoints.ts'
 import { egressRoutes } from './federation/egress-routes.ts'
+import { expireRelationships } from './federation/expire-relationships.ts'
 import { type Federation, openFederation } from './federation/open-federation.ts'
 import { peerBundleRoutes } from './federation/peer-bundle-routes.ts'
 import { peerGroupRoutes } from './federation/peer-group-routes.ts'
@@ -13,7 +14,7 @@ import { prunePeerRevisions } from './federation/prune-revisions.ts'
 import { relationshipActRoutes } from './federation/relationship-act-routes.ts'
 import { relationshipRoutes } from './federation/relationship-routes.ts'
 import { standingRoutes } from './federation/standing-routes.ts'
-import { measureRelationships } from './federation/report-poll.ts'
+import { clearPeerAlarms, measureRelationships } from './federation/report-poll.ts'
 import type { App } from './http/listener.ts'
 import { splitPem, toPem } from './pki/pem.ts'
 import { rulesOfPeer } from './policy/dependants.ts'
@@ -60,7 +61,8 @@ export function mountFederationAdmin(v1: App, federation: Federation): void {
 const MINUTE_MS = 60_000
 
 /** Starts the polls, their figures and the pruning of history. */
-export function federationTickers(base: Base, { scheduler }: Federation): readonly Ticker[] {
+export function federationTickers(base: Base, federation: Federation): readonly Ticker[] {
+  const { scheduler } = federation
   const { clock, log, metrics, now, database } = base
   const db = database.background
   scheduler.start()
@@ -81,7 +83,28 @@ export function federationTickers(base: Base, { scheduler }: Federation): readon
       await prunePeerRevisions(db, now)
     },
   })
-  return [figures, history, polls]
+  return [figures, history, expiryTicker(base, federation), polls]
+}
+
+function expiryTicker({ clock, log, now, database }: Base, federation: Federation): Ticker {
+  const { dependants, alarms, peerBundles } = federation.relationshipRoutes
+  return startTicker({
+    name: 'relationship-expiry',
+    everyMs: MINUTE_MS,
+    clock,
+    log,
+    run: async () => {
+      await expireRelationships({
+        db: database.background,
+        now,
+        dependants,
+        onEnded: ({ meshId, name }) => {
+          peerBundles.invalidate(meshId)
+          clearPeerAlarms(alarms, meshId, name)
+        },
+      })
+    },
+  })
 }
 
 function rootsIn(file: string | undefined): string[] {

@@ -1,10 +1,10 @@
 import { type Static, Type } from 'typebox'
+import { ChangedOwnerMembers, NewOwnerMembers, OwnerMembers } from './owner-api.ts'
 
 const Name = Type.String({
   pattern: '^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$',
   description: 'our name for the peer, unique in the mesh; used in commands, rules and host names',
 })
-const Note = Type.String({ maxLength: 2000 })
 const HintSeconds = Type.Integer({ minimum: 1, maximum: 86_400 })
 const NewSource = Type.Union([
   Type.Literal('https_web'),
@@ -46,7 +46,7 @@ export const CreateRelationshipBody = Type.Object(
   {
     name: Name,
     peerMeshName: Type.Optional(Type.String({ minLength: 1, maxLength: 200 })),
-    note: Type.Optional(Note),
+    ...NewOwnerMembers,
     changePolicy: Type.Optional(Policy),
     hintMinSeconds: Type.Optional(HintSeconds),
     hintMaxSeconds: Type.Optional(HintSeconds),
@@ -59,7 +59,7 @@ export const CreateRelationshipBody = Type.Object(
 export const ChangeRelationshipBody = Type.Object(
   {
     name: Type.Optional(Name),
-    note: Type.Optional(Type.Union([Note, Type.Null()])),
+    ...ChangedOwnerMembers,
     changePolicy: Type.Optional(Policy),
     hintMinSeconds: Type.Optional(Type.Union([HintSeconds, Type.Null()])),
     hintMaxSeconds: Type.Optional(Type.Union([HintSeconds, Type.Null()])),
@@ -183,7 +183,7 @@ export const RelationshipBody = Type.Object({
   changePolicy: Policy,
   hintMinSeconds: IntegerOrNull,
   hintMaxSeconds: IntegerOrNull,
-  note: TextOrNull,
+  ...OwnerMembers,
   readerUrl: Type.Union([Type.String(), Type.Null()], {
     description: 'where this peer should fetch our bundle, so that its fetches can be seen',
   }),

@@ -7,12 +7,12 @@ import { quoted, ServiceError } from '../errors.ts'
 import { auditedRelationship } from './create-relationship.ts'
 import { lockRelationship } from './find-relationship.ts'
 import { checkHintRange, type HintRange, type Relationship } from './relationship.ts'
+import { kept, mergeOwnerData, type OwnerDraft } from './owner-data.ts'
 import { updateRelationship } from './store.ts'
 
 /** What of a relationship can change; its domains, URLs, profiles and IDs cannot (FE-08). */
-export interface RelationshipChange extends HintRange {
+export interface RelationshipChange extends HintRange, OwnerDraft {
   readonly name?: string | undefined
-  readonly note?: string | null | undefined
   readonly changePolicy?: ChangePolicy | undefined
 }
 
@@ -24,7 +24,7 @@ export interface ChangeRelationship {
   readonly requireVersion: (version: bigint) => void
 }
 
-/** Changes name, note, policy or hint limits. Throws NOT_FOUND, RELATIONSHIP_INVALID, ALREADY_EXISTS, CONFLICT. */
+/** Changes name, owner data, policy or hint limits. Throws NOT_FOUND, RELATIONSHIP_INVALID, ALREADY_EXISTS, CONFLICT. */
 export async function changeRelationship(
   trx: Db,
   meshId: MeshId,
@@ -33,7 +33,7 @@ export async function changeRelationship(
   const before = await lockRelationship(trx, meshId, target.name)
   target.requireVersion(before.version)
   if (before.state === 'terminated') throw isOver(before)
-  const after = changed(before, target.change)
+  const after = changed(before, target.change, target.context.now)
   await updateNamed(trx, after)
   await recordAudit(trx, {
     meshId,
@@ -47,7 +47,7 @@ export async function changeRelationship(
   return after
 }
 
-function changed(before: Relationship, change: RelationshipChange): Relationship {
+function changed(before: Relationship, change: RelationshipChange, now: Date): Relationship {
   if (change.name !== undefined && !isLabel(change.name)) {
     throw new ServiceError(
       'RELATIONSHIP_INVALID',
@@ -56,20 +56,15 @@ function changed(before: Relationship, change: RelationshipChange): Relationship
   }
   const after: Relationship = {
     ...before,
+    ...mergeOwnerData(change, { before, now }),
     name: change.name ?? before.name,
     changePolicy: change.changePolicy ?? before.changePolicy,
-    note: kept(change.note, before.note),
     hintMinSeconds: kept(change.hintMinSeconds, before.hintMinSeconds),
     hintMaxSeconds: kept(change.hintMaxSeconds, before.hintMaxSeconds),
     version: before.version + 1n,
   }
   checkHintRange(after)
   return after
-}
-
-// In a change, null takes a value away and absence keeps it.
-function kept<T>(wanted: T | null | undefined, before: T | undefined): T | undefined {
-  return wanted === undefined ? before : (wanted ?? undefined)
 }
 
 async function updateNamed(trx: Db, after: Relationship): Promise<void> {

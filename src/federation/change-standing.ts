@@ -4,6 +4,7 @@ import { type Db } from '../db/schema.ts'
 import { hasVerifiedBundles } from './waiting.ts'
 import { deletePolls } from './poll-store.ts'
 import { dropWaiting } from './ingestion-store.ts'
+import { pinFirstBundles } from './first-bundle-store.ts'
 import { type Relationship } from './relationship.ts'
 import { retireCurrent } from './revision-store.ts'
 import { type StandingEvent, transition } from './standing.ts'
@@ -40,6 +41,7 @@ export async function changeStanding(
   // Exports follow the state, so they end with this row; the bundles leave after it, in the same commit.
   await updateRelationship(trx, after)
   if (after.state === 'terminated') await removeTrust(trx, after, context.now)
+  if (after.state === 'active') await pinFirstBundles(trx, after.meshId, after.id)
   if (after.state !== before.state) await restartVouched(trx, after, context.now)
   await recordAudit(trx, {
     meshId: before.meshId,

@@ -128,7 +128,7 @@ export const relationshipRoutes = async (
       config: { action: 'relationship.update' },
       schema: {
         tags: ['relationships'],
-        summary: 'Change name, note, policy or hint limits; everything else is pinned',
+        summary: 'Change name, owner data, policy or hint limits; everything else is pinned',
         params: Params,
         body: ChangeRelationshipBody,
         querystring: DryRunQuery,

@@ -7,6 +7,7 @@ import { coverageOf } from './forecast.ts'
 import { type DomainInForce } from './forecast-facts.ts'
 import { decideHealth, type HealthReport, worstHealth } from './health.ts'
 import { listWaitingHeads } from './ingestion-store.ts'
+import { writeOwnerData } from './owner-data.ts'
 import { listPolls, pollKey, type PollStatus } from './poll-store.ts'
 import { type Relationship, type RelationshipDomain } from './relationship.ts'
 import { listCurrentHeads, type RevisionHead, type VerifiedBy } from './revision-store.ts'
@@ -199,7 +200,7 @@ function viewWhole(
     changePolicy: relationship.changePolicy,
     hintMinSeconds: relationship.hintMinSeconds ?? null,
     hintMaxSeconds: relationship.hintMaxSeconds ?? null,
-    note: relationship.note ?? null,
+    ...writeOwnerData(relationship),
     readerUrl: readerId === undefined ? null : about.urlOf(readerId),
     domains,
     generation: relationship.generation.toString(),

@@ -5,6 +5,7 @@ import {
   type RelationshipView,
 } from '../../federation/api.ts'
 import { type Column } from '../output.ts'
+import { shownOwnerData } from './federation-owner.ts'
 
 /** The columns of `federation list`. */
 export const listedRelationship: readonly Column<RelationshipView>[] = [
@@ -42,7 +43,7 @@ export function shownRelationship(view: RelationshipView): Record<string, unknow
     ...view.forecast.slice(1).map(shownTerm),
     ['ourConsent', view.ourConsent],
     ['theirConsent', view.theirConsent === 'assumed' ? 'assumed, one-way' : view.theirConsent],
-    ['note', view.note ?? ''],
+    ...shownOwnerData(view),
     ['hintLimits', limits(view)],
     ['readerUrl', view.readerUrl ?? ''],
     ...view.domains.flatMap(shownDomain),

@@ -9,26 +9,30 @@ import { type Cli } from '../cli.ts'
 import { path } from '../client.ts'
 import { CliFailure, usageFailure } from '../failure.ts'
 import { formatNext, table } from '../output.ts'
+import {
+  changedOwnerBody,
+  newOwnerBody,
+  type OwnerOptions,
+  withOwnerOptions,
+} from './federation-owner.ts'
 import { registerStanding } from './federation-standing.ts'
 import { DRY_RUN, type DryRun, effectColumns, relationshipPath } from './federation-target.ts'
 import { listedRelationship, shownRelationship } from './federation-view.ts'
 
-interface AddOptions {
+interface AddOptions extends OwnerOptions {
   readonly trustDomain: string
   readonly profile: 'https_web' | 'https_spiffe' | 'static'
   readonly url?: string
   readonly endpointId?: string
   readonly bundleFile?: string
   readonly bundle?: string
-  readonly note?: string
   readonly hintMin?: number
   readonly hintMax?: number
   readonly dryRun?: boolean
 }
 
-interface SetOptions {
+interface SetOptions extends OwnerOptions {
   readonly name?: string
-  readonly note?: string
   readonly hintMin?: number | 'none'
   readonly hintMax?: number | 'none'
   readonly policy?: 'auto'
@@ -48,7 +52,7 @@ export function registerFederation(program: Command, cli: Cli): void {
 }
 
 function registerAdd(federation: Command, cli: Cli): void {
-  federation
+  const command = federation
     .command('add')
     .description('federate with a peer, one-way; the peer makes its own relationship with us')
     .argument('<name>', 'our name for the peer; used in commands, rules and host names')
@@ -68,11 +72,10 @@ function registerAdd(federation: Command, cli: Cli): void {
       'its bundle, brought another way (- for stdin), with https_spiffe and static',
     )
     .addOption(new Option('--bundle <file>', 'the same as --bundle-file').hideHelp())
-    .option('--note <text>', 'for people')
     .option('--hint-min <seconds>', 'poll at most this often, whatever the peer hints', readSeconds)
     .option('--hint-max <seconds>', 'poll at least this often', readSeconds)
     .option(...DRY_RUN)
-    .action((name: string, options: AddOptions) => add(cli, name, options))
+  withOwnerOptions(command).action((name: string, options: AddOptions) => add(cli, name, options))
 }
 
 function registerLooks(federation: Command, cli: Cli): void {
@@ -88,17 +91,18 @@ function registerLooks(federation: Command, cli: Cli): void {
 }
 
 function registerChanges(federation: Command, cli: Cli): void {
-  federation
+  const set = federation
     .command('set')
-    .description('change name, note or hint limits; all else is pinned: terminate, delete, add')
+    .description(
+      'change name, owner data, policy or hint limits; all else is pinned: terminate, delete, add',
+    )
     .argument('<name>')
     .option('--name <name>', 'another name of ours for the peer')
-    .option('--note <text>', 'for people; empty takes it away')
     .option('--hint-min <seconds>', 'poll at most this often; none takes it away', readLimit)
     .option('--hint-max <seconds>', 'poll at least this often; none takes it away', readLimit)
     .addOption(new Option('--policy <policy>', 'how changes are taken').choices(['auto']))
     .option(...DRY_RUN)
-    .action((name: string, options: SetOptions) => change(cli, name, options))
+  withOwnerOptions(set).action((name: string, options: SetOptions) => change(cli, name, options))
   federation
     .command('refresh')
     .description("fetch the peer's bundle now")
@@ -140,7 +144,7 @@ async function add(cli: Cli, name: string, options: AddOptions): Promise<void> {
   const bundle = file === undefined ? undefined : textOf(await cli.readInput(file))
   const body = {
     name,
-    note: options.note,
+    ...newOwnerBody(options),
     hintMinSeconds: options.hintMin,
     hintMaxSeconds: options.hintMax,
     domains: [
@@ -180,13 +184,16 @@ async function show(cli: Cli, name: string): Promise<void> {
 async function change(cli: Cli, name: string, options: SetOptions): Promise<void> {
   const body = {
     name: options.name,
-    note: options.note === '' ? null : options.note,
+    ...changedOwnerBody(options),
     hintMinSeconds: limitOf(options.hintMin),
     hintMaxSeconds: limitOf(options.hintMax),
     changePolicy: options.policy,
   }
   if (Object.values(body).every((value) => value === undefined)) {
-    throw usageFailure('nothing to change', 'give --name, --note, --hint-min or --hint-max')
+    throw usageFailure(
+      'nothing to change',
+      'give --name, --contact, --label, --expires-at or another option',
+    )
   }
   const { dryRun } = options
   const view = await cli.patch<RelationshipView>(await relationshipPath(cli, name), body, {
