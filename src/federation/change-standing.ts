@@ -1,6 +1,7 @@
 import { type ChangeContext, recordAudit } from '../audit/record.ts'
 import { bumpChange } from '../db/changes.ts'
 import { type Db } from '../db/schema.ts'
+import { announceStanding } from './announce.ts'
 import { hasVerifiedBundles } from './waiting.ts'
 import { deletePolls } from './poll-store.ts'
 import { dropWaiting } from './ingestion-store.ts'
@@ -40,6 +41,7 @@ export async function changeStanding(
   )
   // Exports follow the state, so they end with this row; the bundles leave after it, in the same commit.
   await updateRelationship(trx, after)
+  await announceStanding(trx, { before, after, reason: change.reason, now: context.now })
   if (after.state === 'terminated') await removeTrust(trx, after, context.now)
   if (after.state === 'active') await pinFirstBundles(trx, after.meshId, after.id)
   if (after.state !== before.state) await restartVouched(trx, after, context.now)
