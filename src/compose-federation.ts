@@ -13,6 +13,7 @@ import { peerReadersOf } from './federation/peer-readers.ts'
 import { prunePeerRevisions } from './federation/prune-revisions.ts'
 import { relationshipActRoutes } from './federation/relationship-act-routes.ts'
 import { relationshipRoutes } from './federation/relationship-routes.ts'
+import { revisionRoutes } from './federation/revision-routes.ts'
 import { standingRoutes } from './federation/standing-routes.ts'
 import { clearPeerAlarms, measureRelationships } from './federation/report-poll.ts'
 import type { App } from './http/listener.ts'
@@ -54,6 +55,7 @@ export function mountFederationAdmin(v1: App, federation: Federation): void {
   v1.register(relationshipActRoutes, federation.relationshipRoutes)
   v1.register(standingRoutes, federation.relationshipRoutes)
   v1.register(peerBundleRoutes, federation.peerBundleRoutes)
+  v1.register(revisionRoutes, federation.relationshipRoutes)
   v1.register(peerGroupRoutes, federation.peerGroupRoutes)
   v1.register(egressRoutes, federation.egressRoutes)
 }

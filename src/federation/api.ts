@@ -299,6 +299,11 @@ const RevisionMembers = {
     Type.Literal('rejected'),
   ]),
   reason: TextOrNull,
+  decidedAt: Type.Union([Moment, Type.Null()], {
+    description: 'when a person approved or rejected it',
+  }),
+  decidedBy: TextOrNull,
+  retiredAt: Type.Union([Moment, Type.Null()], { description: 'when it ceased to be in use' }),
   verifiedBy: VerifiedBy,
 }
 

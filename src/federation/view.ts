@@ -237,6 +237,9 @@ export function viewRevision(
     origin: revision.origin,
     disposition: revision.disposition,
     reason: revision.reason ?? null,
+    decidedAt: revision.decided?.at.toISOString() ?? null,
+    decidedBy: revision.decided?.by ?? null,
+    retiredAt: revision.retiredAt?.toISOString() ?? null,
     verifiedBy:
       verifiedBy.how === 'hand'
         ? verifiedBy

@@ -11,6 +11,7 @@ import { peerReadersOf } from '../../src/federation/peer-readers.ts'
 import { relationshipActRoutes } from '../../src/federation/relationship-act-routes.ts'
 import { relationshipRoutes } from '../../src/federation/relationship-routes.ts'
 import { standingRoutes } from '../../src/federation/standing-routes.ts'
+import { revisionRoutes } from '../../src/federation/revision-routes.ts'
 import { type RelationshipView } from '../../src/federation/api.ts'
 import { Alarms } from '../../src/http/alarms.ts'
 import { createApp } from '../../src/http/listener.ts'
@@ -139,6 +140,7 @@ export async function federationApp(
   app.register(relationshipActRoutes, { ...federation.relationshipRoutes, prefix: '/v1' })
   app.register(standingRoutes, { ...federation.relationshipRoutes, prefix: '/v1' })
   app.register(peerBundleRoutes, { ...federation.peerBundleRoutes, prefix: '/v1' })
+  app.register(revisionRoutes, { ...federation.relationshipRoutes, prefix: '/v1' })
   app.register(egressRoutes, { ...federation.egressRoutes, prefix: '/v1' })
   const meshId = parseMeshId('acme')
   if (options.database === undefined) {
