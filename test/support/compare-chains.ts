@@ -1,3 +1,6 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import fc from 'fast-check'
 import { type Test } from 'tap'
 import { chains, generateChain } from './chain-arbitraries.ts'
@@ -20,7 +23,8 @@ export async function compareChains(
     return
   }
   t.comment(`${version}, ${count} chains, seed ${seed}`)
-  const folder = t.testdir({})
+  const folder = mkdtempSync(join(tmpdir(), 'entente-chains-'))
+  t.teardown(() => rmSync(folder, { recursive: true, force: true }))
   const tally = new Map<string, number>()
   for (const spec of fc.sample(chains, { numRuns: count, seed })) {
     const found = compareWithOpenssl(generateChain(spec), folder)
