@@ -10,6 +10,8 @@ export interface Alarm {
   readonly message: string
   /** Whether the whole service is degraded by it: then it is a reason in `/readyz`. */
   readonly service: boolean
+  /** More urgent, or less, than its code is by itself. */
+  readonly severity?: 'info' | 'warning' | 'critical' | undefined
 }
 
 /**
@@ -30,11 +32,12 @@ export class Alarms {
   raise(
     code: string,
     object: string,
-    about: { readonly message: string; readonly service?: boolean },
+    about: Pick<Alarm, 'message' | 'severity'> & { readonly service?: boolean },
   ): void {
     const key = `${code} ${object}`
     const known = this.#raised.get(key)
-    this.#raised.set(key, { code, object, message: about.message, service: about.service ?? false })
+    const { message, severity, service = false } = about
+    this.#raised.set(key, { code, object, message, service, severity })
     this.#count(code)
     if (known?.message === about.message) return
     this.#log.warn(

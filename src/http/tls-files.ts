@@ -96,16 +96,25 @@ export class WebCertificate {
     this.#stamp = stamp
   }
 
+  #endSeverity(now: Date): 'warning' | 'critical' {
+    const endsAt = this.validity?.endsAt ?? now
+    return endsAt.getTime() - now.getTime() < CRITICAL_DAYS * 24 * HOUR_MS ? 'critical' : 'warning'
+  }
+
   #check(pair: KeyedCertificate): void {
     const { certFile, alarms, clock } = this.#options
     const faults = findWebCertificateFaults(pair.cert, this.#options.hosts(), clock.now())
+    const severities = new Map([['web-certificate.ending', this.#endSeverity(clock.now())]])
     for (const code of FAULT_CODES) {
       const message = faults.get(code)
       if (message === undefined) alarms.clear(code, certFile)
-      else alarms.raise(code, certFile, { message, service: true })
+      else alarms.raise(code, certFile, { message, service: true, severity: severities.get(code) })
     }
   }
 }
+
+/** An end nearer than this is critical. */
+const CRITICAL_DAYS = 3
 
 /** How long a web certificate can be used, and where. */
 export interface WebCertificateValidity {

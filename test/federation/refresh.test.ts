@@ -224,7 +224,7 @@ t.test(
     t.same(await untilRoots(app, 0), [])
     t.equal((await inForce(app))?.sequence, 2n, 'an empty bundle is one')
     t.match(app.alarms.list(), [
-      { code: 'peer-bundle.needs-bootstrap', object: 'acme/globex/globex.example' },
+      { code: 'peer.needs-bootstrap', object: 'acme/globex/globex.example' },
     ])
     const asked = peer.requests.length
     peer.document = peer.bundle(3n)
@@ -273,7 +273,7 @@ t.test(
       healthReason: /went back from sequence 7 to 6; the stored one stays/,
       domains: [{ bundle: { sequence: '7' } }],
     })
-    t.match(app.alarms.list(), [{ code: 'peer-bundle.sequence-regressed' }])
+    t.match(app.alarms.list(), [{ code: 'peer.sequence-regressed' }])
     const refresh = (body: object) => app.call('POST', `${PATH}/globex/refresh`, { body })
     t.match((await refresh({})).body.outcomes, [
       {
@@ -603,5 +603,5 @@ t.test('a peer that changes all the time is alarmed and polled slowest', async (
     await app.pollLater(61)
   }
   t.equal((await domainOf(app)).poll?.intervalSeconds, 3600)
-  t.match(app.alarms.list(), [{ code: 'peer-bundle.changing', message: /changed 21 times/ }])
+  t.match(app.alarms.list(), [{ code: 'peer.changes-too-often', message: /changed 21 times/ }])
 })
