@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs'
 import { offersOfPeer } from './catalog/find-services.ts'
 import type { Base } from './compose-base.ts'
 import type { Endpoints } from './compose-endpoints.ts'
+import { distrustRoutes } from './federation/distrust-routes.ts'
 import { egressRoutes } from './federation/egress-routes.ts'
 import { expireRelationships } from './federation/expire-relationships.ts'
 import { type Federation, openFederation } from './federation/open-federation.ts'
@@ -20,6 +21,7 @@ import type { App } from './http/listener.ts'
 import { splitPem, toPem } from './pki/pem.ts'
 import { rulesOfPeer } from './policy/dependants.ts'
 import { entriesOfGroup } from './registry/dependants.ts'
+import { entriesOfDomains } from './registry/dependants.ts'
 import { startTicker, type Ticker } from './ticker.ts'
 
 /** Makes the federation of this service with its peers; nothing is polled yet. */
@@ -45,6 +47,7 @@ export function buildFederation(base: Base, endpoints: Endpoints): Federation {
     }),
     dependants: [offersOfPeer, rulesOfPeer, groupsOfPeer],
     groupDependants: [entriesOfGroup],
+    distrustDependants: [entriesOfDomains],
     random: randomShare,
   })
 }
@@ -57,6 +60,7 @@ export function mountFederationAdmin(v1: App, federation: Federation): void {
   v1.register(peerBundleRoutes, federation.peerBundleRoutes)
   v1.register(revisionRoutes, federation.relationshipRoutes)
   v1.register(peerGroupRoutes, federation.peerGroupRoutes)
+  v1.register(distrustRoutes, federation.distrustRoutes)
   v1.register(egressRoutes, federation.egressRoutes)
 }
 

@@ -5,6 +5,7 @@ import { checkAuthorities } from '../pki/authorities.ts'
 import { type Bundle, parseBundle, type SkippedKey, writeBundle } from '../spiffe/bundle.ts'
 import { type TrustDomain } from '../spiffe/trust-domain.ts'
 import { judgeChange } from './change-policy.ts'
+import { distrustWarnings, type KeyDigests } from './effective-bundle.ts'
 
 /**
  * Most authorities of one document. Reading each costs a public-key operation, so that a full 1 MiB of them would
@@ -46,6 +47,8 @@ export interface Ingestion {
   /** The bundle in use, read; policy `auto` does not look at it. */
   readonly held: Bundle | undefined
   readonly newestFetched: NewestFetched | undefined
+  /** Keys that the mesh trusts nowhere: in whatever document they come, they are not used. */
+  readonly distrusted: KeyDigests
   /** What became of this very document when it was fetched before. */
   readonly before: HeldBefore | undefined
   /** An operator's word for this one fetch: take the document although its sequence went back. */
@@ -106,12 +109,13 @@ export function decideBundle(
 
 /** {@link decideBundle} for a document that was read already. */
 export function decideRead(read: ReadDocument, ingestion: Ingestion): Verdict {
-  const { policy, inUse, held, newestFetched } = ingestion
+  const { policy, inUse, held, newestFetched, distrusted } = ingestion
   if (inUse?.origin === 'fetched' && isSame(inUse.digest, read.digest))
     return { kind: 'unchanged', read }
   const ordered = newestFetched === undefined ? [] : orderWarnings(read, newestFetched, ingestion)
-  const warnings = [...ordered, ...skipWarnings(read)]
-  const verdict = judgeChange({ policy, held, offered: read.bundle })
+  const refused = distrustWarnings(read.bundle, distrusted)
+  const warnings = [...ordered, ...refused, ...skipWarnings(read)]
+  const verdict = judgeChange({ policy, held, offered: read.bundle, distrusted })
   if (verdict.kind === 'take') return { kind: 'accepted', read, warnings }
   const { reason, reduced } = verdict
   return { kind: 'held', read, warnings, reason, reduced, before: ingestion.before }

@@ -1,6 +1,7 @@
 import { type ChangePolicy } from '../db/schema.ts'
 import { type Bundle, type JwtAuthority, type X509Authority } from '../spiffe/bundle.ts'
 import { type PublicJwk } from '../spiffe/jwk.ts'
+import { effectiveBundle, type KeyDigests } from './effective-bundle.ts'
 
 /** What a change policy makes of an offered bundle: all of it counts, or it waits for a person. */
 export type PolicyVerdict =
@@ -19,6 +20,8 @@ export interface PolicyQuestion {
   /** The bundle in use; undefined before the first one. */
   readonly held: Bundle | undefined
   readonly offered: Bundle
+  /** Keys that vouch for nothing: one of them in common is no overlap. */
+  readonly distrusted: KeyDigests
 }
 
 /**
@@ -29,10 +32,11 @@ export interface PolicyQuestion {
  * has no certificate on its public key, or for JWT not that key under its kid: so a certificate renewed on its old
  * key waits, and the old one stays meanwhile.
  */
-export function judgeChange({ policy, held, offered }: PolicyQuestion): PolicyVerdict {
+export function judgeChange(question: PolicyQuestion): PolicyVerdict {
+  const { policy, held, offered } = question
   if (policy === 'auto') return { kind: 'take' }
   const added = additionsTo(held, offered)
-  const reason = added.length === 0 ? undefined : objection({ policy, held, offered }, added)
+  const reason = added.length === 0 ? undefined : objection(question, added)
   return reason === undefined
     ? { kind: 'take' }
     : { kind: 'hold', reason, reduced: held === undefined ? undefined : reduce(held, offered) }
@@ -49,11 +53,11 @@ function additionsTo(held: Bundle | undefined, offered: Bundle): string[] {
 }
 
 function objection(
-  { policy, held, offered }: PolicyQuestion,
+  { policy, held, offered, distrusted }: PolicyQuestion,
   added: readonly string[],
 ): string | undefined {
   if (policy === 'approve') return `policy approve holds back ${counted(added)}`
-  if (held === undefined || hasOverlap(held, offered)) return undefined
+  if (held === undefined || hasOverlap(effectiveBundle(held, distrusted), offered)) return undefined
   return `policy overlap found no X.509 authority in common with the bundle in use; it holds back ${counted(added)}`
 }
 

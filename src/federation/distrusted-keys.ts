@@ -59,3 +59,10 @@ export class DistrustedKeys {
     return this.#changes.get(meshId) ?? 0
   }
 }
+
+const NONE: KeyDigests = new Set()
+
+/** What a mesh distrusts now, with no statement where it never distrusted anything up to this revision. */
+export async function distrustedAt(db: Db, meshId: MeshId, revision: bigint): Promise<KeyDigests> {
+  return revision === 0n ? NONE : (await readStanding(db, meshId)).digests
+}

@@ -6,6 +6,7 @@ import {
   type ReadDocument,
   readDocument,
 } from './accept-bundle.ts'
+import { type KeyDigests } from './effective-bundle.ts'
 import { findHeldBefore, findNewestFetched } from './ingestion-store.ts'
 import { type DomainKey, findCurrent } from './revision-store.ts'
 
@@ -15,6 +16,7 @@ export interface Offer {
   readonly policy: ChangePolicy
   readonly read: ReadDocument
   readonly acceptLowerSequence: boolean
+  readonly distrusted: KeyDigests
 }
 
 /**
@@ -30,11 +32,12 @@ export async function loadIngestion(
     policy,
     read,
     acceptLowerSequence,
+    distrusted,
     inUse,
   }: Offer & { readonly inUse?: BundleInUse | undefined },
 ): Promise<Ingestion> {
   const newestFetched = await findNewestFetched(db, meshId, key)
-  const common = { policy, newestFetched, acceptLowerSequence }
+  const common = { policy, newestFetched, acceptLowerSequence, distrusted }
   if (policy === 'auto') return { ...common, inUse, held: undefined, before: undefined }
   const current = await findCurrent(db, meshId, key)
   return {

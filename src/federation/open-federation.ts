@@ -9,6 +9,7 @@ import { type Metrics } from '../http/metrics.ts'
 import { openOutbound, type Outbound, type OutboundLimits } from '../http/outbound.ts'
 import { type Resolve } from '../http/outbound-connect.ts'
 import { AnchorCache } from './anchors.ts'
+import { type DistrustDependants } from './distrust.ts'
 import { DistrustedKeys } from './distrusted-keys.ts'
 import { type PeerReaders } from './create-relationship.ts'
 import { EgressRules } from './egress-rules.ts'
@@ -18,6 +19,7 @@ import { type GroupDependants } from './peer-groups.ts'
 import { PollSettler } from './poll-settler.ts'
 import { type RefreshDeps, refreshPeer, SCHEDULE_ACTOR } from './refresh.ts'
 import {
+  type DistrustRoutesOptions,
   type EgressRoutesOptions,
   type PeerBundleRoutesOptions,
   type PeerGroupRoutesOptions,
@@ -46,6 +48,8 @@ export interface FederationOptions {
   readonly redirects: 'follow' | 'refuse'
   readonly readers: PeerReaders
   readonly dependants: readonly RelationshipDependants[]
+  /** What uses the bundles of peers' domains. */
+  readonly distrustDependants?: readonly DistrustDependants[]
   /** What uses a group of peers. */
   readonly groupDependants?: readonly GroupDependants[]
   /** From 0 to 1; tests hand in their own. */
@@ -65,6 +69,7 @@ export interface Federation {
   readonly peerBundleRoutes: PeerBundleRoutesOptions
   readonly peerGroupRoutes: PeerGroupRoutesOptions
   readonly egressRoutes: EgressRoutesOptions
+  readonly distrustRoutes: DistrustRoutesOptions
 }
 
 /** Builds federation; nothing is polled before `scheduler.start()`. Throws EGRESS_RULE_INVALID. */
@@ -83,7 +88,8 @@ export function openFederation(options: FederationOptions): Federation {
     ...(options.resolve === undefined ? {} : { resolve: options.resolve }),
   })
   const peerBundles = new PeerBundles(database.db, options.changes)
-  const refresh = refreshDeps(options, outbound)
+  const distrusted = new DistrustedKeys(options.changes)
+  const refresh = refreshDeps(options, { outbound, anchors: new AnchorCache(distrusted) })
   const scheduler = new FederationScheduler({
     db: database.background,
     now,
@@ -115,15 +121,27 @@ export function openFederation(options: FederationOptions): Federation {
       dependants: options.groupDependants ?? [],
     },
     egressRoutes: { db: database.db, now, rules: egress },
+    distrustRoutes: {
+      db: database.db,
+      now,
+      dependants: options.distrustDependants ?? [],
+      onChange: (meshId) => {
+        distrusted.invalidate(meshId)
+        peerBundles.invalidate(meshId)
+        scheduler.kick()
+      },
+    },
   }
 }
 
-function refreshDeps(options: FederationOptions, outbound: Outbound): RefreshDeps {
+function refreshDeps(
+  options: FederationOptions,
+  parts: Pick<RefreshDeps, 'outbound' | 'anchors'>,
+): RefreshDeps {
   const { database, log, metrics, alarms } = options
   return {
     db: database.background,
-    outbound,
-    anchors: new AnchorCache(new DistrustedKeys(options.changes)),
+    ...parts,
     clock: options.clock,
     now: options.now,
     redirects: options.redirects,

@@ -1,6 +1,7 @@
 import { ServiceError } from '../errors.ts'
 import { decideRead, type HeldBefore, readDocument, type Verdict } from './accept-bundle.ts'
 import { type PollTask, revisionInUse } from './claim-store.ts'
+import { distrustedAt } from './distrusted-keys.ts'
 import { type Fetched, fetchBundle, type FetchDeps, type FetchResult } from './fetch-bundle.ts'
 import { loadIngestion } from './load-ingestion.ts'
 import { outcomeOf, type PollEnd } from './poll-outcome.ts'
@@ -100,6 +101,7 @@ async function judgeDocument(
     policy: task.policy,
     read,
     acceptLowerSequence: options.acceptLowerSequence ?? false,
+    distrusted: await distrustedAt(db, task.meshId, task.distrustRevision),
     inUse: task.inUse,
   })
   return decideRead(read, ingestion)

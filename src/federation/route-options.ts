@@ -1,8 +1,10 @@
 import { type Alarms } from '../http/alarms.ts'
 import { type Db } from '../db/schema.ts'
+import { type MeshId } from '../db/ids.ts'
 import { type DbClock } from '../db/time.ts'
 import { type AnchorCache } from './anchors.ts'
 import { type PeerReaders } from './create-relationship.ts'
+import { type DistrustDependants } from './distrust.ts'
 import { type EgressRules } from './egress-rules.ts'
 import { type RelationshipDependants } from './end-relationship.ts'
 import { type PeerBundles } from './peer-bundles.ts'
@@ -46,4 +48,13 @@ export interface EgressRoutesOptions {
   readonly db: Db
   readonly now: DbClock
   readonly rules: EgressRules
+}
+
+/** What the routes of distrusted keys need. */
+export interface DistrustRoutesOptions {
+  readonly db: Db
+  readonly now: DbClock
+  readonly dependants: readonly DistrustDependants[]
+  /** Has this replica hear of the change at once; the others hear of it within a second. */
+  readonly onChange: (meshId: MeshId) => void
 }

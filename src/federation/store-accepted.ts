@@ -4,6 +4,7 @@ import { readDocument, type Verdict } from './accept-bundle.ts'
 import { anchorsIn } from './anchors.ts'
 import { diffBundles } from './bundle-diff.ts'
 import { dropWaiting } from './ingestion-store.ts'
+import { effectiveBundle } from './effective-bundle.ts'
 import { insertRevision, nextNumber, retireCurrent } from './revision-store.ts'
 import { type InForce, type Storing } from './storing.ts'
 
@@ -39,7 +40,7 @@ export async function storeAccepted(
   return {
     hintSeconds: bundle.refreshHintSeconds,
     httpEtag: served.etag,
-    anchors: anchorsIn(bundle.x509Authorities),
+    anchors: anchorsIn(effectiveBundle(bundle, storing.distrusted).x509Authorities),
     waiting: undefined,
   }
 }

@@ -5,6 +5,7 @@ import { type Held, readDocument } from './accept-bundle.ts'
 import { type Anchors, anchorsIn } from './anchors.ts'
 import { diffBundles } from './bundle-diff.ts'
 import { type WaitingBundle } from './claim-store.ts'
+import { effectiveBundle } from './effective-bundle.ts'
 import { dropWaiting, findWaiting } from './ingestion-store.ts'
 import { insertRevision, nextNumber, retireCurrent } from './revision-store.ts'
 import { type InForce, type Storing } from './storing.ts'
@@ -89,9 +90,9 @@ async function insertReduced(
   })
 }
 
-function anchorsOf({ task, previous }: Storing, { reduced }: Held): Anchors {
+function anchorsOf({ task, previous, distrusted }: Storing, { reduced }: Held): Anchors {
   const bundle = reduced ?? (previous && readDocument(task.trustDomain, previous.document).bundle)
-  return anchorsIn(bundle?.x509Authorities ?? [])
+  return anchorsIn(bundle === undefined ? [] : effectiveBundle(bundle, distrusted).x509Authorities)
 }
 
 async function recordHeld(

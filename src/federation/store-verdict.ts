@@ -7,6 +7,7 @@ import { isServiceError } from '../errors.ts'
 import { decideRead, type Verdict } from './accept-bundle.ts'
 import { activateIfReady } from './activate.ts'
 import { type PollTask } from './claim-store.ts'
+import { readStanding } from './distrust-store.ts'
 import { countFetchedSince } from './ingestion-store.ts'
 import { loadIngestion } from './load-ingestion.ts'
 import { outcomeOf } from './poll-outcome.ts'
@@ -55,7 +56,8 @@ export async function storeVerdict(
     if (!(await holdsPoll(trx, task))) return undefined
     const now = await deps.now(trx)
     const previous = await findCurrent(trx, task.meshId, task)
-    const storing = { task, relationship, previous, served, now }
+    const { digests: distrusted } = await readStanding(trx, task.meshId)
+    const storing = { task, relationship, previous, served, distrusted, now }
     const verdict = await judgeAgain(trx, storing)
     if (verdict === undefined) return undefined
     const inForce =
@@ -76,13 +78,14 @@ function isOfTask(relationship: Relationship, task: PollTask): boolean {
 
 async function judgeAgain(
   trx: Db,
-  { task, relationship, previous, served }: Storing,
+  { task, relationship, previous, served, distrusted }: Storing,
 ): Promise<StoredVerdict | undefined> {
   const ingestion = await loadIngestion(trx, task.meshId, {
     key: task,
     policy: relationship.changePolicy,
     read: served.read,
     acceptLowerSequence: served.acceptLowerSequence,
+    distrusted,
     inUse: previous,
   })
   try {

@@ -1,6 +1,7 @@
 import { type ReadDocument } from './accept-bundle.ts'
 import { type Anchors } from './anchors.ts'
 import { type PollTask, type WaitingBundle } from './claim-store.ts'
+import { type KeyDigests } from './effective-bundle.ts'
 import { type Relationship } from './relationship.ts'
 import { type PeerRevision, type VerifiedBy } from './revision-store.ts'
 
@@ -20,6 +21,7 @@ export interface Storing {
   /** The revision in use until now. */
   readonly previous: PeerRevision | undefined
   readonly served: Served
+  readonly distrusted: KeyDigests
   readonly now: Date
 }
 

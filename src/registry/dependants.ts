@@ -1,6 +1,7 @@
+import { type DistrustDependants } from '../federation/distrust.ts'
 import { type Dependant, type Dependants } from '../mesh/hooks.ts'
 import { type GroupDependants } from '../federation/peer-groups.ts'
-import { countEntries, entriesNaming } from './entry-store.ts'
+import { entriesMeeting, countEntries, entriesNaming } from './entry-store.ts'
 
 /** Tells what of the registry would end with a mesh. */
 export const registryDependants: Dependants = async (db, { meshId }): Promise<Dependant[]> => {
@@ -20,4 +21,17 @@ export const entriesOfGroup: GroupDependants = async (db, { meshId, name }) => {
     effect: "its workloads are given no peer's bundle any more",
     blocks: true,
   }))
+}
+
+/** Entries named one by one; a last line tells how many more there are. */
+const MOST_NAMED = 50
+
+/** Which identities are given the bundles of these domains. */
+export const entriesOfDomains: DistrustDependants = async (db, { meshId, trustDomains }) => {
+  const { named, count } = await entriesMeeting(db, meshId, { trustDomains, limit: MOST_NAMED })
+  const effect = `its workloads are given ${trustDomains.join(', ')} without that key`
+  const found = named.map((name) => ({ kind: 'entry', name, effect, blocks: false }))
+  if (count <= found.length) return found
+  const rest = `and ${count - found.length} more`
+  return [...found, { kind: 'entry', name: rest, effect, blocks: false }]
 }

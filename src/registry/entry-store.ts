@@ -3,6 +3,7 @@ import { type MeshId } from '../db/ids.ts'
 import { type EntryTable } from '../db/schema-identity.ts'
 import { type Db } from '../db/schema.ts'
 import { type SpiffeId } from '../spiffe/spiffe-id.ts'
+import { type TrustDomain } from '../spiffe/trust-domain.ts'
 import { type Entry } from './entry.ts'
 
 const ENTRY = [
@@ -130,6 +131,32 @@ export async function entriesNaming(db: Db, meshId: MeshId, group: string): Prom
     .orderBy('spiffe_id')
     .execute()
   return rows.map((row) => row.spiffe_id)
+}
+
+/** SPIFFE IDs of the entries that federate with one of these domains, at most `limit`, and how many there are. */
+export async function entriesMeeting(
+  db: Db,
+  meshId: MeshId,
+  {
+    trustDomains,
+    limit,
+  }: { readonly trustDomains: readonly TrustDomain[]; readonly limit: number },
+): Promise<{ readonly named: SpiffeId[]; readonly count: number }> {
+  const names = sql.join(trustDomains.map((name) => sql`${name}`))
+  const { rows } = await sql<{ spiffe_id: SpiffeId; count: bigint }>`
+    select e.spiffe_id, count(*) over () as count from entry e
+    where e.mesh_id = ${meshId} and (
+      e.federates_with = '"all"'::jsonb
+      or (jsonb_typeof(e.federates_with) = 'array' and e.federates_with ?| array[${names}])
+      or exists (
+        select 1 from peer_group_member g
+        join relationship_domain d on d.mesh_id = g.mesh_id and d.relationship_id = g.relationship_id
+        where g.mesh_id = e.mesh_id and g.group_name = e.federates_with ->> 'group'
+          and d.trust_domain in (${names})
+      )
+    )
+    order by e.spiffe_id limit ${limit}`.execute(db)
+  return { named: rows.map((row) => row.spiffe_id), count: Number(rows[0]?.count ?? 0) }
 }
 
 /** How many SVIDs of an entry are still alive. */

@@ -23,6 +23,7 @@ const nothing: Ingestion = {
   inUse: undefined,
   newestFetched: undefined,
   acceptLowerSequence: false,
+  distrusted: new Set(),
 }
 const fetched = (document: Uint8Array): Ingestion => {
   const { digest, bundle } = readDocument(td, document)

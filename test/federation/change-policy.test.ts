@@ -44,6 +44,7 @@ const holding = (policy: ChangePolicy, held: Uint8Array | undefined): Ingestion 
     newestFetched: read && { digest: read.digest, sequence: read.bundle.sequence },
     before: undefined,
     acceptLowerSequence: false,
+    distrusted: new Set(),
   }
 }
 const judged = (policy: ChangePolicy, held: Uint8Array | undefined, offered: Uint8Array) =>

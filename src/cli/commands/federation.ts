@@ -17,6 +17,7 @@ import {
 } from './federation-owner.ts'
 import { registerStanding } from './federation-standing.ts'
 import { DRY_RUN, type DryRun, effectColumns, relationshipPath } from './federation-target.ts'
+import { registerDistrust } from './distrust.ts'
 import { listedRelationship, shownRelationship } from './federation-view.ts'
 
 interface AddOptions extends OwnerOptions {
@@ -49,6 +50,7 @@ export function registerFederation(program: Command, cli: Cli): void {
   registerChanges(federation, cli)
   registerStanding(federation, cli)
   registerEnds(federation, cli)
+  registerDistrust(federation, cli)
 }
 
 function registerAdd(federation: Command, cli: Cli): void {
