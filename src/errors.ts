@@ -79,6 +79,8 @@ export interface ServiceErrorOptions {
   readonly next?: string
   readonly fields?: readonly FieldError[]
   readonly retryAfterSeconds?: number
+  /** The step of a longer act that failed; those before it succeeded. */
+  readonly step?: string
 }
 
 /**
@@ -92,6 +94,7 @@ export class ServiceError extends Error {
   readonly next: string | undefined
   readonly fields: readonly FieldError[]
   readonly retryAfterSeconds: number | undefined
+  readonly step: string | undefined
 
   constructor(code: ErrorCode, message: string, options: ServiceErrorOptions = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause })
@@ -99,6 +102,7 @@ export class ServiceError extends Error {
     this.next = options.next
     this.fields = options.fields ?? []
     this.retryAfterSeconds = options.retryAfterSeconds
+    this.step = options.step
   }
 }
 

@@ -116,6 +116,8 @@ export interface CallOptions {
   /** ETag of the version that the change was made on. */
   readonly ifMatch?: string | undefined
   readonly timeoutSeconds?: number
+  /** Says nothing of a dry run; for calls that only look ahead. */
+  readonly quiet?: boolean
 }
 
 /** A path whose values are percent-encoded: path`/meshes/${mesh}/rules/${id}`. */
@@ -125,7 +127,7 @@ export function path(pieces: TemplateStringsArray, ...values: readonly string[])
 
 function urlOf(baseUrl: URL, target: string, query: CallOptions['query'] = {}): URL {
   const prefix = baseUrl.pathname.replace(/\/$/, '')
-  const versioned = target.startsWith('/v1/') ? target : `/v1${target}`
+  const versioned = /^\/(v1|docs)\//.test(target) ? target : `/v1${target}`
   const url = new URL(`${baseUrl.origin}${prefix}${versioned}`)
   for (const [name, value] of Object.entries(query)) {
     if (value !== undefined) url.searchParams.set(name, String(value))
@@ -191,9 +193,11 @@ export function failureOf(answer: Answer, shown: string): CliFailure {
   const detail = textIn(problem, 'detail') ?? textIn(problem, 'title') ?? 'refused'
   const code = textIn(problem, 'code')
   const next = nextIn(problem)
+  const failedStep = textIn(problem, 'failedStep')
   return new CliFailure(detail, {
     status: answer.status,
     ...(code === undefined ? {} : { code }),
+    ...(failedStep === undefined ? {} : { failedStep }),
     fields: fieldsIn(problem),
     next: next.length > 0 ? next : remedyOfStatus(answer.status),
   })

@@ -1,5 +1,5 @@
-/** What the exit codes of every command mean. */
-export const EXIT = { ok: 0, refused: 1, usage: 2, unreachable: 3 } as const
+/** What the exit codes of every command mean; `diff` alone answers 1 for differences and 4 where others answer 1. */
+export const EXIT = { ok: 0, refused: 1, usage: 2, unreachable: 3, diffFailed: 4 } as const
 
 /** One of {@link EXIT}. */
 export type ExitCode = (typeof EXIT)[keyof typeof EXIT]
@@ -20,6 +20,8 @@ export interface CliFailureOptions {
   readonly fields?: readonly RefusedField[]
   /** Commands or acts that help. */
   readonly next?: readonly string[]
+  /** The step of a longer act that failed; those before it succeeded. */
+  readonly failedStep?: string
   readonly cause?: unknown
 }
 
@@ -31,6 +33,7 @@ export class CliFailure extends Error {
   readonly code: string | undefined
   readonly fields: readonly RefusedField[]
   readonly next: readonly string[]
+  readonly failedStep: string | undefined
 
   constructor(message: string, options: CliFailureOptions = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause })
@@ -39,6 +42,18 @@ export class CliFailure extends Error {
     this.code = options.code
     this.fields = options.fields ?? []
     this.next = options.next ?? []
+    this.failedStep = options.failedStep
+  }
+}
+
+/** Ends a command that did not fail with an exit code that says something, and nothing more is printed. */
+export class CliExit extends Error {
+  override readonly name = 'CliExit'
+  readonly exitCode: number
+
+  constructor(exitCode: number) {
+    super(`exit code ${exitCode}`)
+    this.exitCode = exitCode
   }
 }
 

@@ -58,7 +58,7 @@ export type {
 export type { Severity } from './schema-alerts.ts'
 export type { NoticeEndpoint, NoticeKind } from './schema-exchange.ts'
 export type { FederatesWith, ServicePort } from './schema-identity.ts'
-export type { InviteReader } from './schema-invites.ts'
+export type { InviteReader, InviteTable } from './schema-invites.ts'
 
 /** Life of one authority (a key that signs). */
 export type AuthorityState = 'prepared' | 'active' | 'retired' | 'removed' | 'tainted' | 'revoked'

@@ -70,6 +70,8 @@ export interface Problem {
   readonly detail: string
   readonly instance?: string
   readonly next?: string
+  /** The step of a longer act that failed; those before it succeeded. */
+  readonly failedStep?: string
   readonly errors?: readonly FieldError[]
 }
 
@@ -84,6 +86,7 @@ export function problemOf(error: ServiceError, instance?: string): Problem {
     detail: status === 500 ? 'internal error; the log has it under this instance' : error.message,
     ...(instance === undefined ? {} : { instance }),
     ...(error.next === undefined ? {} : { next: error.next }),
+    ...(error.step === undefined ? {} : { failedStep: error.step }),
     ...(error.fields.length === 0 ? {} : { errors: error.fields }),
   }
 }
