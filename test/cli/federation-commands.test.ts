@@ -143,3 +143,49 @@ t.test(
     t.equal((await entente(...remove)).code, 1)
   },
 )
+
+t.test('a bundle that waits is compared, rejected, approved by its digest', async (t) => {
+  const { app, peer, entente, add } = await federatedCli(t)
+  await entente('egress', 'allow', 'localhost')
+  t.equal((await add('--policy', 'approve')).code, 0)
+  await app.poll()
+  const fresh = await FakeAuthority.root('globex.example')
+  peer.document = peer.bundle(2n, { roots: [peer.root, fresh] })
+  const refreshed = await entente('federation', 'refresh', 'globex')
+  t.match(refreshed.out, /globex\.example +quarantined +2/)
+  t.match(refreshed.err, /policy approve holds back 1 X\.509 authority; the document waits/)
+  t.match((await entente('federation', 'list')).out, /globex +active +quarantined/)
+  const shown = (await entente('federation', 'show', 'globex')).out
+  const digest = /waiting +revision 3, digest ([0-9a-f]{64})/.exec(shown)?.[1] ?? ''
+  t.match(
+    shown,
+    `entente federation bundle approve globex --trust-domain globex.example --digest ${digest}`,
+  )
+  const bundle = (...argv: string[]) => entente('federation', 'bundle', ...argv)
+  const { out } = await bundle('diff', 'globex')
+  t.match(out, /from revision 2 \(current, sequence 1\)/)
+  t.match(out, /\n\+ +x509 +[0-9a-f]{64} +\S+Z +O=globex\.example, CN=root/)
+  t.match(out, /\n= +x509/)
+  t.match(
+    out,
+    `entente federation bundle reject globex --trust-domain globex.example --digest ${digest}`,
+  )
+  const other = await bundle('approve', 'globex', '--digest', '0'.repeat(64))
+  t.equal(other.code, 1)
+  t.match(other.err, digest)
+  t.match(
+    (await bundle('approve', 'globex', '--digest', digest, '--dry-run')).out,
+    /would be approved/,
+  )
+  t.match(
+    (await bundle('reject', 'globex', '--digest', digest)).out,
+    /revision 3 of globex\.example is rejected/,
+  )
+  t.match(
+    (await bundle('approve', 'globex', '--digest', digest.toUpperCase())).out,
+    /is approved and in use/,
+  )
+  t.match((await bundle('revisions', 'globex')).out, /\n3 +2 +current +fetched/)
+  const set = await entente('federation', 'set', 'globex', '--policy', 'overlap')
+  t.match(set.out, /policy +overlap/)
+})

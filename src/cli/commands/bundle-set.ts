@@ -34,7 +34,8 @@ async function setBundle(
   cli.print(await cli.post<BundleSetView>(target, { document }, { query: { dryRun } }))
 }
 
-async function onlyDomain(cli: Cli, mesh: string, name: string): Promise<string> {
+/** The trust domain of a relationship that has one only; throws a usage failure naming several. */
+export async function onlyDomain(cli: Cli, mesh: string, name: string): Promise<string> {
   const view = await cli.get<RelationshipView>(path`/meshes/${mesh}/relationships/${name}`)
   const [only, another] = view.domains.map(({ trustDomain }) => trustDomain)
   if (only !== undefined && another === undefined) return only

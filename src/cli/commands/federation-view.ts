@@ -44,6 +44,7 @@ export function shownRelationship(view: RelationshipView): Record<string, unknow
     ['ourConsent', view.ourConsent],
     ['theirConsent', view.theirConsent === 'assumed' ? 'assumed, one-way' : view.theirConsent],
     ...shownOwnerData(view),
+    ['policy', view.changePolicy === 'auto' ? '' : view.changePolicy],
     ['hintLimits', limits(view)],
     ['readerUrl', view.readerUrl ?? ''],
     ...view.domains.flatMap(shownDomain),
@@ -61,19 +62,26 @@ function shownTerm({ at, reason, stops, trustDomain, detail }: ForecastView): [s
 }
 
 function shownDomain(domain: RelationshipDomainView): [string, string][] {
-  const { trustDomain: td, bundle, poll } = domain
+  const { trustDomain: td, bundle, waiting, poll } = domain
   return [
     [td, [domain.source, domain.endpointUrl, domain.endpointSpiffeId].filter(Boolean).join(' ')],
     [`${td} bundle`, bundle === null ? 'none yet' : shownBundle(bundle)],
+    [`${td} waiting`, waiting === null ? '' : `revision ${waiting.n}, digest ${waiting.digest}`],
     ...(poll === null ? [] : shownPoll(td, poll)),
   ]
 }
 
+const ORIGINS = {
+  fetched: '',
+  manual: ', set by hand',
+  signed: ', from a signed document',
+  reduced: ', less what the peer has dropped',
+} as const
+
 function shownBundle(bundle: NonNullable<RelationshipDomainView['bundle']>): string {
   const sequence = bundle.sequence === null ? 'without a sequence' : `sequence ${bundle.sequence}`
-  const origin = bundle.origin === 'manual' ? ', set by hand' : ''
   const roots = `${bundle.x509Authorities} X.509 ${bundle.x509Authorities === 1 ? 'authority' : 'authorities'}`
-  return `${sequence}, ${span(bundle.ageSeconds)} old, ${roots}${origin}`
+  return `${sequence}, ${span(bundle.ageSeconds)} old, ${roots}${ORIGINS[bundle.origin]}`
 }
 
 function shownPoll(

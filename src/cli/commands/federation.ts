@@ -10,6 +10,7 @@ import { path } from '../client.ts'
 import { CliFailure, usageFailure } from '../failure.ts'
 import { formatNext, table } from '../output.ts'
 import {
+import { registerFederationBundle } from './federation-bundle.ts'
   changedOwnerBody,
   newOwnerBody,
   type OwnerOptions,
@@ -30,13 +31,14 @@ interface AddOptions extends OwnerOptions {
   readonly hintMin?: number
   readonly hintMax?: number
   readonly dryRun?: boolean
+  readonly policy?: RelationshipView['changePolicy']
 }
 
 interface SetOptions extends OwnerOptions {
   readonly name?: string
   readonly hintMin?: number | 'none'
   readonly hintMax?: number | 'none'
-  readonly policy?: 'auto'
+  readonly policy?: RelationshipView['changePolicy']
   readonly dryRun?: boolean
 }
 
@@ -51,6 +53,7 @@ export function registerFederation(program: Command, cli: Cli): void {
   registerStanding(federation, cli)
   registerEnds(federation, cli)
   registerDistrust(federation, cli)
+  registerFederationBundle(federation, cli)
 }
 
 function registerAdd(federation: Command, cli: Cli): void {
@@ -77,10 +80,18 @@ function registerAdd(federation: Command, cli: Cli): void {
     .option('--hint-min <seconds>', 'poll at most this often, whatever the peer hints', readSeconds)
     .option('--hint-max <seconds>', 'poll at least this often', readSeconds)
     .option(...DRY_RUN)
+    .addOption(policyOption())
   withOwnerOptions(command).action((name: string, options: AddOptions) => add(cli, name, options))
 }
 
 function registerLooks(federation: Command, cli: Cli): void {
+function policyOption(): Option {
+  return new Option(
+    '--policy <policy>',
+    'which new keys of the peer count by themselves: auto all, overlap those beside a known one, approve none; dropped keys leave at once under each',
+  ).choices(['auto', 'overlap', 'approve'])
+}
+
   federation
     .command('list')
     .description('list relationships with state and health')
@@ -102,7 +113,7 @@ function registerChanges(federation: Command, cli: Cli): void {
     .option('--name <name>', 'another name of ours for the peer')
     .option('--hint-min <seconds>', 'poll at most this often; none takes it away', readLimit)
     .option('--hint-max <seconds>', 'poll at least this often; none takes it away', readLimit)
-    .addOption(new Option('--policy <policy>', 'how changes are taken').choices(['auto']))
+    .addOption(policyOption())
     .option(...DRY_RUN)
   withOwnerOptions(set).action((name: string, options: SetOptions) => change(cli, name, options))
   federation
@@ -150,6 +161,7 @@ async function add(cli: Cli, name: string, options: AddOptions): Promise<void> {
     hintMinSeconds: options.hintMin,
     hintMaxSeconds: options.hintMax,
     domains: [
+    changePolicy: options.policy,
       {
         trustDomain: options.trustDomain,
         source: options.profile,
