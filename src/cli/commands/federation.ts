@@ -9,8 +9,8 @@ import { type Cli } from '../cli.ts'
 import { path } from '../client.ts'
 import { CliFailure, usageFailure } from '../failure.ts'
 import { formatNext, table } from '../output.ts'
-import {
 import { registerFederationBundle } from './federation-bundle.ts'
+import {
   changedOwnerBody,
   newOwnerBody,
   type OwnerOptions,
