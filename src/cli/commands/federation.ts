@@ -30,8 +30,8 @@ interface AddOptions extends OwnerOptions {
   readonly bundle?: string
   readonly hintMin?: number
   readonly hintMax?: number
-  readonly dryRun?: boolean
   readonly policy?: RelationshipView['changePolicy']
+  readonly dryRun?: boolean
 }
 
 interface SetOptions extends OwnerOptions {
@@ -52,8 +52,8 @@ export function registerFederation(program: Command, cli: Cli): void {
   registerChanges(federation, cli)
   registerStanding(federation, cli)
   registerEnds(federation, cli)
-  registerDistrust(federation, cli)
   registerFederationBundle(federation, cli)
+  registerDistrust(federation, cli)
 }
 
 function registerAdd(federation: Command, cli: Cli): void {
@@ -79,12 +79,11 @@ function registerAdd(federation: Command, cli: Cli): void {
     .addOption(new Option('--bundle <file>', 'the same as --bundle-file').hideHelp())
     .option('--hint-min <seconds>', 'poll at most this often, whatever the peer hints', readSeconds)
     .option('--hint-max <seconds>', 'poll at least this often', readSeconds)
-    .option(...DRY_RUN)
     .addOption(policyOption())
+    .option(...DRY_RUN)
   withOwnerOptions(command).action((name: string, options: AddOptions) => add(cli, name, options))
 }
 
-function registerLooks(federation: Command, cli: Cli): void {
 function policyOption(): Option {
   return new Option(
     '--policy <policy>',
@@ -92,6 +91,7 @@ function policyOption(): Option {
   ).choices(['auto', 'overlap', 'approve'])
 }
 
+function registerLooks(federation: Command, cli: Cli): void {
   federation
     .command('list')
     .description('list relationships with state and health')
@@ -160,8 +160,8 @@ async function add(cli: Cli, name: string, options: AddOptions): Promise<void> {
     ...newOwnerBody(options),
     hintMinSeconds: options.hintMin,
     hintMaxSeconds: options.hintMax,
-    domains: [
     changePolicy: options.policy,
+    domains: [
       {
         trustDomain: options.trustDomain,
         source: options.profile,
