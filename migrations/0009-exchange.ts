@@ -19,6 +19,7 @@ export async function up(db: Kysely<unknown>): Promise<void> {
     told jsonb,
     noticed_at timestamptz(3),
     hinted_at timestamptz(3),
+    early_at timestamptz(3),
     notified_at timestamptz(3),
     primary key (mesh_id, relationship_id),
     foreign key (mesh_id, relationship_id) references relationship (mesh_id, id) on delete cascade

@@ -25,6 +25,8 @@ export interface PeerExchangeTable {
   noticed_at: Date | null
   /** When somebody last claimed to have news of it. */
   hinted_at: Date | null
+  /** The last poll of its bundles that its own word led to, at earliest. */
+  early_at: Date | null
   /** When it last took a notice of ours. */
   notified_at: Date | null
 }

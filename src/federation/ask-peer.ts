@@ -9,7 +9,7 @@ import { believeConsent } from './believe-peer.ts'
 import { callPeer, type CallPeerDeps, errorText, PEER_API, refusalIn } from './call-peer.ts'
 import { DEFAULT_HINT_SECONDS, pollIntervalSeconds, waitMs } from './next-poll.ts'
 import { type AskTask, settleAsk } from './peer-exchange-store.ts'
-import { pollSoon } from './peer-news-store.ts'
+import { pollForNews } from './peer-news-store.ts'
 import { type PeerStatus, readStatus, writeStatus } from './peer-status.ts'
 import { callOutcome } from './send-notice.ts'
 import { trustDomainOf } from '../spiffe/spiffe-id.ts'
@@ -99,7 +99,7 @@ async function pollWhatIsNewer(deps: AskPeerDeps, task: AskTask, told: PeerStatu
   let isNewer = false
   for (const { trustDomain, sequence } of told.bundles) {
     const news = { relationshipId, now, trustDomain, sequence, spacingSeconds: 5 }
-    if (await pollSoon(deps.db, meshId, news)) isNewer = true
+    if (await pollForNews(deps.db, meshId, news)) isNewer = true
   }
   if (isNewer) deps.kickPolls()
 }

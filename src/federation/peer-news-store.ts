@@ -62,31 +62,53 @@ export async function findByDomains(
   return row === undefined ? undefined : { meshId: row.mesh_id, relationshipId: row.id }
 }
 
-/**
- * Has the bundles of a relationship polled early: at once, but not within `spacingSeconds` of the last attempt. Of
- * one domain, if it is named and its newest document is older than `sequence`, where that is known; else of all.
- */
-export async function pollSoon(
-  db: Db,
-  meshId: MeshId,
-  about: NewsOf & {
-    readonly spacingSeconds: number
-    readonly trustDomain?: TrustDomain | undefined
-    readonly sequence?: bigint | undefined
-  },
-): Promise<boolean> {
-  const { relationshipId, now, spacingSeconds, trustDomain, sequence } = about
+/** What the peer itself says of a bundle, verified: a reason to poll unless we have fetched that much already. */
+export interface BundleNews extends NewsOf {
+  readonly trustDomain: TrustDomain
+  /** Absent where the peer did not name it. */
+  readonly sequence: bigint | undefined
+  /** Least seconds between polls that news leads to; what comes sooner is polled then. */
+  readonly spacingSeconds: number
+}
+
+/** Has a bundle polled early on its peer's verified word; answers whether there is anything to fetch. */
+export async function pollForNews(db: Db, meshId: MeshId, news: BundleNews): Promise<boolean> {
+  const { relationshipId, now, spacingSeconds, trustDomain } = news
+  const sequence = news.sequence?.toString() ?? null
   const { rows } = await sql<{ one: number }>`
-    update poll p set next_at = least(p.next_at, greatest(${now}::timestamptz,
-      coalesce(p.last_attempt_at, 'epoch') + make_interval(secs => ${spacingSeconds})))
+    with wanted as (
+      select 1 from poll p
+      where p.mesh_id = ${meshId} and p.relationship_id = ${relationshipId}
+        and p.trust_domain = ${trustDomain}
+        and (${sequence}::numeric is null or not exists (
+          select 1 from peer_bundle_revision b
+          where b.mesh_id = p.mesh_id and b.relationship_id = p.relationship_id
+            and b.trust_domain = p.trust_domain and b.origin = 'fetched'
+            and b.sequence >= ${sequence}::numeric
+        ))
+    ), gate as (
+      update peer_exchange set early_at = case
+        when early_at > ${now} then early_at
+        else greatest(${now}::timestamptz,
+          coalesce(early_at, 'epoch') + make_interval(secs => ${spacingSeconds})) end
+      where mesh_id = ${meshId} and relationship_id = ${relationshipId}
+        and exists (select from wanted)
+      returning early_at
+    )
+    update poll p set next_at = least(p.next_at, gate.early_at) from gate
     where p.mesh_id = ${meshId} and p.relationship_id = ${relationshipId}
-      and (${trustDomain ?? null}::text is null or p.trust_domain = ${trustDomain ?? null})
-      and (${sequence?.toString() ?? null}::numeric is null or not exists (
-        select 1 from peer_bundle_revision b
-        where b.mesh_id = p.mesh_id and b.relationship_id = p.relationship_id
-          and b.trust_domain = p.trust_domain and b.origin = 'fetched'
-          and b.sequence >= ${sequence?.toString() ?? null}::numeric
-      ))
+      and p.trust_domain = ${trustDomain}
     returning 1 as one`.execute(db)
   return rows.length > 0
+}
+
+/** Has every bundle of a relationship polled now. */
+export async function pollNow(
+  db: Db,
+  meshId: MeshId,
+  { relationshipId, now }: NewsOf,
+): Promise<void> {
+  await sql`
+    update poll set next_at = least(next_at, ${now})
+    where mesh_id = ${meshId} and relationship_id = ${relationshipId}`.execute(db)
 }

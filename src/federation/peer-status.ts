@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { canonicalJson } from '../audit/canonical-json.ts'
 import { type Consent } from '../db/schema.ts'
 import { ServiceError } from '../errors.ts'
 import {
@@ -77,16 +78,7 @@ export function readStatus(bytes: Uint8Array): PeerStatus {
 
 /** SHA-256, hex, over parameters written with sorted members. */
 export function parametersDigest(parameters: unknown): string {
-  return createHash('sha256').update(canonical(parameters)).digest('hex')
-}
-
-function canonical(value: unknown): string {
-  if (Array.isArray(value)) return `[${value.map(canonical).join(',')}]`
-  if (typeof value !== 'object' || value === null) return JSON.stringify(value)
-  const members = Object.entries(value)
-    .filter(([, member]) => member !== undefined)
-    .toSorted(([one], [other]) => (one < other ? -1 : 1))
-  return `{${members.map(([name, member]) => `${JSON.stringify(name)}:${canonical(member)}`).join(',')}}`
+  return createHash('sha256').update(canonicalJson(parameters)).digest('hex')
 }
 
 function parse(bytes: Uint8Array): JsonValue {

@@ -12,7 +12,7 @@ import {
 } from './authenticate-peer.ts'
 import { endByPeer } from './believe-peer.ts'
 import { type Notice } from './notice.ts'
-import { askSoon, findByDomains, pollSoon, takeHint } from './peer-news-store.ts'
+import { askSoon, findByDomains, pollForNews, pollNow, takeHint } from './peer-news-store.ts'
 import { type PeerLimits } from './peer-limits.ts'
 
 /** What taking notices needs. */
@@ -26,8 +26,8 @@ export interface TakeNoticeDeps extends AuthenticatePeerDeps {
 
 /** Least seconds between polls that verified notices lead to. */
 const POLL_SPACING_SECONDS = 5
-/** Least seconds between questions that verified notices lead to. */
-const ASK_SPACING_SECONDS = 1
+/** Least seconds between questions that verified notices lead to; the limit per relationship bounds them too. */
+const ASK_SPACING_SECONDS = 0.2
 
 /** What became of a notice; its sender is never told. */
 type Taken = 'verified' | 'hint' | 'ignored'
@@ -73,7 +73,7 @@ async function takeVerified(
   if (notice.kind === 'bundle') {
     const { trustDomain, sequence } = notice
     const spacingSeconds = POLL_SPACING_SECONDS
-    await pollSoon(db, meshId, { ...news, spacingSeconds, trustDomain, sequence })
+    await pollForNews(db, meshId, { ...news, spacingSeconds, trustDomain, sequence })
   }
   // After a bundle too, a little later: the answer shows whether the early poll brought what was announced.
   const later = notice.kind === 'bundle' ? POLL_SPACING_SECONDS : 0
@@ -110,6 +110,6 @@ async function takeClaim(
   const { meshId, relationshipId } = found
   const news = { relationshipId, now: await deps.now(deps.db) }
   if (!(await takeHint(deps.db, meshId, news))) return 'ignored'
-  await pollSoon(deps.db, meshId, { ...news, spacingSeconds: 0 })
+  await pollNow(deps.db, meshId, news)
   return 'hint'
 }
