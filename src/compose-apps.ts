@@ -8,7 +8,8 @@ import { accessRoutes } from './access/routes.ts'
 import { auditRoutes } from './audit/routes.ts'
 import { offerRoutes } from './catalog/offer-routes.ts'
 import { serviceRoutes } from './catalog/routes.ts'
-import { mountAdoption } from './compose-adopt.ts'
+import { mountAdoption, mountSignedBundles } from './compose-adopt.ts'
+import { mountAlerting } from './compose-alerts.ts'
 import type { Base } from './compose-base.ts'
 import { mountDeclarative } from './compose-declarative.ts'
 import { mountBundleEndpoint, mountEndpointAdmin } from './compose-endpoints.ts'
@@ -63,12 +64,15 @@ function mountAdminApi(v1: App, base: Base, parts: Parts): void {
   v1.register(auditRoutes, { db, key: parts.auditKey })
   mountEndpointAdmin(v1, base, { endpoints: parts.endpoints, hooks: parts.hooks })
   mountAdoption(v1, base, parts)
+  mountSignedBundles(v1, base, parts.endpoints)
   mountFederationAdmin(v1, parts.federation)
   mountDeclarative(v1, base)
   v1.register(serviceRoutes, { db, now })
   v1.register(offerRoutes, { db, now })
   v1.register(ruleRoutes, { db, now })
   v1.register(explainRoutes, { db, now, snapshots: parts.snapshots })
+  const { alerting, federation } = parts
+  mountAlerting(v1, base, { alerting, outbound: federation.outbound })
   mountRegistryAdmin(v1, base, parts.workloadUrl)
 }
 

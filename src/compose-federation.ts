@@ -119,7 +119,7 @@ function rootsIn(file: string | undefined): string[] {
 }
 
 /** From 0 to 1; spreads polls. */
-function randomShare(): number {
+export function randomShare(): number {
   const [value = 0] = getRandomValues(new Uint32Array(1))
   return value / 2 ** 32
 }

@@ -6,6 +6,7 @@ import { type AuditKey, loadAuditKey } from './audit/audit-key.ts'
 import { Sealer } from './audit/sealer.ts'
 import { catalogDependants } from './catalog/find-services.ts'
 import { sourceTicker } from './compose-adopt.ts'
+import { type Alerting, alertTickers, buildAlerting } from './compose-alerts.ts'
 import type { Base } from './compose-base.ts'
 import { declarativeTickers } from './compose-declarative.ts'
 import {
@@ -46,6 +47,8 @@ export interface Parts {
   readonly federation: Federation
   /** What peers are asked and told, and what they ask and tell. */
   readonly exchange: PeerExchange
+  /** Alerts and webhooks. */
+  readonly alerting: Alerting
   /** What workloads get SVIDs with. */
   readonly svids: SvidRoutesOptions
   /** What the making and ending of a mesh brings with it. */
@@ -68,6 +71,7 @@ export async function buildParts(base: Base): Promise<Parts> {
     endpoints,
     federation,
     exchange: buildExchange(base, { endpoints, federation }),
+    alerting: buildAlerting(base, federation),
     svids: buildSvids(base, { endpoints, federation }),
     hooks: {
       founders: [seedPosture],
@@ -132,6 +136,7 @@ export function startTickers(base: Base, parts: Parts): readonly Ticker[] {
     ...federationTickers(base, parts.federation),
     ...exchangeTickers(base, parts.exchange),
     ...svidTickers(base),
+    ...alertTickers(base, parts.alerting),
     tokenPruning(base),
     answerPruning(base),
     ...declarativeTickers(base),

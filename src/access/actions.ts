@@ -27,6 +27,7 @@ const self = { scope: 'self', roles: ROLES } as const
  * meshes, trust domains and bundle hosts are unique in the service, so setting them is for `everything`.
  */
 export const ACTIONS = {
+  'alert.list': service,
   'api-token.create': service,
   'api-token.delete': service,
   'api-token.list': service,
@@ -54,10 +55,21 @@ export const ACTIONS = {
   'entry.list': mesh,
   'entry.read': mesh,
   'entry.update': mesh,
+  'invite.accept': mesh,
+  'invite.create': mesh,
+  'invite.delete': mesh,
+  'invite.list': mesh,
   'join-token.create': mesh,
   'join-token.delete': mesh,
   'join-token.list': mesh,
   'mesh.adopt': service,
+  'mesh-alert.list': mesh,
+  'mesh-webhook.create': mesh,
+  'mesh-webhook.delete': mesh,
+  'mesh-webhook.deliveries': mesh,
+  'mesh-webhook.list': mesh,
+  'mesh-webhook.retry': mesh,
+  'mesh-webhook.test': mesh,
   'mesh.create': service,
   'mesh.delete': service,
   'mesh.list': service,
@@ -99,6 +111,12 @@ export const ACTIONS = {
   'trust-domain.list': mesh,
   'trust-domain.manage': service,
   'trust-domain.release': service,
+  'webhook.create': service,
+  'webhook.delete': service,
+  'webhook.deliveries': service,
+  'webhook.list': service,
+  'webhook.retry': service,
+  'webhook.test': service,
   'whoami.read': self,
 } as const satisfies Record<string, ActionRule>
 

@@ -4,7 +4,9 @@ import { isServiceError, messageOf, type ServiceError } from '../errors.ts'
 import { type Environment } from './address.ts'
 import { asCalled, calledAs } from './called.ts'
 import { Cli, type CliStreams, type GlobalOptions } from './cli.ts'
+import { registerAlert } from './commands/alert.ts'
 import { registerApiToken } from './commands/api-token.ts'
+import { registerApply } from './commands/apply.ts'
 import { registerAudit } from './commands/audit.ts'
 import { registerAuthority } from './commands/authority.ts'
 import { registerBundle } from './commands/bundle.ts'
@@ -20,8 +22,9 @@ import { registerRule } from './commands/rule.ts'
 import { registerServiceCommands } from './commands/serve.ts'
 import { registerService } from './commands/service.ts'
 import { registerSvid } from './commands/svid.ts'
+import { registerWebhook } from './commands/webhook.ts'
 import { registerWhoami } from './commands/whoami.ts'
-import { CliFailure, EXIT } from './failure.ts'
+import { CliExit, CliFailure, EXIT } from './failure.ts'
 import { formatNext, OUTPUT_MODES, type OutputMode } from './output.ts'
 import { sanitizeLine, sanitizeText } from './sanitize.ts'
 
@@ -42,7 +45,10 @@ const REGISTERS: readonly ((program: Command, cli: Cli) => void)[] = [
   registerSvid,
   registerFederation,
   registerPeerGroup,
+  registerApply,
   registerEgress,
+  registerAlert,
+  registerWebhook,
   registerAudit,
   registerApiToken,
   registerWhoami,
@@ -81,6 +87,7 @@ export async function runCli(
     await program.parseAsync(argv, { from: 'user' })
     return EXIT.ok
   } catch (thrown) {
+    if (thrown instanceof CliExit) return thrown.exitCode
     if (thrown instanceof CommanderError) return thrown.exitCode === 0 ? EXIT.ok : EXIT.usage
     const { stderr } = pasteable(streams, () => globalsOf(program))
     return report(thrown, { stderr, output: globalsOf(program).output })
@@ -94,7 +101,7 @@ export function createProgram(env: Environment, streams: CliStreams): Command {
     .version(manifest.version, '--version', 'print the version')
     .helpOption('-h, --help', 'explain the command')
     .addOption(
-      new Option('--output <mode>', 'how results are printed')
+      new Option('-o, --output <mode>', 'how results are printed')
         .choices(OUTPUT_MODES)
         .default('table'),
     )

@@ -30,6 +30,9 @@ export async function listSealed(db: Db): Promise<SealedItem[]> {
     from authority where sealed_key is not null
     union all
     select 'secret', 'secret ' || name, encode(substring(sealed from 2 for 8), 'hex') from secret
+    union all
+    select 'secret', 'secret of webhook ' || name || coalesce(' in mesh ' || mesh_id, ''),
+      encode(substring(sealed_secret from 2 for 8), 'hex') from webhook
     order by 1, 2`.execute(db)
   return rows.map((row) => ({ of: row.of, label: row.label, kekId: row.kek_id }))
 }

@@ -61,7 +61,7 @@ async function heldCoverages(
 ): Promise<ReadonlyMap<string, Coverage>> {
   const behind = readers.filter(({ sequence, current, isActive }) => isActive && sequence < current)
   const found = new Map<string, Coverage>()
-  for (const [meshId, held] of Map.groupBy(behind, ({ meshId }) => meshId)) {
+  for (const [meshId, held] of Map.groupBy(behind, (reader) => reader.meshId)) {
     for (const one of await listOwnRevisions(db, meshId, held)) {
       const { bundle } = readDocument(one.trustDomain, one.document)
       const coverage = coverageOf(anchorsIn(bundle.x509Authorities).windows, now)

@@ -9,7 +9,13 @@ export function createMetrics() {
   const registers = [registry]
   const bundleFetches: BundleFetches = { 200: 0, 304: 0 }
   countFetchesWhenRead(bundleFetches, registers)
-  return { registry, bundleFetches, ...requestMetrics(registers), ...trustMetrics(registers) }
+  return {
+    registry,
+    bundleFetches,
+    ...requestMetrics(registers),
+    ...trustMetrics(registers),
+    ...forecastMetrics(registers),
+  }
 }
 
 /** Bundles served since the last reading: plain numbers, since a labelled counter costs more than the answer. */
@@ -57,6 +63,12 @@ function requestMetrics(registers: Registry[]) {
     auditSealed: new Gauge({
       name: 'entente_audit_sealed_records',
       help: 'Number of the newest audit record that this replica sealed',
+      registers,
+    }),
+    webhookDeliveries: new Counter({
+      name: 'entente_webhook_deliveries_total',
+      help: 'Tries to deliver to webhooks, by outcome: delivered, failed (tried again later), dead (given up)',
+      labelNames: ['outcome'] as const,
       registers,
     }),
     alarms: new Gauge({
@@ -122,6 +134,53 @@ function trustMetrics(registers: Registry[]) {
       name: 'entente_authority_acts_total',
       help: 'Acts of the authority lifecycle, by act and kind',
       labelNames: ['act', 'kind'] as const,
+      registers,
+    }),
+  }
+}
+
+/** What the database says of trust: every replica reads the same. */
+function forecastMetrics(registers: Registry[]) {
+  return {
+    alerts: new Gauge({
+      name: 'entente_alerts',
+      help: 'Open alerts, by code and severity; every replica reports the same, so take the maximum',
+      labelNames: ['code', 'severity'] as const,
+      registers,
+    }),
+    trustBreaks: new Gauge({
+      name: 'entente_trust_breaks_seconds',
+      help: 'Seconds until trust of an active relationship ends if nothing new arrives, negative once it has; only the 200 relationships that end first',
+      labelNames: ['mesh', 'relationship'] as const,
+      registers,
+    }),
+    meshTrustBreaks: new Gauge({
+      name: 'entente_mesh_trust_breaks_seconds',
+      help: 'Seconds until trust of the first of the active relationships of a mesh ends; at most 1000 meshes',
+      labelNames: ['mesh'] as const,
+      registers,
+    }),
+    bundleAge: new Gauge({
+      name: 'entente_peer_bundle_age_seconds',
+      help: 'Seconds since a poll last succeeded, of the polled peer of a mesh where that is longest ago; at most 1000 meshes',
+      labelNames: ['mesh'] as const,
+      registers,
+    }),
+    readersBehind: new Gauge({
+      name: 'entente_readers_behind',
+      help: 'Readers that fetched our bundle twice or more and hold an older sequence than the newest; at most 1000 meshes',
+      labelNames: ['mesh'] as const,
+      registers,
+    }),
+    pollLag: new Gauge({
+      name: 'entente_poll_lag_seconds',
+      help: 'Seconds by which the poll is late that is due longest and that no replica has begun',
+      registers,
+    }),
+    webhookQueue: new Gauge({
+      name: 'entente_webhook_queue',
+      help: 'Deliveries to webhooks that wait (pending) or were given up within 30 days (dead)',
+      labelNames: ['state'] as const,
       registers,
     }),
   }
