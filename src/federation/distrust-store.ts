@@ -2,6 +2,7 @@ import { type Selectable, sql } from 'kysely'
 import { type MeshId } from '../db/ids.ts'
 import { type Db } from '../db/schema.ts'
 import { type DistrustedKeyTable } from '../db/schema-distrust.ts'
+import { type KeyDigests } from './effective-bundle.ts'
 
 /** A foreign public key that a mesh trusts nowhere, or did not for a while. */
 export interface DistrustedKey {
@@ -20,19 +21,30 @@ const KEY = ['id', 'public_key_sha256', 'note', 'since', 'by', 'lifted_at', 'lif
 /** What is distrusted now, and the count of changes by which a later state is told from an earlier one. */
 export interface StandingDistrust {
   readonly revision: bigint
-  readonly digests: ReadonlySet<string>
+  readonly digests: KeyDigests
 }
 
-/** The keys that a mesh distrusts now with the revision of its `distrust` topic, in one statement. */
+/**
+ * The keys that a mesh trusts of no peer, with the revision of its `distrust` topic, in one statement: those that it
+ * distrusts now, and every key that is or was its own. A peer that publishes one of ours as its own would else have
+ * whoever holds that key speak for the peer.
+ */
 export async function readStanding(db: Db, meshId: MeshId): Promise<StandingDistrust> {
-  const { rows } = await sql<{ revision: bigint | null; digest: string | null }>`
+  const { rows } = await sql<{ revision: bigint | null; digest: string | null; is_own: boolean }>`
     select (select revision from change where mesh_id = ${meshId} and topic = 'distrust') as revision,
-      encode(k.public_key_sha256, 'hex') as digest
+      encode(k.sha256, 'hex') as digest, k.is_own
     from (select 1) as one
-    left join distrusted_key k on k.mesh_id = ${meshId} and k.lifted_at is null`.execute(db)
+    left join (
+      select public_key_sha256 as sha256, false as is_own from distrusted_key
+      where mesh_id = ${meshId} and lifted_at is null
+      union all
+      select sha256(public_key), true from authority where mesh_id = ${meshId}
+    ) k on true`.execute(db)
+  const digests = rows.flatMap(({ digest }) => digest ?? [])
+  const own = rows.flatMap(({ digest, is_own: isOwn }) => (isOwn ? (digest ?? []) : []))
   return {
     revision: rows[0]?.revision ?? 0n,
-    digests: new Set(rows.flatMap(({ digest }) => digest ?? [])),
+    digests: Object.assign(new Set(digests), { own: new Set(own) }),
   }
 }
 

@@ -21,8 +21,10 @@ export class DistrustedKeys {
   readonly #changes = new Map<MeshId, number>()
 
   constructor(changes: Pick<Changes, 'on'>) {
-    changes.on('distrust', (meshId) => this.invalidate(meshId))
-    changes.on('mesh', (meshId) => this.invalidate(meshId))
+    // `bundle`: our own keys are among them.
+    for (const topic of ['distrust', 'mesh', 'bundle'] as const) {
+      changes.on(topic, (meshId) => this.invalidate(meshId))
+    }
   }
 
   /** The digests of a mesh's distrusted keys; `db` may be a transaction, whose own changes are then seen. */

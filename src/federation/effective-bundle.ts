@@ -2,11 +2,11 @@ import { importPublicJwk, publicKeySha256, spkiOf } from '../pki/key-pair.ts'
 import { readCertificate } from '../pki/certificate.ts'
 import { type Bundle, type JwtAuthority, type X509Authority } from '../spiffe/bundle.ts'
 
-/** SHA-256 of DER SubjectPublicKeyInfos, lower-case hex. */
-export type KeyDigests = ReadonlySet<string>
+/** SHA-256 of DER SubjectPublicKeyInfos, lower-case hex; `own` are those among them that are the mesh's own. */
+export type KeyDigests = ReadonlySet<string> & { readonly own?: ReadonlySet<string> }
 
 /**
- * A bundle without the authorities whose public key is distrusted, X.509 and JWT alike; in whatever certificate
+ * A bundle without the authorities whose public key is distrusted or our own, X.509 and JWT alike; in whatever certificate
  * or under whatever `kid` a key comes back, it is out. Pure.
  *
  * The one door to what a mesh trusts of a peer: workloads, the relay, the proof of endpoints and our own
@@ -25,8 +25,15 @@ export function effectiveBundle(bundle: Bundle, distrusted: KeyDigests): Bundle 
 
 /** SHA-256, hex, of an X.509 authority's public key; throws CERTIFICATE_INVALID. */
 export function x509KeyDigest({ certificate }: Pick<X509Authority, 'certificate'>): string {
-  return digestOf(readCertificate(certificate).spki)
+  const known = knownDigests.get(certificate)
+  if (known !== undefined) return known
+  const digest = digestOf(readCertificate(certificate).spki)
+  knownDigests.set(certificate, digest)
+  return digest
 }
+
+// Every fetch asks about its anchors, which stay the same objects for as long as the bundle is in use.
+const knownDigests = new WeakMap<Uint8Array, string>()
 
 /** SHA-256, hex, of a JWT authority's public key; throws KEY_INVALID. */
 export function jwtKeyDigest({ jwk }: Pick<JwtAuthority, 'jwk'>): string {
@@ -47,7 +54,7 @@ export function distrustedIn(bundle: Bundle, distrusted: KeyDigests): string[] {
 export function distrustWarnings(bundle: Bundle, distrusted: KeyDigests): string[] {
   return distrustedIn(bundle, distrusted).map(
     (digest) =>
-      `bundle of ${bundle.trustDomain} has an authority with the distrusted key sha256:${digest}, which is not used`,
+      `bundle of ${bundle.trustDomain} has an authority with ${distrusted.own?.has(digest) === true ? 'our own key' : 'the distrusted key'} sha256:${digest}, which is not used`,
   )
 }
 

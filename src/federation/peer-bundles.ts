@@ -55,6 +55,8 @@ export class PeerBundles {
     changes.on('relationship', (meshId) => this.invalidate(meshId))
     changes.on('distrust', (meshId) => this.invalidate(meshId))
     changes.on('mesh', (meshId) => this.invalidate(meshId))
+    // Our own keys are trusted of no peer.
+    changes.on('bundle', (meshId) => this.invalidate(meshId))
   }
 
   /** The bundles in force, by trust domain. */
