@@ -41,6 +41,11 @@ import type {
   SvidIssuedTable,
 } from './schema-identity.ts'
 import type { InviteAcceptanceTable, InviteTable } from './schema-invites.ts'
+import type {
+  RelationshipStandingTable,
+  TrustHistoryTable,
+  TrustSpanTable,
+} from './schema-trust.ts'
 
 export type {
   BundleSource,
@@ -295,6 +300,9 @@ export interface Tables {
   api_token: ApiTokenTable
   grants: GrantsTable
   egress_rule: EgressRuleTable
+  relationship_standing: RelationshipStandingTable
+  trust_span: TrustSpanTable
+  trust_history: TrustHistoryTable
   invite: InviteTable
   invite_acceptance: InviteAcceptanceTable
   peer_exchange: PeerExchangeTable

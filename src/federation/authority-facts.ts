@@ -27,7 +27,9 @@ export function factsOf({ x509Authorities, jwtAuthorities }: Bundle): AuthorityF
 }
 
 /** One name for exactly this authority within a bundle: certificate, or kid and key. */
-export function exactNameOf(facts: AuthorityFacts): string {
+export function exactNameOf(
+  facts: Pick<AuthorityFacts, 'kind' | 'publicKeySha256' | 'certificateSha256' | 'kid'>,
+): string {
   return facts.kind === 'x509'
     ? `x509 ${facts.certificateSha256}`
     : `jwt ${facts.publicKeySha256} ${facts.kid}`

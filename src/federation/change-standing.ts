@@ -6,8 +6,10 @@ import { hasVerifiedBundles } from './waiting.ts'
 import { deletePolls } from './poll-store.ts'
 import { dropWaiting } from './ingestion-store.ts'
 import { pinFirstBundles } from './first-bundle-store.ts'
+import { recordTrust } from './record-trust.ts'
 import { type Relationship } from './relationship.ts'
 import { retireCurrent } from './revision-store.ts'
+import { appendStanding } from './standing-history-store.ts'
 import { type StandingEvent, transition } from './standing.ts'
 import { updateRelationship } from './store.ts'
 import { restartVouchedPolls } from './vouching-store.ts'
@@ -45,10 +47,14 @@ export async function changeStanding(
   if (after.state === 'terminated') await removeTrust(trx, after, context.now)
   if (after.state === 'active') await pinFirstBundles(trx, after.meshId, after.id)
   if (after.state !== before.state) await restartVouched(trx, after, context.now)
+  const done = event === 'bundle-arrives' ? 'activate' : event
+  const happened = { actor: context.actor, at: context.now }
+  await appendStanding(trx, after, { ...happened, event: done, reason: change.reason })
+  await recordTrust(trx, after, { ...happened, event: `relationship.${done}` })
   await recordAudit(trx, {
     meshId: before.meshId,
     actor: context.actor,
-    action: `relationship.${event === 'bundle-arrives' ? 'activate' : event}`,
+    action: `relationship.${done}`,
     object: `relationship/${before.name}`,
     at: context.now,
     body: {

@@ -4,17 +4,20 @@ import { isUniqueViolation } from '../db/failures.ts'
 import { type MeshId, newId } from '../db/ids.ts'
 import { type Db } from '../db/schema.ts'
 import { quoted, ServiceError } from '../errors.ts'
-import { loadMesh, trustDomainsOf } from '../mesh/find-mesh.ts'
+import { loadMesh } from '../mesh/find-mesh.ts'
 import { type OwnWebCertificate } from './forecast-facts.ts'
 import { type TrustDomain } from '../spiffe/trust-domain.ts'
 import { type ReadDocument } from './accept-bundle.ts'
 import { activateIfReady } from './activate.ts'
+import { appendStanding } from './standing-history-store.ts'
 import { writeOwnerData, mergeOwnerData } from './owner-data.ts'
+import { loadDraftContext } from './load-draft-context.ts'
+import { parseDomains } from './parse-domains.ts'
 import { insertPoll } from './poll-store.ts'
 import {
   type DomainDraft,
+  isPolled,
   type NewDomain,
-  parseDomains,
   type Relationship,
   type RelationshipDomain,
   type RelationshipDraft,
@@ -96,6 +99,8 @@ export async function createRelationship(
   const made = { meshId, id, draft, purpose, domains, readerId, invited, now: context.now }
   const relationship = newRelationship(made)
   await insertNamed(trx, relationship)
+  const created = { event: 'create', actor: context.actor, at: context.now }
+  await appendStanding(trx, relationship, created)
   for (const domain of domains) {
     const first = invited?.first.get(domain.trustDomain)
     await beginDomain(trx, relationship, { domain, first, context })

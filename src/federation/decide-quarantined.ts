@@ -12,6 +12,7 @@ import { domainKeyOf } from './domain-key.ts'
 import { lockRelationship } from './find-relationship.ts'
 import { decideRevision, findNewestRejected, findWaiting } from './ingestion-store.ts'
 import { restartPoll } from './poll-store.ts'
+import { recordTrust } from './record-trust.ts'
 import { type Relationship } from './relationship.ts'
 import { type DomainKey, findCurrent, type PeerRevision, retireCurrent } from './revision-store.ts'
 
@@ -81,6 +82,13 @@ export async function decideQuarantined(
       verifiedBy: revision.verifiedBy,
     },
   })
+  if (to === 'approve') {
+    await recordTrust(trx, relationship, {
+      event: 'peer-bundle.approve',
+      actor: context.actor,
+      at,
+    })
+  }
   const activated = to === 'approve' && (await activateIfReady(trx, relationship, context))
   await bumpChange(trx, meshId, 'relationship')
   const comparison = compareBundles(before, read.bundle)

@@ -9,7 +9,10 @@ import { activateIfReady } from './activate.ts'
 import { type BundleDiff, diffBundles } from './bundle-diff.ts'
 import { insertGiven } from './create-relationship.ts'
 import { lockRelationship } from './find-relationship.ts'
+import { bundleFingerprint, parseFingerprint } from './fingerprint.ts'
+import { openSigned } from './open-signed.ts'
 import { restartPoll } from './poll-store.ts'
+import { recordTrust } from './record-trust.ts'
 import { type Relationship } from './relationship.ts'
 import { findCurrent, retireCurrent } from './revision-store.ts'
 
@@ -58,8 +61,11 @@ export async function setBundle(trx: Db, meshId: MeshId, given: SetBundle): Prom
       digest: Buffer.from(read.digest).toString('hex'),
       ...diff,
       skipped: read.skipped.length,
+      signedBy: signedBy ?? null,
     },
   })
+  const { actor, now: at } = given.context
+  await recordTrust(trx, relationship, { event: 'peer-bundle.set', actor, at })
   await activateIfReady(trx, relationship, given.context)
   await bumpChange(trx, meshId, 'relationship')
   return { relationship, read, diff }

@@ -95,6 +95,14 @@ function anchorsOf({ task, previous, distrusted }: Storing, { reduced }: Held): 
   return anchorsIn(bundle === undefined ? [] : effectiveBundle(bundle, distrusted).x509Authorities)
 }
 
+/** Under which action a verdict that is stored stands in the audit log. */
+export function auditActionOf(
+  verdict: { readonly kind: 'accepted' } | Pick<Held, 'kind' | 'before'>,
+) {
+  if (verdict.kind === 'accepted') return 'peer-bundle.accept'
+  return verdict.before === undefined ? 'peer-bundle.quarantine' : 'peer-bundle.reduce'
+}
+
 async function recordHeld(
   trx: Db,
   { task, relationship, previous, served, now }: Storing,
@@ -105,7 +113,7 @@ async function recordHeld(
   await recordAudit(trx, {
     meshId: task.meshId,
     actor: served.actor,
-    action: heldBefore === undefined ? 'peer-bundle.quarantine' : 'peer-bundle.reduce',
+    action: auditActionOf({ kind: 'held', before: heldBefore }),
     object: `relationship/${relationship.name}/bundles/${task.trustDomain}`,
     at: now,
     body: {

@@ -13,9 +13,10 @@ import { loadIngestion } from './load-ingestion.ts'
 import { outcomeOf } from './poll-outcome.ts'
 import { holdsPoll, type PollOutcome, settlePolls } from './poll-store.ts'
 import { type Relationship } from './relationship.ts'
+import { recordTrust } from './record-trust.ts'
 import { findCurrent } from './revision-store.ts'
 import { storeAccepted } from './store-accepted.ts'
-import { storeHeld } from './store-held.ts'
+import { auditActionOf, storeHeld } from './store-held.ts'
 import { lockRelationshipById } from './store.ts'
 import { type InForce, type Served, type Storing } from './storing.ts'
 
@@ -66,6 +67,11 @@ export async function storeVerdict(
         : await storeHeld(trx, storing, verdict)
     const settled = await settle(trx, deps, { storing, inForce })
     const context = { actor: served.actor, now }
+    await recordTrust(trx, relationship, {
+      event: auditActionOf(verdict),
+      actor: served.actor,
+      at: now,
+    })
     const activated = await activateIfReady(trx, relationship, context)
     await bumpChange(trx, task.meshId, 'relationship')
     return { verdict, ...settled, activated }
