@@ -20,7 +20,13 @@ export interface RevisionKey extends DomainKey {
   readonly distrustRevision?: bigint | undefined
 }
 
-const NONE: Anchors = { certificates: [], windows: [] }
+/** What a trust domain of this service publishes. */
+export interface PublishedBundle extends Omit<RevisionKey, 'relationshipId' | 'n'> {
+  readonly document: Uint8Array
+}
+
+/** No anchor at all: nobody is authenticated by them. */
+export const NO_ANCHORS: Anchors = { certificates: [], windows: [] }
 
 /** Memory for anchors of peers, in bytes of DER; the least recently used leave first. */
 const MAX_CACHED_BYTES = 32 * 1024 * 1024
@@ -43,24 +49,44 @@ export class AnchorCache {
 
   /** The anchors of this revision; none without one, or when it is no longer stored. */
   async of(db: Db, meshId: MeshId, revision: RevisionKey | undefined): Promise<Anchors> {
-    if (revision === undefined) return NONE
+    if (revision === undefined) return NO_ANCHORS
     const anchors = await this.#stored(db, meshId, revision)
-    const distrusted = await this.#distrusted.of(db, meshId, revision.distrustRevision)
-    return distrusted.size === 0 ? anchors : withoutKeys(anchors, distrusted)
+    return this.#trusted(db, meshId, { anchors, ...revision })
+  }
+
+  /** The anchors of a bundle that a trust domain of this service publishes. */
+  async ofPublished(db: Db, meshId: MeshId, published: PublishedBundle): Promise<Anchors> {
+    const key = keyOf(published)
+    const anchors = this.#known(key) ?? anchorsOf(published)
+    if (!this.#cached.has(key)) this.#keep(key, anchors)
+    return this.#trusted(db, meshId, { anchors, ...published })
+  }
+
+  async #trusted(
+    db: Db,
+    meshId: MeshId,
+    about: Pick<RevisionKey, 'distrustRevision'> & { readonly anchors: Anchors },
+  ): Promise<Anchors> {
+    const distrusted = await this.#distrusted.of(db, meshId, about.distrustRevision)
+    return distrusted.size === 0 ? about.anchors : withoutKeys(about.anchors, distrusted)
+  }
+
+  #known(key: string): Anchors | undefined {
+    const known = this.#cached.get(key)
+    if (known === undefined) return undefined
+    this.#cached.delete(key)
+    this.#cached.set(key, known)
+    return known.anchors
   }
 
   async #stored(db: Db, meshId: MeshId, revision: RevisionKey): Promise<Anchors> {
-    const key = `${revision.trustDomain} ${Buffer.from(revision.digest).toString('hex')}`
-    const known = this.#cached.get(key)
-    if (known !== undefined) {
-      this.#cached.delete(key)
-      this.#cached.set(key, known)
-      return known.anchors
-    }
+    const key = keyOf(revision)
+    const known = this.#known(key)
+    if (known !== undefined) return known
     const stored = await findRevision(db, meshId, { key: revision, n: revision.n })
-    if (stored === undefined || Buffer.compare(stored.digest, revision.digest) !== 0) return NONE
-    const { bundle } = readDocument(revision.trustDomain, stored.document)
-    const anchors = anchorsIn(bundle.x509Authorities)
+    if (stored === undefined || Buffer.compare(stored.digest, revision.digest) !== 0)
+      return NO_ANCHORS
+    const anchors = anchorsOf({ ...revision, document: stored.document })
     if (!this.#cached.has(key)) this.#keep(key, anchors)
     return anchors
   }
@@ -75,6 +101,14 @@ export class AnchorCache {
       this.#bytes -= entry.bytes
     }
   }
+}
+
+function keyOf({ trustDomain, digest }: Pick<RevisionKey, 'trustDomain' | 'digest'>): string {
+  return `${trustDomain} ${Buffer.from(digest).toString('hex')}`
+}
+
+function anchorsOf({ trustDomain, document }: Pick<PublishedBundle, 'trustDomain' | 'document'>) {
+  return anchorsIn(readDocument(trustDomain, document).bundle.x509Authorities)
 }
 
 /** Whether one of these anchors is valid at this moment. */

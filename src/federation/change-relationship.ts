@@ -6,7 +6,8 @@ import { type ChangePolicy, type Db } from '../db/schema.ts'
 import { quoted, ServiceError } from '../errors.ts'
 import { auditedRelationship } from './create-relationship.ts'
 import { lockRelationship } from './find-relationship.ts'
-import { checkHintRange, type HintRange, type Relationship } from './relationship.ts'
+import { checkHintRange, localIsAuto } from './parse-domains.ts'
+import { type HintRange, type Relationship } from './relationship.ts'
 import { kept, mergeOwnerData, type OwnerDraft } from './owner-data.ts'
 import { updateRelationship } from './store.ts'
 
@@ -64,6 +65,8 @@ function changed(before: Relationship, change: RelationshipChange, now: Date): R
     version: before.version + 1n,
   }
   checkHintRange(after)
+  const isLocal = after.domains.some(({ source }) => source === 'local')
+  if (isLocal && after.changePolicy !== 'auto') throw localIsAuto(after.changePolicy)
   return after
 }
 

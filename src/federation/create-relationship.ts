@@ -23,7 +23,7 @@ import {
   type RelationshipDraft,
 } from './relationship.ts'
 import { type DomainKey, insertRevision, nextNumber, type VerifiedBy } from './revision-store.ts'
-import { federatedDomains, insertRelationship, lockRelationshipById } from './store.ts'
+import { insertRelationship, lockRelationshipById } from './store.ts'
 
 export { type DomainDraft, type RelationshipDraft }
 
@@ -128,13 +128,7 @@ export async function judgeDraft(
     now,
   }: Pick<Relationship, 'purpose'> & { readonly draft: RelationshipDraft; readonly now: Date },
 ): Promise<NewDomain[]> {
-  // FE-44 holds for peers; a source is there for a domain of our own that somebody else signs for.
-  const own = purpose === 'peer' ? await trustDomainsOf(trx, meshId) : []
-  return parseDomains(draft, {
-    own: new Set(own.map(({ name }) => name)),
-    federated: await federatedDomains(trx, meshId),
-    now,
-  })
+  return parseDomains(draft, await loadDraftContext(trx, meshId, { draft, purpose, now }))
 }
 
 function newRelationship(about: {
@@ -206,7 +200,7 @@ async function beginDomain(
 ): Promise<void> {
   const { meshId, id } = relationship
   const key = { relationshipId: id, trustDomain: domain.trustDomain }
-  if (domain.source !== 'static') await insertPoll(trx, meshId, { key, now: context.now })
+  if (isPolled(domain.source)) await insertPoll(trx, meshId, { key, now: context.now })
   if (first !== undefined) {
     await insertFirst(trx, meshId, { key, ...first, origin: 'fetched', context })
   } else if (domain.given !== undefined) {

@@ -5,6 +5,7 @@ import { type Outbound, type OutboundOutcome, type ServerProof } from '../http/o
 import { type AnchorCache } from './anchors.ts'
 import { type PollTask, revisionInUse } from './claim-store.ts'
 import { type VerifiedBy } from './revision-store.ts'
+import { findVoucher, type Voucher } from './voucher.ts'
 
 /** What fetching a peer's bundle needs. */
 export interface FetchDeps {
@@ -24,6 +25,8 @@ export type Fetched =
 
 /** A fetch and how its server was authenticated. */
 export interface FetchResult {
+  /** Of an endpoint that stands in another trust domain. */
+  readonly voucher: Voucher | undefined
   readonly fetched: Fetched
   readonly verifiedBy: VerifiedBy
   readonly durationMs: number
@@ -32,8 +35,8 @@ export interface FetchResult {
 /**
  * Fetches a peer's bundle once, from its configured URL (FE-28), with the proof its profile demands (FE-03).
  *
- * For https_spiffe that is the endpoint's ID under the stored bundle in use, read now: a bootstrap bundle retires
- * with the first fetch (FE-23). Without a usable authority nothing is contacted (FE-26).
+ * For https_spiffe that is the endpoint's ID under the stored bundle in use of the ID's trust domain, read now: a
+ * bootstrap bundle retires with the first fetch (FE-23). Without a usable authority nothing is contacted (FE-26).
  */
 export async function fetchBundle(
   deps: FetchDeps,
@@ -41,9 +44,10 @@ export async function fetchBundle(
   signal?: AbortSignal,
 ): Promise<FetchResult> {
   const startedMs = deps.clock.monotonicMs()
-  const outcome = await requestBundle(deps, task, signal)
+  const voucher = await findVoucher(deps, task)
+  const outcome = await requestBundle(deps, task, { voucher, signal })
   const durationMs = Math.round(deps.clock.monotonicMs() - startedMs)
-  return { fetched: fetchedOf(outcome), verifiedBy: verifiedBy(outcome, task), durationMs }
+  return { fetched: fetchedOf(outcome), verifiedBy: verifiedBy(outcome, task), voucher, durationMs }
 }
 
 type Attempt = OutboundOutcome | { readonly contact: undefined; readonly error: ServiceError }
@@ -51,9 +55,10 @@ type Attempt = OutboundOutcome | { readonly contact: undefined; readonly error: 
 async function requestBundle(
   deps: FetchDeps,
   task: PollTask,
-  signal: AbortSignal | undefined,
+  about: { readonly voucher: Voucher | undefined; readonly signal: AbortSignal | undefined },
 ): Promise<Attempt> {
-  const proof = await proofFor(deps, task)
+  const { voucher, signal } = about
+  const proof = await proofFor(deps, task, voucher)
   if (proof instanceof ServiceError) return { contact: undefined, error: proof }
   return deps.outbound.request({
     url: task.endpointUrl,
@@ -69,15 +74,22 @@ async function requestBundle(
 async function proofFor(
   { db, anchors }: FetchDeps,
   task: PollTask,
+  voucher: Voucher | undefined,
 ): Promise<ServerProof | ServiceError> {
   if (task.endpointId === undefined) return { kind: 'web' }
-  const { certificates } = await anchors.of(db, task.meshId, revisionInUse(task))
+  const own = voucher === undefined ? revisionInUse(task) : undefined
+  const { certificates } = voucher?.anchors ?? (await anchors.of(db, task.meshId, own))
   if (certificates.length > 0) {
     return { kind: 'spiffe', id: task.endpointId, anchors: certificates }
   }
+  const { reason, wayOut } = voucher?.refusal ?? {
+    reason: `the stored bundle of ${voucher?.trustDomain ?? task.trustDomain} has no X.509 authority`,
+    wayOut: undefined,
+  }
   return new ServiceError(
     'PEER_IDENTITY_REFUSED',
-    `the stored bundle of ${task.trustDomain} has no X.509 authority, so ${task.endpointId} cannot be authenticated`,
+    `${reason}, so ${task.endpointId} cannot be authenticated`,
+    wayOut === undefined ? {} : { next: wayOut },
   )
 }
 

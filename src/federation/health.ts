@@ -1,5 +1,7 @@
 import { type BundleSource } from '../db/schema.ts'
 import { type WaitingBundle } from './claim-store.ts'
+import { type Voucher } from './voucher.ts'
+import { isPolled } from './relationship.ts'
 
 /** Health of a relationship, worst first; it never changes trust by itself. */
 export const HEALTHS = ['needs-bootstrap', 'quarantined', 'stale', 'failing', 'ok'] as const
@@ -16,12 +18,14 @@ export interface HealthFacts {
   readonly lastError: string | undefined
   readonly failures: number
   readonly intervalSeconds: number
-  /** Whether a stored X.509 authority of the domain is valid now. */
+  /** Whether a stored X.509 authority of the endpoint's trust domain is valid now; without endpoint of its own. */
   readonly hasUsableAuthority: boolean
   /** Whether there were X.509 authorities at all; a static bundle of JWT keys alone needs none. */
   readonly hasX509Authorities: boolean
   /** The document that waits for a person. */
   readonly waiting?: WaitingBundle | undefined
+  /** Whose bundle authenticates an endpoint that stands in another trust domain (FE-24). */
+  readonly voucher?: Pick<Voucher, 'trustDomain' | 'relationship' | 'refusal'> | undefined
 }
 
 /** A health, why, and what a person can do about it. */
@@ -48,7 +52,7 @@ export interface HealthSubject {
 export function decideHealth(facts: HealthFacts, subject: HealthSubject, now: Date): HealthReport {
   if (needsBootstrap(facts)) return bootstrapReport(facts, subject)
   if (facts.waiting !== undefined) return quarantinedReport(facts.waiting, subject)
-  if (facts.source === 'static') return OK
+  if (!isPolled(facts.source)) return OK
   if (isStale(facts, now)) return staleReport(facts, subject)
   if (facts.failures > 0) {
     const reason = facts.lastError ?? 'the last poll failed'
@@ -74,18 +78,27 @@ function needsBootstrap(facts: HealthFacts): boolean {
   return facts.source === 'static' && facts.hasX509Authorities
 }
 
-function bootstrapReport(facts: HealthFacts, subject: HealthSubject): HealthReport {
+function bootstrapReport(facts: HealthFacts, of: HealthSubject): HealthReport {
+  const { voucher } = facts
+  const so = facts.source === 'static' ? '' : ', so its endpoint cannot be authenticated'
+  if (voucher?.refusal !== undefined) {
+    const { reason, wayOut } = voucher.refusal
+    return { health: 'needs-bootstrap', reason: reason + so, wayOut }
+  }
+  const subject = {
+    relationship: voucher?.relationship ?? of.relationship,
+    trustDomain: voucher?.trustDomain ?? of.trustDomain,
+  }
   const { trustDomain, relationship } = subject
   const what = facts.hasX509Authorities
     ? `every stored X.509 authority of ${trustDomain} has expired or is not valid yet`
     : `the stored bundle of ${trustDomain} has no X.509 authority`
   const byHand = `get its newest bundle from the peer out of band, then: entente bundle set ${relationship} --trust-domain ${trustDomain} --file FILE`
-  const so = facts.source === 'static' ? '' : ', so its endpoint cannot be authenticated'
   return {
     health: 'needs-bootstrap',
     reason: what + so,
     wayOut:
-      facts.waiting === undefined
+      facts.waiting === undefined || voucher !== undefined
         ? byHand
         : `${decisionCommands(facts.waiting, subject)}; or ${byHand}`,
   }

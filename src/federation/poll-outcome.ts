@@ -4,6 +4,7 @@ import { type PollTask, type WaitingBundle } from './claim-store.ts'
 import { decideHealth } from './health.ts'
 import { type HintLimits, pollIntervalSeconds, waitMs } from './next-poll.ts'
 import { type PollOutcome } from './poll-store.ts'
+import { type Voucher } from './voucher.ts'
 
 /** How a poll ended. */
 export type PollEnd =
@@ -25,6 +26,8 @@ export interface OutcomeContext {
   readonly anchors: Anchors
   /** The document that waits for a person from now on. */
   readonly waiting: WaitingBundle | undefined
+  /** Of an endpoint that stands in another trust domain. */
+  readonly voucher?: Voucher | undefined
 }
 
 /** Longest error text that is kept and shown. */
@@ -69,8 +72,9 @@ function limitsOf(task: PollTask, { pollMinSeconds }: OutcomeContext): HintLimit
 function healthAfter(
   task: PollTask,
   poll: Pick<PollOutcome, 'succeeded' | 'failures' | 'error' | 'intervalSeconds'>,
-  { anchors, waiting }: OutcomeContext,
+  { anchors: own, waiting, voucher }: OutcomeContext,
 ) {
+  const anchors = voucher?.anchors ?? own
   return decideHealth(
     {
       source: task.endpointId === undefined ? 'https_web' : 'https_spiffe',
@@ -82,6 +86,7 @@ function healthAfter(
       hasUsableAuthority: hasUsableAnchor(anchors, task.claimedAt),
       hasX509Authorities: anchors.certificates.length > 0,
       waiting,
+      voucher,
     },
     { relationship: task.relationship, trustDomain: task.trustDomain },
     task.claimedAt,

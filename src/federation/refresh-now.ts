@@ -14,6 +14,7 @@ import {
   wordFor,
 } from './refresh.ts'
 import { type RefreshReport } from './refresh-report.ts'
+import { isPolled } from './relationship.ts'
 import { LEASE_SECONDS } from './scheduler.ts'
 
 /** A poll outside the schedule. */
@@ -46,7 +47,7 @@ export async function refreshNow(
   request: RefreshNow,
 ): Promise<DomainOutcome[]> {
   const relationship = await loadRelationship(deps.db, meshId, request.name)
-  const fetched = relationship.domains.filter(({ source }) => source !== 'static')
+  const fetched = relationship.domains.filter(({ source }) => isPolled(source))
   if (relationship.state === 'terminated' || fetched.length === 0) {
     throw nothingToFetch(relationship)
   }

@@ -135,6 +135,7 @@ async function keepDocument(
   const stored = await storeVerdict(deps, task, {
     read: judged.read,
     verifiedBy: result.verifiedBy,
+    voucher: result.voucher,
     etag: judged.etag,
     actor: options.actor,
     acceptLowerSequence: options.acceptLowerSequence ?? false,
@@ -165,6 +166,7 @@ async function keepOutcome(
     random: deps.random(),
     anchors: await deps.anchors.of(deps.db, task.meshId, revisionInUse(task)),
     waiting: task.waiting,
+    voucher: result.voucher,
   })
   const held = await deps.settler.settle(outcome)
   return {

@@ -125,7 +125,7 @@ async function settle(
   const outcome = outcomeOf(
     task,
     { kind: 'succeeded', ...bundle, changesLastHour },
-    { pollMinSeconds, random: random(), anchors, waiting },
+    { pollMinSeconds, random: random(), anchors, waiting, voucher: storing.served.voucher },
   )
   await settlePolls(trx, [outcome])
   return { outcome, changesLastHour }

@@ -4,11 +4,14 @@ import { type PollTask, type WaitingBundle } from './claim-store.ts'
 import { type KeyDigests } from './effective-bundle.ts'
 import { type Relationship } from './relationship.ts'
 import { type PeerRevision, type VerifiedBy } from './revision-store.ts'
+import { type Voucher } from './voucher.ts'
 
 /** A fetched document that is to be stored, how it came, and on whose word. */
 export interface Served {
   readonly read: ReadDocument
   readonly verifiedBy: VerifiedBy
+  /** Of an endpoint that stands in another trust domain. */
+  readonly voucher: Voucher | undefined
   readonly etag: string | undefined
   readonly actor: string
   readonly acceptLowerSequence: boolean

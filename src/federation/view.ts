@@ -12,6 +12,7 @@ import { listPolls, pollKey, type PollStatus } from './poll-store.ts'
 import { type Relationship, type RelationshipDomain } from './relationship.ts'
 import { listCurrentHeads, type RevisionHead, type VerifiedBy } from './revision-store.ts'
 import { type ForecastMembers, forecastsOf, viewCoverage } from './view-forecast.ts'
+import { findVoucher, type Voucher } from './voucher.ts'
 
 /** What showing relationships needs. */
 export interface ViewDeps {
@@ -28,6 +29,7 @@ interface Facts {
   readonly head: RevisionHead | undefined
   readonly waiting: RevisionHead | undefined
   readonly anchors: Anchors
+  readonly voucher: Voucher | undefined
 }
 
 /** Relationships of one mesh as the API shows them; `db` in the dependencies may be a transaction. */
@@ -52,7 +54,8 @@ export async function viewRelationships(
       const head = heads.get(key)
       const anchors = await deps.anchors.of(deps.db, meshId, head)
       inForce.set(key, { receivedAt: head?.receivedAt, anchors })
-      const facts = { poll: polls.get(key), head, waiting: waiting.get(key), anchors }
+      const voucher = await voucherOf(deps, relationship, domain)
+      const facts = { poll: polls.get(key), head, waiting: waiting.get(key), anchors, voucher }
       domains.push(viewDomain({ relationship, domain, now }, facts))
     }
     const waitingFor = await whatItWaitsFor(deps.db, relationship)
@@ -86,6 +89,15 @@ function keyed<T extends { relationshipId: string; trustDomain: string }>(
   return new Map(rows.map((row) => [pollKey(row.relationshipId, row.trustDomain), row]))
 }
 
+function voucherOf(
+  deps: ViewDeps,
+  { meshId, id: relationshipId, state }: Relationship,
+  domain: RelationshipDomain,
+): Promise<Voucher | undefined> | undefined {
+  if (state === 'terminated') return undefined
+  return findVoucher(deps, { meshId, relationshipId, ...domain })
+}
+
 interface Subject {
   readonly relationship: Relationship
   readonly domain: RelationshipDomain
@@ -110,8 +122,9 @@ function viewDomain(subject: Subject, facts: Facts): RelationshipDomainView {
 
 function healthOf(
   { relationship, domain, now }: Subject,
-  { poll, waiting, anchors }: Facts,
+  { poll, waiting, anchors: own, voucher }: Facts,
 ): HealthReport {
+  const anchors = voucher?.anchors ?? own
   return decideHealth(
     {
       source: domain.source,
@@ -123,6 +136,7 @@ function healthOf(
       hasUsableAuthority: hasUsableAnchor(anchors, now),
       hasX509Authorities: anchors.certificates.length > 0,
       waiting: waiting === undefined ? undefined : { ...waiting, reason: waiting.reason ?? '' },
+      voucher,
     },
     { relationship: relationship.name, trustDomain: domain.trustDomain },
     now,

@@ -1,6 +1,6 @@
 import { type Db } from '../db/schema.ts'
 import { type TrustDomain } from '../spiffe/trust-domain.ts'
-import { type Relationship } from './relationship.ts'
+import { isPolled, type Relationship } from './relationship.ts'
 import { fetchedDomains } from './revision-store.ts'
 
 /**
@@ -32,11 +32,6 @@ function missingBundles({ domains }: Relationship, fetched: ReadonlySet<TrustDom
   return domains
     .filter(({ source, trustDomain }) => isPolled(source) && !fetched.has(trustDomain))
     .map(({ trustDomain }) => `a first verified bundle of ${trustDomain}`)
-}
-
-/** Whether the bundles of a source are fetched on a schedule. */
-export function isPolled(source: Relationship['domains'][number]['source']): boolean {
-  return source === 'https_web' || source === 'https_spiffe'
 }
 
 /** Whether every domain of a relationship had a verified bundle; one that was active once had. */

@@ -110,7 +110,7 @@ t.test('FE-07 https_spiffe needs the ID of its endpoint, with a path', async (t)
   t.equal((await make('https://globex.example/x')).body.code, 'SPIFFE_ID_INVALID')
   t.match((await make('spiffe://other.example/entente/bundle-endpoint')).body, {
     code: 'RELATIONSHIP_INVALID',
-    detail: /in another trust domain than the one it serves cannot be used yet/,
+    detail: /stands in other\.example, whose bundle authenticates the fetch/,
   })
 })
 

@@ -1,4 +1,4 @@
-import { type Dependant } from '../../mesh/hooks.ts'
+import { type EndedRelationshipView } from '../../federation/api.ts'
 import { type Cli } from '../cli.ts'
 import { path } from '../client.ts'
 import { type Column } from '../output.ts'
@@ -17,7 +17,7 @@ export async function relationshipPath(cli: Cli, name: string): Promise<string> 
 }
 
 /** The columns of what breaks when a relationship ends or is withheld. */
-export const effectColumns: readonly Column<Pick<Dependant, 'kind' | 'name' | 'effect'>>[] = [
+export const effectColumns: readonly Column<EndedRelationshipView['ended'][number]>[] = [
   { title: 'WHAT', value: ({ kind, name }) => `${kind} ${name}` },
   { title: 'EFFECT', value: ({ effect }) => effect },
 ]
