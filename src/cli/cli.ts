@@ -55,6 +55,19 @@ export class Cli {
     return bodyOf(await this.call('GET', target, options)) as T
   }
 
+  /** A resource with its ETag, or undefined when there is none at this path. */
+  async find(
+    target: string,
+  ): Promise<{ readonly body: unknown; readonly etag: string | undefined } | undefined> {
+    try {
+      const answer = await this.call('GET', target)
+      return { body: bodyOf(answer), etag: answer.headers.etag }
+    } catch (thrown) {
+      if (thrown instanceof CliFailure && thrown.status === 404) return undefined
+      throw thrown
+    }
+  }
+
   async post<T = unknown>(target: string, body: unknown = {}, options?: CallOptions): Promise<T> {
     return bodyOf(await this.call('POST', target, { ...options, body })) as T
   }
@@ -97,7 +110,7 @@ export class Cli {
   async call(method: string, target: string, options?: CallOptions): Promise<Answer> {
     this.#client ??= this.#connect()
     const answer = await this.#client.call(method, target, options)
-    if (options?.query?.['dryRun'] === true) {
+    if (options?.query?.['dryRun'] === true && options.quiet !== true) {
       this.#parts.streams.stderr.write(
         'dry run: nothing was changed; new ids and URLs are examples\n',
       )
@@ -136,6 +149,11 @@ export class Cli {
   /** Prints a sentence for a person: on stdout in table mode, never in JSON or YAML. */
   say(text: string): void {
     if (this.output === 'table') this.#parts.streams.stdout.write(`${sanitizeText(text)}\n`)
+  }
+
+  /** Prints a sentence for a person on stderr, where stdout is for what is piped on; never in JSON or YAML. */
+  note(text: string): void {
+    if (this.output === 'table') this.#parts.streams.stderr.write(`${sanitizeText(text)}\n`)
   }
 
   /** Prints a warning on stderr. */

@@ -7,9 +7,11 @@ import {
 } from '../../federation/api.ts'
 import { type Cli } from '../cli.ts'
 import { path } from '../client.ts'
+import { printDocuments } from '../declarative/print.ts'
 import { CliFailure, usageFailure } from '../failure.ts'
 import { formatNext, table } from '../output.ts'
 import { registerFederationBundle } from './federation-bundle.ts'
+import { registerInvites } from './federation-invite.ts'
 import {
   changedOwnerBody,
   newOwnerBody,
@@ -48,6 +50,7 @@ export function registerFederation(program: Command, cli: Cli): void {
     .command('federation')
     .description('relationships with peer meshes: whose SVIDs this mesh accepts')
   registerAdd(federation, cli)
+  registerInvites(federation, cli)
   registerLooks(federation, cli)
   registerChanges(federation, cli)
   registerStanding(federation, cli)
@@ -181,6 +184,7 @@ async function add(cli: Cli, name: string, options: AddOptions): Promise<void> {
 async function list(cli: Cli): Promise<void> {
   const mesh = await cli.meshId()
   const found = await cli.list<RelationshipView>(path`/meshes/${mesh}/relationships`)
+  if (cli.output === 'yaml') return printDocuments(cli, { kind: 'Relationship', views: found })
   cli.printTable(
     table(
       found,
@@ -192,6 +196,7 @@ async function list(cli: Cli): Promise<void> {
 
 async function show(cli: Cli, name: string): Promise<void> {
   const view = await cli.get<RelationshipView>(await relationshipPath(cli, name))
+  if (cli.output === 'yaml') return printDocuments(cli, { kind: 'Relationship', views: [view] })
   cli.print(cli.output === 'table' ? shownRelationship(view) : view)
 }
 

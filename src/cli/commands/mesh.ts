@@ -3,6 +3,7 @@ import type { CreatedMeshView, EndedView, MeshView } from '../../mesh/api.ts'
 import { type Cli } from '../cli.ts'
 import { path } from '../client.ts'
 import { usageFailure } from '../failure.ts'
+import { printDocuments } from '../declarative/print.ts'
 import { table } from '../output.ts'
 import { registerMeshAdopt } from './mesh-adopt.ts'
 
@@ -58,9 +59,7 @@ export function registerMesh(program: Command, cli: Cli): void {
     .command('show')
     .description('show a mesh, and what to hand to its peers')
     .argument('[mesh]')
-    .action(async (meshId?: string) =>
-      printMesh(cli, await cli.get<MeshView>(await targetOf(cli, meshId))),
-    )
+    .action((meshId?: string) => showMesh(cli, meshId))
   mesh
     .command('set')
     .description('change names and settings of a mesh')
@@ -90,8 +89,15 @@ async function createMesh(cli: Cli, meshId: string, options: CreateOptions): Pro
   printMesh(cli, created)
 }
 
+async function showMesh(cli: Cli, named: string | undefined): Promise<void> {
+  const mesh = await cli.get<MeshView>(await targetOf(cli, named))
+  if (cli.output === 'yaml') return printDocuments(cli, { kind: 'Mesh', views: [mesh] })
+  printMesh(cli, mesh)
+}
+
 async function listMeshes(cli: Cli): Promise<void> {
   const meshes = await cli.list<MeshView>('/meshes')
+  if (cli.output === 'yaml') return printDocuments(cli, { kind: 'Mesh', views: meshes })
   cli.printTable(
     table(
       meshes,

@@ -8,6 +8,7 @@ import {
 import { type Cli } from '../cli.ts'
 import { path } from '../client.ts'
 import { usageFailure } from '../failure.ts'
+import { printDocuments } from '../declarative/print.ts'
 import { table } from '../output.ts'
 import { collect } from './service.ts'
 
@@ -44,9 +45,7 @@ export function registerPeerGroup(program: Command, cli: Cli): void {
     .command('show')
     .description('show a group with its members by rank')
     .argument('<name>')
-    .action(async (name: string) =>
-      printGroup(cli, await cli.get<PeerGroupView>(await targetOf(cli, name))),
-    )
+    .action((name: string) => showGroup(cli, name))
   noun
     .command('delete')
     .description('delete a group')
@@ -119,6 +118,7 @@ async function wantedMembers(
 
 async function listGroups(cli: Cli): Promise<void> {
   const groups = await cli.list<PeerGroupView>(path`/meshes/${await cli.meshId()}/peer-groups`)
+  if (cli.output === 'yaml') return printDocuments(cli, { kind: 'PeerGroup', views: groups })
   cli.printTable(
     table(
       groups,
@@ -130,6 +130,12 @@ async function listGroups(cli: Cli): Promise<void> {
       'no groups; entente peer-group create NAME --member RELATIONSHIP',
     ),
   )
+}
+
+async function showGroup(cli: Cli, name: string): Promise<void> {
+  const group = await cli.get<PeerGroupView>(await targetOf(cli, name))
+  if (cli.output === 'yaml') return printDocuments(cli, { kind: 'PeerGroup', views: [group] })
+  printGroup(cli, group)
 }
 
 async function deleteGroup(

@@ -1,0 +1,62 @@
+import { type Cli } from '../cli.ts'
+import { type JsonRecord } from './json-schema.ts'
+
+/** Something that ends, or breaks, with an object that is pruned. */
+export interface Ending {
+  readonly kind: string
+  readonly name: string
+  readonly effect: string
+  /** The API refuses to delete the object while this exists. */
+  readonly blocks: boolean
+}
+
+/** One call that brings an object to its document. */
+export interface Step {
+  readonly method: 'POST' | 'PATCH'
+  readonly target: string
+  readonly body: unknown
+}
+
+/** What a kind knows beyond its collection. */
+export interface Kind {
+  /** The word in documents. */
+  readonly kind: string
+  /** The collection as the API's description has it, below `/v1`. */
+  readonly collection: string
+  /** The member of the body that names the object. */
+  readonly nameMember: string
+  /** The view with members where the body has them; default the view itself. */
+  readonly shape?: (view: JsonRecord) => JsonRecord
+  /** Adds to the body of an existing object what its view does not hold. */
+  readonly complete?: (cli: Cli, target: string, body: JsonRecord) => Promise<JsonRecord>
+  /** The document as it is compared with an existing object. */
+  readonly comparable?: (body: JsonRecord, live: JsonRecord) => JsonRecord
+  /** Calls for what a change of the object cannot bring; undefined when there is none. */
+  readonly pinnedSteps?: (target: string, pair: Pair) => readonly Step[] | undefined
+  /** Why an existing object takes no change. */
+  readonly closed?: (view: JsonRecord) => string | undefined
+  /** Other objects of the mesh that the document names. */
+  readonly refersTo?: (body: JsonRecord) => readonly Reference[]
+  /** Ends the object, or tells what would end with it; default a DELETE. */
+  readonly end?: (cli: Cli, target: string, options: EndOptions) => Promise<readonly Ending[]>
+  /** Pruned only when that is said too, since nothing brings it back. */
+  readonly precious?: boolean
+}
+
+/** A document and the object in the same form. */
+export interface Pair {
+  readonly wanted: JsonRecord
+  readonly live: JsonRecord
+}
+
+/** An object that a document names. */
+export interface Reference {
+  readonly kind: string
+  readonly name: string
+}
+
+/** How an object is ended. */
+export interface EndOptions {
+  /** Only tell what would end with it. */
+  readonly dryRun: boolean
+}

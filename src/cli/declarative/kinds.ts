@@ -1,0 +1,73 @@
+import { type Cli } from '../cli.ts'
+import { path } from '../client.ts'
+import { isJsonRecord, type JsonRecord } from './json-schema.ts'
+import { type Ending, type EndOptions, type Kind, type Reference } from './kind.ts'
+import { relationship } from './relationship-kind.ts'
+
+/**
+ * The kinds of documents, in the order in which they depend on each other: a kind more is one line here and one in
+ * `compose-declarative.ts`.
+ */
+export const KINDS: readonly Kind[] = [
+  { kind: 'Mesh', collection: '/meshes', nameMember: 'meshId', shape: withDomain, precious: true },
+  relationship,
+  {
+    kind: 'PeerGroup',
+    collection: '/meshes/{meshId}/peer-groups',
+    nameMember: 'name',
+    refersTo: membersOf,
+  },
+]
+
+/** The kind of this name. */
+export function findKind(name: string): Kind | undefined {
+  return KINDS.find(({ kind }) => kind === name)
+}
+
+/** Whether objects of a kind belong to a mesh; a mesh itself does not. */
+export function isNested({ collection }: Kind): boolean {
+  return collection.includes('{meshId}')
+}
+
+/** Where objects of a kind are in a mesh. */
+export function collectionOf({ collection }: Kind, mesh: string): string {
+  return collection.replace('{meshId}', encodeURIComponent(mesh))
+}
+
+/** Where one object of a kind is. */
+export function targetOf(kind: Kind, mesh: string, name: string): string {
+  return collectionOf(kind, mesh) + path`/${name}`
+}
+
+/** Ends an object as its kind does. */
+export async function endObject(
+  cli: Cli,
+  { kind, target }: { readonly kind: Kind; readonly target: string },
+  options: EndOptions,
+): Promise<readonly Ending[]> {
+  if (kind.end !== undefined) return kind.end(cli, target, options)
+  const query = { dryRun: options.dryRun ? true : undefined }
+  const { ended = [] } = await cli.delete<{ ended?: readonly Ending[] }>(target, {
+    query,
+    quiet: true,
+  })
+  return ended
+}
+
+/** A mesh's body names its first trust domain, its view lists all. */
+function withDomain(view: JsonRecord): JsonRecord {
+  const domains = Array.isArray(view['trustDomains']) ? view['trustDomains'] : []
+  const primary: unknown = domains.find((one) => isJsonRecord(one) && one['isPrimary'] === true)
+  if (!isJsonRecord(primary)) return view
+  const { name: trustDomain, bundleHost, profile } = primary
+  return { ...view, trustDomain, bundleHost, profile }
+}
+
+function membersOf(body: JsonRecord): readonly Reference[] {
+  const members: readonly unknown[] = Array.isArray(body['members']) ? body['members'] : []
+  return members.flatMap((member) =>
+    isJsonRecord(member) && typeof member['relationship'] === 'string'
+      ? [{ kind: 'Relationship', name: member['relationship'] }]
+      : [],
+  )
+}
