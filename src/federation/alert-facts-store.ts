@@ -53,7 +53,7 @@ export async function listTroubledPolls(db: Db, now: Date): Promise<TroubledPoll
       select p.mesh_id, p.relationship_id, r.name, p.trust_domain, p.failures, p.health,
         p.last_error, p.last_error_code, p.last_success_at,
         coalesce(p.last_success_at, r.created_at)
-          < ${now} - make_interval(secs => greatest(900, 3 * p.interval_seconds)) as is_stale
+          < ${now}::timestamptz - make_interval(secs => greatest(900, 3 * p.interval_seconds)) as is_stale
       from poll p join relationship r on r.mesh_id = p.mesh_id and r.id = p.relationship_id
       where r.state <> 'terminated'
     ) as polled
@@ -110,7 +110,7 @@ export async function listEndingDomains(db: Db, now: Date): Promise<EndingDomain
     join relationship r on r.mesh_id = d.mesh_id and r.id = d.relationship_id
     left join poll p on p.mesh_id = d.mesh_id and p.relationship_id = d.relationship_id
       and p.trust_domain = d.trust_domain
-    where r.state <> 'terminated' and f.breaks_at < ${now}
+    where r.state <> 'terminated' and f.breaks_at < ${now}::timestamptz
       + make_interval(secs => least(${HORIZON_SECONDS}::float8, coalesce(nullif(f.life_seconds, 0) / 2.0, 1e9)))`.execute(
     db,
   )
@@ -153,7 +153,7 @@ export async function listChangingDomains(db: Db, now: Date): Promise<ChangingDo
     select b.mesh_id, b.relationship_id, r.name, b.trust_domain
     from peer_bundle_revision b
     join relationship r on r.mesh_id = b.mesh_id and r.id = b.relationship_id
-    where b.received_at > ${now} - interval '1 hour' and b.origin = 'fetched' and r.state <> 'terminated'
+    where b.received_at > ${now}::timestamptz - interval '1 hour' and b.origin = 'fetched' and r.state <> 'terminated'
     group by b.mesh_id, b.relationship_id, r.name, b.trust_domain
     having count(*) > ${MAX_CHANGES_PER_HOUR}`.execute(db)
   return rows.map(about)

@@ -64,7 +64,7 @@ export async function listMeshFigures(
     )
     select m.mesh_id, p.oldest, b.behind from mesh m
     left join (
-      select p.mesh_id, max(extract(epoch from ${now} - coalesce(p.last_success_at, r.created_at)))::float8
+      select p.mesh_id, max(extract(epoch from ${now}::timestamptz - coalesce(p.last_success_at, r.created_at)))::float8
         as oldest
       from poll p join relationship r on r.mesh_id = p.mesh_id and r.id = p.relationship_id
       where r.state <> 'terminated' group by p.mesh_id

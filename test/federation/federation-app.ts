@@ -15,7 +15,7 @@ import { standingRoutes } from '../../src/federation/standing-routes.ts'
 import { revisionRoutes } from '../../src/federation/revision-routes.ts'
 import { type RelationshipView } from '../../src/federation/api.ts'
 import { Alarms } from '../../src/http/alarms.ts'
-import { createApp } from '../../src/http/listener.ts'
+import { type App, createApp } from '../../src/http/listener.ts'
 import { createLogger } from '../../src/http/log.ts'
 import { createMetrics } from '../../src/http/metrics.ts'
 import { type Resolve } from '../../src/http/outbound-connect.ts'
@@ -72,6 +72,8 @@ export interface FederationAppOptions {
   readonly totalMs?: number
   readonly egressAllow?: readonly string[]
   readonly resolve?: Resolve
+  /** Further routes under /v1. */
+  readonly mount?: (v1: App, app: Pick<FederationApp, 'database' | 'clock' | 'outbound'>) => void
 }
 
 /** A clock of tests that begins now, since the certificates of fake peers are checked by OpenSSL too. */
@@ -144,6 +146,11 @@ export async function federationApp(
   app.register(revisionRoutes, { ...federation.relationshipRoutes, prefix: '/v1' })
   app.register(distrustRoutes, { ...federation.distrustRoutes, prefix: '/v1' })
   app.register(egressRoutes, { ...federation.egressRoutes, prefix: '/v1' })
+  const { mount } = options
+  if (mount !== undefined) {
+    const about = { database, clock, outbound: federation.outbound }
+    app.register(async (v1: App) => mount(v1, about), { prefix: '/v1' })
+  }
   const meshId = parseMeshId('acme')
   if (options.database === undefined) {
     await makeMesh(database.db, testKeyring(), { now: clock.now() })
