@@ -37,6 +37,7 @@ export async function up(db: Kysely<unknown>): Promise<void> {
     secret_hash bytea not null check (octet_length(secret_hash) = 32),
     relationship_id uuid not null,
     handshake text not null,
+    readers jsonb not null,
     expires_at timestamptz(3) not null,
     primary key (mesh_id, secret_hash),
     foreign key (mesh_id, relationship_id) references relationship (mesh_id, id) on delete cascade

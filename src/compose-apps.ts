@@ -15,6 +15,7 @@ import { mountDeclarative } from './compose-declarative.ts'
 import { mountBundleEndpoint, mountEndpointAdmin } from './compose-endpoints.ts'
 import { mountExchange } from './compose-exchange.ts'
 import { mountFederationAdmin } from './compose-federation.ts'
+import { mountHandshake, mountInviteAdmin } from './compose-invites.ts'
 import type { Parts } from './compose-parts.ts'
 import { mountRegistryAdmin, mountSvids } from './compose-svid.ts'
 import { telemetryRoutes } from './http/health.ts'
@@ -66,6 +67,7 @@ function mountAdminApi(v1: App, base: Base, parts: Parts): void {
   mountAdoption(v1, base, parts)
   mountSignedBundles(v1, base, parts.endpoints)
   mountFederationAdmin(v1, parts.federation)
+  mountInviteAdmin(v1, parts)
   mountDeclarative(v1, base)
   v1.register(serviceRoutes, { db, now })
   v1.register(offerRoutes, { db, now })
@@ -82,7 +84,7 @@ function adminTls({ config }: Base): { tls?: { cert: Buffer; key: Buffer } } {
   return { tls: { cert: readFileSync(cert), key: readFileSync(key) } }
 }
 
-function mountFederation(base: Base, { endpoints, exchange }: Parts): App {
+function mountFederation(base: Base, { endpoints, exchange, invites }: Parts): App {
   const { log, metrics } = base
   const tls = { ...endpoints.federationTls.serverOptions('none'), ALPNProtocols: ['http/1.1'] }
   const first: AppOptions['first'] = (request, response) => endpoints.urls.answer(request, response)
@@ -90,6 +92,7 @@ function mountFederation(base: Base, { endpoints, exchange }: Parts): App {
   endpoints.federationTls.attach(app.server)
   mountBundleEndpoint(app, base, endpoints)
   mountExchange(app, exchange)
+  mountHandshake(app, invites)
   return app
 }
 

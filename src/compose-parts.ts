@@ -17,11 +17,13 @@ import {
 } from './compose-endpoints.ts'
 import { buildExchange, exchangeTickers } from './compose-exchange.ts'
 import { buildFederation, federationTickers } from './compose-federation.ts'
+import { buildInvites, inviteTicker } from './compose-invites.ts'
 import { buildSvids, svidTickers } from './compose-svid.ts'
 import type { Config } from './config.ts'
 import { endingRelationships } from './federation/end-relationship.ts'
 import type { PeerExchange } from './federation/open-exchange.ts'
 import type { Federation } from './federation/open-federation.ts'
+import type { HandshakeDeps } from './federation/receive-handshake.ts'
 import { policyDependants } from './policy/dependants.ts'
 import { seedPosture } from './policy/posture.ts'
 import { Snapshots } from './policy/snapshots.ts'
@@ -45,6 +47,8 @@ export interface Parts {
   readonly endpoints: Endpoints
   /** Relationships with peers, their polls and the door outward. */
   readonly federation: Federation
+  /** What invites are made, accepted and answered with. */
+  readonly invites: HandshakeDeps
   /** What peers are asked and told, and what they ask and tell. */
   readonly exchange: PeerExchange
   /** Alerts and webhooks. */
@@ -70,6 +74,7 @@ export async function buildParts(base: Base): Promise<Parts> {
     snapshots: makeSnapshots(base),
     endpoints,
     federation,
+    invites: buildInvites(base, { endpoints, federation }),
     exchange: buildExchange(base, { endpoints, federation }),
     alerting: buildAlerting(base, federation),
     svids: buildSvids(base, { endpoints, federation }),
@@ -134,6 +139,7 @@ export function startTickers(base: Base, parts: Parts): readonly Ticker[] {
     ...endpointTickers(base, parts.endpoints),
     sourceTicker(base),
     ...federationTickers(base, parts.federation),
+    inviteTicker(base, parts.invites),
     ...exchangeTickers(base, parts.exchange),
     ...svidTickers(base),
     ...alertTickers(base, parts.alerting),

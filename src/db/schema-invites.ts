@@ -54,5 +54,6 @@ export interface InviteAcceptanceTable {
   secret_hash: Uint8Array
   relationship_id: string
   handshake: string
+  readers: Json<readonly InviteReader[]>
   expires_at: Date
 }
