@@ -1,7 +1,7 @@
 import t from 'tap'
 import { endureAll, type HostileCase } from '../../support/endure.ts'
 import { FakeAuthority } from '../../support/fake-peer.ts'
-import { type HostilePeer } from '../../support/hostile-peer.ts'
+import { answerOf, type HostilePeer } from '../../support/hostile-peer.ts'
 import { hostileStage } from '../../support/hostile-stage.ts'
 
 const text = (bytes: Uint8Array): string => new TextDecoder().decode(bytes)
@@ -156,6 +156,27 @@ const SEQUENCES: readonly HostileCase[] = [
   },
 ]
 
+const AGAIN: readonly HostileCase[] = [
+  {
+    title: 'a refused document with an ETag of its own',
+    arrange: (peer) => peer.serves('{}', 'etag: "refused"'),
+    says: NO_ARRAY,
+  },
+  {
+    title: 'and it is fetched and judged again at the next poll (galadriel: never retried)',
+    arrange: (peer) => {
+      const good = peer.bundle((made += 1n))
+      peer.answers((socket, head) => {
+        if (head.includes('"refused"')) socket.end('HTTP/1.1 304 Not Modified\r\n\r\n')
+        else socket.end(answerOf(good))
+      })
+    },
+    says: /^$/,
+    outcome: 'taken',
+    afterwards: (t, { peer }) => t.notMatch(peer.heads.at(-1), /"refused"/),
+  },
+]
+
 const CROWDS: readonly HostileCase[] = [
   {
     title: '100,000 keys that are none',
@@ -209,6 +230,6 @@ t.test('FE-37 sequences are compared exactly and never backwards', async (t) => 
   await endureAll(t, await hostileStage(t), SEQUENCES)
 })
 
-t.test('a document as large as it may be costs nobody anything', async (t) => {
-  await endureAll(t, await hostileStage(t), CROWDS)
+t.test('documents that come again, and documents as large as they may be', async (t) => {
+  await endureAll(t, await hostileStage(t), [...AGAIN, ...CROWDS])
 })

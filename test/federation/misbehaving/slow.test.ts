@@ -109,3 +109,35 @@ const CASES: readonly HostileCase[] = [
 t.test('a peer that is slow at any stage is left, and nobody waits for it', async (t) => {
   await endureAll(t, await hostileStage(t), CASES)
 })
+
+t.test(
+  'while a peer hangs its relationship is ended and others are changed at once (spire: all wait for it)',
+  async (t) => {
+    const { app, peer, healthy } = await hostileStage(t)
+    const asked = Promise.withResolvers<void>()
+    peer.answers(() => asked.resolve())
+    await app.clock.advance(300_000)
+    const polling = app.poll()
+    await asked.promise
+    app.lines.length = 0
+    const RELATIONSHIPS = '/meshes/acme/relationships'
+    const act = (method: 'POST' | 'PATCH' | 'DELETE', path: string, body?: object) =>
+      app.call(method, `${RELATIONSHIPS}/${path}`, {
+        ifMatch: '*',
+        ...(body === undefined ? {} : { body }),
+      })
+    const changed = await act('PATCH', 'initech', { note: 'changed meanwhile' })
+    const ended = await act('POST', 'globex/terminate')
+    const deleted = await act('DELETE', 'globex')
+    t.same([changed.status, ended.status, deleted.status], [200, 200, 200])
+    const polled = app.lines.filter(({ event }) => event === 'federation.fetched')
+    t.notOk(
+      polled.some(({ relationship }) => relationship === 'globex'),
+      'and the hanging poll had not ended yet',
+    )
+    await polling
+    t.equal((await app.call('GET', `${RELATIONSHIPS}/globex`)).status, 404)
+    t.match(await app.show('initech'), { health: 'ok', note: 'changed meanwhile' })
+    t.ok(healthy.heads.length > 0)
+  },
+)
