@@ -59,3 +59,39 @@ t.test('docs/conformance.md explains only items that no test covers', async (t) 
     'no test names an item that does not exist',
   )
 })
+
+/** Rows `| SPIRE a: fault | proof |` of docs/conformance.md. */
+function anchorFaults(): readonly { readonly fault: string; readonly proof: string }[] {
+  const page = readFileSync('docs/conformance.md', 'utf8')
+  const rows = page.matchAll(/^\|\s*((?:SPIRE|Galadriel) \w): .+?\s*\|\s*(.+?)\s*\|$/gm)
+  return [...rows].map(([, fault = '', proof = '']) => ({ fault, proof }))
+}
+
+const SPIRE_FAULTS = 'a b c d e f g h'.split(' ').map((letter) => `SPIRE ${letter}`)
+const GALADRIEL_FAULTS = '1 2 3 4 5 7'.split(' ').map((digit) => `Galadriel ${digit}`)
+
+t.test(
+  'every fault of others has a test that exists, or a reason why it cannot happen',
+  async (t) => {
+    const sources = globSync('test/**/*.ts')
+      .filter((file) => file !== 'test/conformance.test.ts')
+      .map((file) => readFileSync(file, 'utf8').replaceAll("\\'", "'"))
+    const faults = anchorFaults()
+    t.same(
+      [...new Set(faults.map(({ fault }) => fault))].toSorted(),
+      [...SPIRE_FAULTS, ...GALADRIEL_FAULTS].toSorted(),
+    )
+    for (const { fault, proof } of faults) {
+      const titles = [...proof.matchAll(/"(.+?)"(?:, |$)/g)].map(([, title = '']) => title)
+      for (const title of titles) {
+        t.ok(
+          sources.some(
+            (source) => source.includes(`'${title}'`) || source.includes(`\`${title}\``),
+          ),
+          `${fault}: ${title}`,
+        )
+      }
+      t.ok(titles.length > 0 || proof.length > 40, `${fault} has a test or a reason`)
+    }
+  },
+)
