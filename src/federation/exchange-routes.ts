@@ -21,7 +21,7 @@ const NOTHING = new Uint8Array()
 export const exchangeRoutes = async (app: App, options: ExchangeRoutesOptions): Promise<void> => {
   const { limits } = options
   // The token names the SHA-256 of the very bytes.
-  app.removeContentTypeParser('application/json')
+  app.removeAllContentTypeParsers()
   app.addContentTypeParser(
     'application/json',
     { parseAs: 'buffer', bodyLimit: MAX_PEER_BODY },
