@@ -5,6 +5,7 @@ import type { MeshId } from './db/ids.ts'
 import { adoptRoutes } from './federation/adopt-routes.ts'
 import type { Federation } from './federation/open-federation.ts'
 import { onSourceChange, publishSources } from './federation/publish-sources.ts'
+import { signedBundleRoutes } from './federation/signed-bundle-routes.ts'
 import type { App } from './http/listener.ts'
 import { startTicker, type Ticker } from './ticker.ts'
 
@@ -30,6 +31,19 @@ export function mountAdoption(
       defaultSettings: {},
       hasWebCertificate: endpoints.webCertificate !== undefined,
       founders: [authorityFounder(keyring), ...hooks.founders],
+    },
+  })
+}
+
+/** Mounts the signing of our bundles for networks that are not connected. */
+export function mountSignedBundles(v1: App, base: Base, { contexts }: Endpoints): void {
+  v1.register(signedBundleRoutes, {
+    db: base.database.db,
+    now: base.now,
+    endpointSvidOf: (trustDomain) => {
+      const svid = contexts.svidOf('federation', trustDomain)
+      if (svid === undefined) return undefined
+      return { chain: [svid.certificate, svid.intermediate], privateKey: svid.privateKey }
     },
   })
 }

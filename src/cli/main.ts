@@ -18,6 +18,7 @@ import { registerFederation } from './commands/federation.ts'
 import { registerJoinToken } from './commands/join-token.ts'
 import { registerMesh } from './commands/mesh.ts'
 import { registerPeerGroup } from './commands/peer-group.ts'
+import { registerRecoveryKey } from './commands/recovery-key.ts'
 import { registerRule } from './commands/rule.ts'
 import { registerServiceCommands } from './commands/serve.ts'
 import { registerService } from './commands/service.ts'
@@ -37,6 +38,7 @@ const REGISTERS: readonly ((program: Command, cli: Cli) => void)[] = [
     registerBundle(bundle, cli)
     registerBundleSet(bundle, cli)
   },
+  registerRecoveryKey,
   registerService,
   registerRule,
   registerExplain,

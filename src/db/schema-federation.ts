@@ -69,6 +69,8 @@ export interface RelationshipDomainTable {
   relay_id: Generated<string>
   /** SHA-256 of the first bundle that counted; pinned. */
   first_digest: Uint8Array | null
+  /** Recovery paths in their order; shape in federation/recovery.ts. */
+  recovery: ColumnType<readonly unknown[], string | undefined, string>
 }
 
 /** A change of pinned parameters that one side wants; those in force stay so until both consent. */

@@ -29,6 +29,23 @@ const Document = Type.String({
   description: 'text of a SPIFFE bundle (a JWK Set); as text, so that no number in it loses digits',
 })
 
+/** One way to renew the bundle of a domain whose endpoint can no longer be authenticated. */
+export const RecoveryPathBody = Type.Object(
+  {
+    kind: Type.Union([Type.Literal('endpoint'), Type.Literal('signed-bundle')]),
+    source: Type.Optional(Type.Union([Type.Literal('https_web'), Type.Literal('https_spiffe')])),
+    endpointUrl: Type.Optional(Type.String({ maxLength: 2048 })),
+    endpointSpiffeId: Type.Optional(Type.String({ maxLength: 2048 })),
+    publicKey: Type.Optional(
+      Type.Record(Type.String({ maxLength: 20 }), Type.String({ maxLength: 200 }), {
+        maxProperties: 8,
+        description: 'public half (JWK, P-256) of the recovery key that signs bundles',
+      }),
+    ),
+  },
+  { additionalProperties: false },
+)
+
 /** One trust domain of a new relationship. */
 export const NewDomainBody = Type.Object(
   {
@@ -37,6 +54,12 @@ export const NewDomainBody = Type.Object(
     endpointUrl: Type.Optional(Type.String({ maxLength: 2048 })),
     endpointSpiffeId: Type.Optional(Type.String({ maxLength: 2048 })),
     bundle: Type.Optional(Document),
+    recovery: Type.Optional(
+      Type.Array(RecoveryPathBody, {
+        maxItems: 8,
+        description: 'tried in this order, only once the endpoint can no longer be authenticated',
+      }),
+    ),
   },
   { additionalProperties: false },
 )
@@ -129,6 +152,7 @@ export const RelationshipDomainBody = Type.Object({
   source: Source,
   endpointUrl: TextOrNull,
   endpointSpiffeId: TextOrNull,
+  recovery: Type.Array(RecoveryPathBody),
   firstBundleDigest: Type.Union([Type.String(), Type.Null()], {
     description: 'of the first bundle that counted, pinned; SHA-256, hex',
   }),
@@ -258,7 +282,22 @@ export const RefreshedBody = Type.Object({
 })
 
 /** Body of `POST …/bundles/{td}`. */
-export const SetBundleBody = Type.Object({ document: Document }, { additionalProperties: false })
+export const SetBundleBody = Type.Object(
+  {
+    document: Type.String({
+      minLength: 2,
+      maxLength: 2_400_000,
+      description: 'text of a SPIFFE bundle, or a signed bundle',
+    }),
+    fingerprint: Type.Optional(
+      Type.String({
+        maxLength: 100,
+        description: 'what two people compared aloud; the bundle must have exactly this one',
+      }),
+    ),
+  },
+  { additionalProperties: false },
+)
 
 /** What a bundle set by hand changed. */
 export const BundleSetBody = Type.Object({
@@ -280,8 +319,13 @@ const VerifiedBy = Type.Union([
     address: TextOrNull,
     presentedIds: Type.Array(Type.String()),
     chainSha256: TextOrNull,
+    recovery: Type.Optional(Type.String({ description: 'the recovery path that it came by' })),
   }),
-  Type.Object({ how: Type.Literal('hand'), actor: Type.String() }),
+  Type.Object({
+    how: Type.Literal('hand'),
+    actor: Type.String(),
+    signedBy: Type.Optional(Type.Union([Type.Literal('recovery-key'), Type.Literal('svid')])),
+  }),
 ])
 
 const RevisionMembers = {

@@ -14,6 +14,7 @@ import { writeOwnerData, mergeOwnerData } from './owner-data.ts'
 import { loadDraftContext } from './load-draft-context.ts'
 import { parseDomains } from './parse-domains.ts'
 import { insertPoll } from './poll-store.ts'
+import { writeRecovery } from './recovery.ts'
 import {
   type DomainDraft,
   isPolled,
@@ -212,10 +213,21 @@ async function beginDomain(
 export async function insertGiven(
   trx: Db,
   meshId: MeshId,
-  about: { readonly key: DomainKey; readonly read: ReadDocument; readonly context: ChangeContext },
+  {
+    signedBy,
+    ...about
+  }: {
+    readonly key: DomainKey
+    readonly read: ReadDocument
+    readonly context: ChangeContext
+    /** What proved it, where a signature did. */
+    readonly signedBy?: 'recovery-key' | 'svid' | undefined
+  },
 ): Promise<void> {
-  const verifiedBy = { how: 'hand', actor: about.context.actor } as const
-  await insertFirst(trx, meshId, { ...about, verifiedBy, origin: 'manual' })
+  const hand = { how: 'hand', actor: about.context.actor } as const
+  const verifiedBy = signedBy === undefined ? hand : { ...hand, signedBy }
+  const origin = signedBy === undefined ? 'manual' : 'signed'
+  await insertFirst(trx, meshId, { ...about, verifiedBy, origin })
 }
 
 async function insertFirst(
@@ -223,7 +235,7 @@ async function insertFirst(
   meshId: MeshId,
   about: FirstBundle & {
     readonly key: DomainKey
-    readonly origin: 'fetched' | 'manual'
+    readonly origin: 'fetched' | 'manual' | 'signed'
     readonly context: ChangeContext
   },
 ): Promise<void> {
@@ -261,11 +273,12 @@ export function auditedRelationship(
     hintMinSeconds: relationship.hintMinSeconds ?? null,
     hintMaxSeconds: relationship.hintMaxSeconds ?? null,
     ...writeOwnerData(relationship),
-    domains: domains.map(({ trustDomain, source, endpointUrl, endpointId, given }) => ({
+    domains: domains.map(({ trustDomain, source, endpointUrl, endpointId, recovery, given }) => ({
       trustDomain,
       source,
       endpointUrl: endpointUrl ?? null,
       endpointSpiffeId: endpointId ?? null,
+      recovery: recovery.map(writeRecovery),
       ...(given === undefined
         ? {}
         : { givenBundleDigest: Buffer.from(given.digest).toString('hex') }),

@@ -2,7 +2,7 @@ import { type Clock } from '../clock.ts'
 import { type Db } from '../db/schema.ts'
 import { ServiceError } from '../errors.ts'
 import { type Outbound, type OutboundOutcome, type ServerProof } from '../http/outbound.ts'
-import { type AnchorCache } from './anchors.ts'
+import { type AnchorCache, hasUsableAnchor } from './anchors.ts'
 import { type PollTask, revisionInUse } from './claim-store.ts'
 import { type VerifiedBy } from './revision-store.ts'
 import { findVoucher, type Voucher } from './voucher.ts'
@@ -48,6 +48,15 @@ export async function fetchBundle(
   const outcome = await requestBundle(deps, task, { voucher, signal })
   const durationMs = Math.round(deps.clock.monotonicMs() - startedMs)
   return { fetched: fetchedOf(outcome), verifiedBy: verifiedBy(outcome, task), voucher, durationMs }
+}
+
+/** Whether some stored authority can authenticate the endpoint now; always so for https_web (FE-26). */
+export async function canAuthenticate(deps: FetchDeps, task: PollTask): Promise<boolean> {
+  if (task.endpointId === undefined) return true
+  const voucher = await findVoucher(deps, task)
+  const anchors =
+    voucher?.anchors ?? (await deps.anchors.of(deps.db, task.meshId, revisionInUse(task)))
+  return hasUsableAnchor(anchors, deps.clock.now())
 }
 
 type Attempt = OutboundOutcome | { readonly contact: undefined; readonly error: ServiceError }

@@ -89,7 +89,11 @@ export function openFederation(options: FederationOptions): Federation {
   })
   const peerBundles = new PeerBundles(database.db, options.changes)
   const distrusted = new DistrustedKeys(options.changes)
-  const refresh = refreshDeps(options, { outbound, anchors: new AnchorCache(distrusted) })
+  const refresh = refreshDeps(options, {
+    outbound,
+    anchors: new AnchorCache(distrusted),
+    peerBundles,
+  })
   const scheduler = new FederationScheduler({
     db: database.background,
     now,
@@ -136,7 +140,7 @@ export function openFederation(options: FederationOptions): Federation {
 
 function refreshDeps(
   options: FederationOptions,
-  parts: Pick<RefreshDeps, 'outbound' | 'anchors'>,
+  parts: Pick<RefreshDeps, 'outbound' | 'anchors' | 'peerBundles'>,
 ): RefreshDeps {
   const { database, log, metrics, alarms } = options
   return {

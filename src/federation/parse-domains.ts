@@ -6,6 +6,7 @@ import { parseTrustDomain, type TrustDomain } from '../spiffe/trust-domain.ts'
 import { type ReadDocument, readDocument } from './accept-bundle.ts'
 import { anchorsIn, hasUsableAnchor } from './anchors.ts'
 import { bundleOfPem } from './pem-bundle.ts'
+import { parseRecovery } from './recovery.ts'
 import {
   type DomainDraft,
   type DraftContext,
@@ -83,11 +84,13 @@ interface Place {
 
 function parseDomain(draft: DomainDraft, place: Place): NewDomain {
   const trustDomain = parseTrustDomain(draft.trustDomain)
+  const { recovery = [] } = draft
   const common = {
     trustDomain,
     source: draft.source,
     endpointUrl: undefined,
     endpointId: undefined,
+    recovery: parseRecovery(recovery, { trustDomain, at: `${place.at}/recovery` }),
   }
   if (draft.source === 'https_spiffe') {
     return { ...common, ...parseSpiffeEndpoint(draft, trustDomain, place) }

@@ -98,7 +98,8 @@ export const peerBundleRoutes = async (
         db,
         async (trx) => {
           const context = { actor, now: await now(trx) }
-          return setBundle(trx, meshId, { name, trustDomain, document, context })
+          const { fingerprint } = request.body
+          return setBundle(trx, meshId, { name, trustDomain, document, fingerprint, context })
         },
         { dryRun },
       )

@@ -3,7 +3,6 @@ import { inTransaction } from '../db/connect.ts'
 import { type MeshId } from '../db/ids.ts'
 import { ServiceError } from '../errors.ts'
 import { claimRelationship, type PollTask } from './claim-store.ts'
-import { fetchBundle } from './fetch-bundle.ts'
 import { loadRelationship } from './find-relationship.ts'
 import {
   judge,
@@ -12,6 +11,7 @@ import {
   refreshPeer,
   warningsOf,
   wordFor,
+  fetchOrRecover,
 } from './refresh.ts'
 import { type RefreshReport } from './refresh-report.ts'
 import { isPolled } from './relationship.ts'
@@ -73,7 +73,7 @@ async function tryPeer(
   task: PollTask,
   options: RefreshOptions,
 ): Promise<DomainOutcome> {
-  const { fetched } = await fetchBundle(deps, task, options.signal)
+  const { fetched } = await fetchOrRecover(deps, task, options.signal)
   const judged = await judge(deps, task, { fetched, options })
   return {
     trustDomain: task.trustDomain,

@@ -2,16 +2,23 @@ import { ServiceError } from '../errors.ts'
 import { decideRead, type HeldBefore, readDocument, type Verdict } from './accept-bundle.ts'
 import { type PollTask, revisionInUse } from './claim-store.ts'
 import { distrustedAt } from './distrusted-keys.ts'
-import { type Fetched, fetchBundle, type FetchDeps, type FetchResult } from './fetch-bundle.ts'
+import {
+  canAuthenticate,
+  type Fetched,
+  fetchBundle,
+  type FetchDeps,
+  type FetchResult,
+} from './fetch-bundle.ts'
 import { loadIngestion } from './load-ingestion.ts'
 import { outcomeOf, type PollEnd } from './poll-outcome.ts'
 import { type PollSettler } from './poll-settler.ts'
+import { recoverBundle, type RecoverDeps } from './recover-bundle.ts'
 import { type RefreshReport } from './refresh-report.ts'
 import { type PollReporter } from './report-poll.ts'
 import { isStored, type StoreDeps, type StoredVerdict, storeVerdict } from './store-verdict.ts'
 
 /** What refreshing peers needs. */
-export interface RefreshDeps extends FetchDeps, StoreDeps {
+export interface RefreshDeps extends RecoverDeps, StoreDeps {
   readonly settler: PollSettler
   readonly reporter: PollReporter
 }
@@ -39,13 +46,26 @@ export async function refreshPeer(
   task: PollTask,
   options: RefreshOptions,
 ): Promise<RefreshReport> {
-  const result = await fetchBundle(deps, task, options.signal)
+  const result = await fetchOrRecover(deps, task, options.signal)
   const judged = await judge(deps, task, { fetched: result.fetched, options })
   const report = isToStore(judged)
     ? await keepDocument(deps, task, { judged, result, options })
     : await keepOutcome(deps, task, { judged, result })
   deps.reporter.report(report)
   return report
+}
+
+/**
+ * Fetches by the pinned parameters; only while no stored authority can authenticate the endpoint are the recovery
+ * paths tried, and when there is none the failure is that of the fetch.
+ */
+export async function fetchOrRecover(
+  deps: RecoverDeps,
+  task: PollTask,
+  signal: AbortSignal | undefined,
+): Promise<FetchResult> {
+  if (await canAuthenticate(deps, task)) return fetchBundle(deps, task, signal)
+  return (await recoverBundle(deps, task, signal)) ?? fetchBundle(deps, task, signal)
 }
 
 /** A judged document with the ETag that it came with. */

@@ -10,6 +10,7 @@ import { type SpiffeId } from '../spiffe/spiffe-id.ts'
 import { type TrustDomain } from '../spiffe/trust-domain.ts'
 import { type ReadDocument } from './accept-bundle.ts'
 import { type OwnerData, type OwnerDraft } from './owner-data.ts'
+import { type RecoveryDraft, type RecoveryPath } from './recovery.ts'
 
 /** How one trust domain of a peer is fetched; pinned for the life of the relationship (FE-08). */
 export interface RelationshipDomain {
@@ -23,6 +24,8 @@ export interface RelationshipDomain {
   readonly relayId: string
   /** SHA-256 of the first bundle that counted; pinned. */
   readonly firstDigest: Uint8Array | undefined
+  /** Tried in this order once the endpoint can no longer be authenticated; pinned like the rest. */
+  readonly recovery: readonly RecoveryPath[]
 }
 
 /** Who calls us on behalf of an Entente peer, and where it takes our calls. */
@@ -70,6 +73,7 @@ export interface DomainDraft {
   readonly bundle?: string
   /** X.509 authorities as PEM certificates, given by hand. */
   readonly bundlePem?: string
+  readonly recovery?: readonly RecoveryDraft[]
 }
 
 /** A relationship as somebody wrote it. */

@@ -17,8 +17,10 @@ export type VerifiedBy =
       readonly address: string | null
       readonly presentedIds: readonly string[]
       readonly chainSha256: string | null
+      /** The recovery path that it came by, in words. */
+      readonly recovery?: string
     }
-  | { readonly how: 'hand'; readonly actor: string }
+  | { readonly how: 'hand'; readonly actor: string; readonly signedBy?: 'recovery-key' | 'svid' }
 
 /** One bundle of a peer that was in use, or is. */
 export interface PeerRevision {
@@ -181,6 +183,21 @@ export async function nextNumber(trx: Db, meshId: MeshId, key: DomainKey): Promi
   return (row?.newest ?? 0n) + 1n
 }
 
+/** The newest document that a fetch or a signature proved, whatever became of it. */
+export async function findNewestVerified(
+  db: Db,
+  meshId: MeshId,
+  key: DomainKey,
+): Promise<Pick<PeerRevision, 'sequence'> | undefined> {
+  const row = await ofDomain(db, meshId, key)
+    .where('origin', 'in', ['fetched', 'signed'])
+    .where('sequence', 'is not', null)
+    .orderBy('sequence', 'desc')
+    .limit(1)
+    .executeTakeFirst()
+  return row === undefined ? undefined : revisionOf(row)
+}
+
 /** The domains of a relationship of which a document was ever fetched and accepted. */
 export async function fetchedDomains(
   db: Db,
@@ -193,7 +210,7 @@ export async function fetchedDomains(
     .distinct()
     .where('mesh_id', '=', meshId)
     .where('relationship_id', '=', relationshipId)
-    .where('origin', '=', 'fetched')
+    .where('origin', 'in', ['fetched', 'signed'])
     .where('disposition', 'not in', ['quarantined', 'rejected'])
     .execute()
   return new Set(rows.map((row) => row.trust_domain))

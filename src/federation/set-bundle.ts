@@ -3,6 +3,7 @@ import { bumpChange } from '../db/changes.ts'
 import { type MeshId } from '../db/ids.ts'
 import { type Db } from '../db/schema.ts'
 import { quoted, ServiceError } from '../errors.ts'
+import { looksSigned } from '../pki/signed-bundle.ts'
 import { type TrustDomain } from '../spiffe/trust-domain.ts'
 import { type ReadDocument, readDocument } from './accept-bundle.ts'
 import { activateIfReady } from './activate.ts'
@@ -20,7 +21,10 @@ import { findCurrent, retireCurrent } from './revision-store.ts'
 export interface SetBundle {
   readonly name: string
   readonly trustDomain: TrustDomain
+  /** A SPIFFE bundle, or a signed bundle as its text. */
   readonly document: Uint8Array
+  /** What two people compared aloud; the bundle must have exactly this fingerprint. */
+  readonly fingerprint?: string | undefined
   readonly context: ChangeContext
 }
 
@@ -35,17 +39,20 @@ export interface BundleSet {
  * Puts a bundle given by hand in the place of the stored one, whatever its sequence (FE-38).
  *
  * It counts as the latest until the next successful poll, which begins at once, and has no say in the order of
- * fetched ones. Throws NOT_FOUND, CONFLICT when the relationship is over, BUNDLE_MALFORMED.
+ * fetched ones; one that is signed proves itself and counts as verified. Throws NOT_FOUND, CONFLICT when the
+ * relationship is over, BUNDLE_MALFORMED, FINGERPRINT_DIFFERS, and what {@link openSigned} throws.
  */
 export async function setBundle(trx: Db, meshId: MeshId, given: SetBundle): Promise<BundleSet> {
   const relationship = await lockRelationship(trx, meshId, given.name)
   const key = keyOf(relationship, given.trustDomain)
-  const read = readDocument(given.trustDomain, given.document)
+  const { document, signedBy } = await documentOf(trx, relationship, given)
+  const read = readDocument(given.trustDomain, document)
+  checkFingerprint(read, given.fingerprint)
   const previous = await findCurrent(trx, meshId, key)
   const before =
     previous === undefined ? undefined : readDocument(given.trustDomain, previous.document).bundle
   await retireCurrent(trx, meshId, { key, to: 'superseded', at: given.context.now })
-  await insertGiven(trx, meshId, { key, read, context: given.context })
+  await insertGiven(trx, meshId, { key, read, context: given.context, signedBy })
   await restartPoll(trx, meshId, { key, now: given.context.now })
   const diff = diffBundles(before, read.bundle)
   await recordAudit(trx, {
@@ -69,6 +76,29 @@ export async function setBundle(trx: Db, meshId: MeshId, given: SetBundle): Prom
   await activateIfReady(trx, relationship, given.context)
   await bumpChange(trx, meshId, 'relationship')
   return { relationship, read, diff }
+}
+
+async function documentOf(
+  trx: Db,
+  relationship: Relationship,
+  { document, trustDomain, context }: SetBundle,
+): Promise<{ readonly document: Uint8Array; readonly signedBy?: 'recovery-key' | 'svid' }> {
+  const token = new TextDecoder().decode(document)
+  if (!looksSigned(token)) return { document }
+  const brought = { relationship, trustDomain, token, now: context.now }
+  const opened = await openSigned(trx, relationship.meshId, brought)
+  return { document: opened.document, signedBy: opened.provenBy }
+}
+
+function checkFingerprint({ bundle }: ReadDocument, wanted: string | undefined): void {
+  if (wanted === undefined) return
+  const found = bundleFingerprint(bundle)
+  if (found === parseFingerprint(wanted)) return
+  throw new ServiceError(
+    'FINGERPRINT_DIFFERS',
+    `the bundle of ${bundle.trustDomain} has the fingerprint ${found}, wanted ${quoted(wanted)}; nothing was set`,
+    { next: 'compare again with the other side, over a way that nobody else controls' },
+  )
 }
 
 function keyOf(relationship: Relationship, trustDomain: TrustDomain) {

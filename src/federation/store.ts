@@ -3,6 +3,7 @@ import { type MeshId } from '../db/ids.ts'
 import { type Db, type RelationshipDomainTable, type RelationshipTable } from '../db/schema.ts'
 import { type EndpointUrl } from '../spiffe/endpoint-profile.ts'
 import { type TrustDomain } from '../spiffe/trust-domain.ts'
+import { readRecovery, writeRecovery } from './recovery.ts'
 import { type Relationship, type RelationshipDomain } from './relationship.ts'
 
 const RELATIONSHIP = [
@@ -43,6 +44,7 @@ const DOMAIN = [
   'reader_id',
   'relay_id',
   'first_digest',
+  'recovery',
 ] as const
 
 /** Stores a new relationship with its domains; throws a unique violation for a taken name or domain. */
@@ -61,6 +63,7 @@ export async function insertRelationship(trx: Db, relationship: Relationship): P
         reader_id: domain.readerId ?? null,
         relay_id: domain.relayId,
         first_digest: domain.firstDigest ?? null,
+        recovery: JSON.stringify(domain.recovery.map(writeRecovery)),
       })),
     )
     .execute()
@@ -201,6 +204,7 @@ function domainOf(row: Selectable<RelationshipDomainTable>): RelationshipDomain 
     readerId: row.reader_id ?? undefined,
     relayId: row.relay_id,
     firstDigest: row.first_digest ?? undefined,
+    recovery: readRecovery(row.recovery, row.trust_domain),
   }
 }
 

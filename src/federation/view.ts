@@ -10,6 +10,7 @@ import { listWaitingHeads } from './ingestion-store.ts'
 import { writeOwnerData } from './owner-data.ts'
 import { listPolls, pollKey, type PollStatus } from './poll-store.ts'
 import { type Relationship, type RelationshipDomain } from './relationship.ts'
+import { type RecoveryPath, writeRecovery } from './recovery.ts'
 import { listCurrentHeads, type RevisionHead, type VerifiedBy } from './revision-store.ts'
 import { type ForecastMembers, forecastsOf, viewCoverage } from './view-forecast.ts'
 import { findVoucher, type Voucher } from './voucher.ts'
@@ -112,6 +113,7 @@ function viewDomain(subject: Subject, facts: Facts): RelationshipDomainView {
     source: domain.source,
     endpointUrl: domain.endpointUrl ?? null,
     endpointSpiffeId: domain.endpointId ?? null,
+    recovery: domain.recovery.map(viewRecovery),
     firstBundleDigest: domain.firstDigest === undefined ? null : hexOf(domain.firstDigest),
     ...viewHealth(report),
     bundle: viewBundle(facts, now),
@@ -268,4 +270,9 @@ export function viewRevision(
 /** Bytes in lower-case hex. */
 export function hexOf(bytes: Uint8Array): string {
   return Buffer.from(bytes).toString('hex')
+}
+
+function viewRecovery(path: RecoveryPath): RelationshipDomainView['recovery'][number] {
+  const { publicKey, ...rest } = writeRecovery(path)
+  return { ...rest, ...(publicKey === undefined ? {} : { publicKey: { ...publicKey } }) }
 }

@@ -7,6 +7,7 @@ import { usageFailure } from '../failure.ts'
 interface SetOptions {
   readonly file: string
   readonly trustDomain?: string
+  readonly fingerprint?: string
   readonly dryRun?: boolean
 }
 
@@ -16,8 +17,15 @@ export function registerBundleSet(bundleCommand: Command, cli: Cli): void {
     .command('set')
     .description("set a peer's bundle by hand; it counts until the next successful fetch")
     .argument('<relationship>')
-    .requiredOption('--file <file>', 'a SPIFFE bundle, brought another way (- for stdin)')
+    .requiredOption(
+      '--file <file>',
+      'a SPIFFE bundle or a signed bundle, brought another way (- for stdin)',
+    )
     .option('--trust-domain <td>', 'where the relationship has several')
+    .option(
+      '--fingerprint <digits>',
+      'what you compared aloud; nothing is set unless it is this one',
+    )
     .option('--dry-run', 'show what would be added and removed, and change nothing')
     .action((name: string, options: SetOptions) => setBundle(cli, name, options))
 }
@@ -25,13 +33,13 @@ export function registerBundleSet(bundleCommand: Command, cli: Cli): void {
 async function setBundle(
   cli: Cli,
   name: string,
-  { file, trustDomain, dryRun }: SetOptions,
+  { file, trustDomain, fingerprint, dryRun }: SetOptions,
 ): Promise<void> {
   const document = new TextDecoder().decode(await cli.readInput(file))
   const mesh = await cli.meshId()
   const domain = trustDomain ?? (await onlyDomain(cli, mesh, name))
   const target = path`/meshes/${mesh}/relationships/${name}/bundles/${domain}`
-  cli.print(await cli.post<BundleSetView>(target, { document }, { query: { dryRun } }))
+  cli.print(await cli.post<BundleSetView>(target, { document, fingerprint }, { query: { dryRun } }))
 }
 
 /** The trust domain of a relationship that has one only; throws a usage failure naming several. */

@@ -2,10 +2,16 @@ import type { Command } from 'commander'
 import type { BundleView, CreatedReaderView, ReaderView, RevisionView } from '../../bundle/api.ts'
 import { type Cli } from '../cli.ts'
 import { path } from '../client.ts'
+import { usageFailure } from '../failure.ts'
 import { table } from '../output.ts'
+import { dashed, showSigned, type SignOptions } from './bundle-sign.ts'
 
 interface DomainOption {
   readonly trustDomain?: string
+}
+
+interface ShowOptions extends DomainOption, SignOptions {
+  readonly signed?: boolean
 }
 
 const DOMAIN = ['--trust-domain <td>', "default the mesh's primary one"] as const
@@ -18,7 +24,14 @@ export function registerBundle(bundle: Command, cli: Cli): void {
       'print our bundle byte for byte, to be given to a peer; with --output json all about it',
     )
     .option(...DOMAIN)
-    .action((options: DomainOption) => show(cli, options))
+    .option('--signed', 'as a signed bundle, which proves itself wherever it is carried')
+    .option('--for <td>', 'with --signed: the only trust domain that may use it')
+    .option('--expires-in <seconds>', 'with --signed: at most 604800; default 86400')
+    .option(
+      '--recovery-key <file>',
+      'with --signed: sign with this key, here, instead of the endpoint SVID of the service',
+    )
+    .action((options: ShowOptions) => show(cli, options))
   bundle
     .command('history')
     .description('list what was published, the newest first')
@@ -52,7 +65,15 @@ export function registerBundle(bundle: Command, cli: Cli): void {
     )
 }
 
-async function show(cli: Cli, query: DomainOption): Promise<void> {
+async function show(cli: Cli, { signed, ...options }: ShowOptions): Promise<void> {
+  if (signed === true) {
+    await showSigned(cli, options)
+    return
+  }
+  const { trustDomain, ...foreign } = options
+  const [extra] = Object.keys(foreign)
+  if (extra !== undefined) throw usageFailure(`--${dashed(extra)} needs --signed`)
+  const query = { trustDomain }
   const mesh = await cli.meshId()
   const found = await cli.get<BundleView>(path`/meshes/${mesh}/bundle`, { query: { ...query } })
   if (cli.output === 'table') cli.printText(found.document)
