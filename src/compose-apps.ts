@@ -14,7 +14,7 @@ import type { Base } from './compose-base.ts'
 import { mountDeclarative } from './compose-declarative.ts'
 import { mountBundleEndpoint, mountEndpointAdmin } from './compose-endpoints.ts'
 import { mountExchange } from './compose-exchange.ts'
-import { mountFederationAdmin } from './compose-federation.ts'
+import { mountFederationAdmin, mountRelay } from './compose-federation.ts'
 import { mountHandshake, mountInviteAdmin } from './compose-invites.ts'
 import type { Parts } from './compose-parts.ts'
 import { mountRegistryAdmin, mountSvids } from './compose-svid.ts'
@@ -84,13 +84,15 @@ function adminTls({ config }: Base): { tls?: { cert: Buffer; key: Buffer } } {
   return { tls: { cert: readFileSync(cert), key: readFileSync(key) } }
 }
 
-function mountFederation(base: Base, { endpoints, exchange, invites }: Parts): App {
+function mountFederation(base: Base, parts: Parts): App {
+  const { endpoints, federation, exchange, invites } = parts
   const { log, metrics } = base
   const tls = { ...endpoints.federationTls.serverOptions('none'), ALPNProtocols: ['http/1.1'] }
   const first: AppOptions['first'] = (request, response) => endpoints.urls.answer(request, response)
   const app = createApp({ name: 'federation', log, metrics, tls, first })
   endpoints.federationTls.attach(app.server)
   mountBundleEndpoint(app, base, endpoints)
+  mountRelay(app, base, { endpoints, federation })
   mountExchange(app, exchange)
   mountHandshake(app, invites)
   return app

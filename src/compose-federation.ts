@@ -14,6 +14,7 @@ import { peerReadersOf } from './federation/peer-readers.ts'
 import { prunePeerRevisions } from './federation/prune-revisions.ts'
 import { relationshipActRoutes } from './federation/relationship-act-routes.ts'
 import { relationshipRoutes } from './federation/relationship-routes.ts'
+import { relayRoutes } from './federation/relay-routes.ts'
 import { revisionRoutes } from './federation/revision-routes.ts'
 import { standingRoutes } from './federation/standing-routes.ts'
 import { clearPeerAlarms, measureRelationships } from './federation/report-poll.ts'
@@ -37,6 +38,7 @@ export function buildFederation(base: Base, endpoints: Endpoints): Federation {
     alarms,
     owner: replicaId,
     pollMinSeconds: config.POLL_MIN_SECONDS,
+    serveStaleSeconds: config.SERVE_STALE_SECONDS,
     egressAllow: config.EGRESS_ALLOW,
     extraRootsPem: rootsIn(config.WEB_ROOTS_FILE),
     redirects: config.FOLLOW_REDIRECTS ? 'follow' : 'refuse',
@@ -64,6 +66,21 @@ export function mountFederationAdmin(v1: App, federation: Federation): void {
   v1.register(egressRoutes, federation.egressRoutes)
 }
 
+/** Mounts the relay on the federation listener: peers' bundles for our own control planes. */
+export function mountRelay(
+  app: App,
+  base: Base,
+  parts: { readonly endpoints: Endpoints; readonly federation: Pick<Federation, 'relays'> },
+): void {
+  const { bundles, readerSecret } = parts.endpoints
+  app.register(relayRoutes, {
+    relays: parts.federation.relays,
+    readerSecret,
+    fetches: base.metrics.bundleFetches,
+    meshOf: (trustDomain) => bundles.get(trustDomain)?.meshId,
+  })
+}
+
 const MINUTE_MS = 60_000
 
 /** Starts the polls, their figures and the pruning of history. */
@@ -89,7 +106,7 @@ export function federationTickers(base: Base, federation: Federation): readonly 
       await prunePeerRevisions(db, now)
     },
   })
-  return [figures, history, expiryTicker(base, federation), polls]
+  return [figures, history, expiryTicker(base, federation), relayTicker(base, federation), polls]
 }
 
 function expiryTicker({ clock, log, now, database }: Base, federation: Federation): Ticker {
@@ -110,6 +127,16 @@ function expiryTicker({ clock, log, now, database }: Base, federation: Federatio
         },
       })
     },
+  })
+}
+
+function relayTicker({ clock, log }: Base, { relays }: Federation): Ticker {
+  return startTicker({
+    name: 'relay-accesses',
+    everyMs: 1000,
+    clock,
+    log,
+    run: () => relays.flush(),
   })
 }
 

@@ -15,6 +15,9 @@ export interface ReaderKey {
   readonly id: string
 }
 
+/** The kinds of URL with a reference; one written for one kind is none of the other. */
+type RefKind = 'for' | 'peers'
+
 /**
  * The reference in a reader's URL: base64url(id ‖ first 16 bytes of HMAC-SHA-256).
  *
@@ -22,8 +25,12 @@ export interface ReaderKey {
  * with the kind of URL and binds the trust domain.
  */
 export function writeReaderRef(secret: Uint8Array, key: ReaderKey): string {
-  const id = Buffer.from(key.id.replaceAll('-', ''), 'hex')
-  return Buffer.concat([id, macOf(secret, key.trustDomain, id)]).toString('base64url')
+  return writeRef(secret, 'for', key)
+}
+
+/** The reference in the URL of a relayed bundle, made in the same way; `id` is the relay's. */
+export function writeRelayRef(secret: Uint8Array, key: ReaderKey): string {
+  return writeRef(secret, 'peers', key)
 }
 
 /** The reader's id in a reference, or undefined when it was not written by us for this trust domain. */
@@ -32,16 +39,39 @@ export function readReaderRef(
   trustDomain: TrustDomain,
   ref: string,
 ): string | undefined {
+  return readRef(secret, { kind: 'for', trustDomain }, ref)
+}
+
+/** The relay's id in a reference, or undefined when it was not written by us for this trust domain. */
+export function readRelayRef(
+  secret: Uint8Array,
+  trustDomain: TrustDomain,
+  ref: string,
+): string | undefined {
+  return readRef(secret, { kind: 'peers', trustDomain }, ref)
+}
+
+function writeRef(secret: Uint8Array, kind: RefKind, { trustDomain, id: uuid }: ReaderKey): string {
+  const id = Buffer.from(uuid.replaceAll('-', ''), 'hex')
+  return Buffer.concat([id, macOf(secret, { kind, trustDomain }, id)]).toString('base64url')
+}
+
+interface RefPlace {
+  readonly kind: RefKind
+  readonly trustDomain: TrustDomain
+}
+
+function readRef(secret: Uint8Array, place: RefPlace, ref: string): string | undefined {
   if (!REF.test(ref)) return undefined
   const bytes = Buffer.from(ref, 'base64url')
   if (bytes.toString('base64url') !== ref) return undefined
   const id = bytes.subarray(0, ID_BYTES)
   const mac = bytes.subarray(ID_BYTES)
-  return timingSafeEqual(mac, macOf(secret, trustDomain, id)) ? uuidOf(id) : undefined
+  return timingSafeEqual(mac, macOf(secret, place, id)) ? uuidOf(id) : undefined
 }
 
-function macOf(secret: Uint8Array, trustDomain: TrustDomain, id: Uint8Array): Buffer {
-  const mac = createHmac('sha256', secret).update(`for\0${trustDomain}\0`).update(id)
+function macOf(secret: Uint8Array, { kind, trustDomain }: RefPlace, id: Uint8Array): Buffer {
+  const mac = createHmac('sha256', secret).update(`${kind}\0${trustDomain}\0`).update(id)
   return mac.digest().subarray(0, MAC_BYTES)
 }
 

@@ -146,6 +146,12 @@ const HealthMembers = {
   wayOut: TextOrNull,
 }
 
+const RelayBody = Type.Object({
+  sequence: Type.String({ description: "ours, apart from the peer's" }),
+  fetches: Type.String(),
+  lastAt: MomentOrNull,
+})
+
 /** One trust domain of a relationship. */
 export const RelationshipDomainBody = Type.Object({
   trustDomain: Type.String(),
@@ -160,6 +166,12 @@ export const RelationshipDomainBody = Type.Object({
   bundle: Type.Union([StoredBundleBody, Type.Null()]),
   waiting: Type.Union([WaitingBundleBody, Type.Null()]),
   poll: Type.Union([PollBody, Type.Null()]),
+  relayUrl: Type.String({
+    description: "where our own control planes read the peer's bundle as this mesh accepts it now",
+  }),
+  relay: Type.Union([RelayBody, Type.Null()], {
+    description: 'how the relay was used; null before the first fetch',
+  }),
 })
 
 const Consent = Type.Union([

@@ -42,6 +42,8 @@ export interface PeerReaders {
   ) => Promise<string>
   /** Reads once what the URLs of a mesh's readers are made of, and answers with a function from id to URL. */
   readonly urls: (db: Db, meshId: MeshId) => Promise<(readerId: string) => string>
+  /** Reads once what the relay URLs of a mesh are made of, and answers with a function from relay id to URL. */
+  readonly relayUrls: (db: Db, meshId: MeshId) => Promise<(relayId: string) => string>
   /** Removes a reader; one that is gone already is no error. */
   readonly remove: (
     trx: Db,

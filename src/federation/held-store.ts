@@ -39,7 +39,7 @@ const HELD = sql`
     coalesce(b.document, o.document) as document,
     coalesce('n' || b.n::text, 's' || o.sequence::text) as version
   from relationship_domain d
-  join relationship r on r.mesh_id = d.mesh_id and r.id = d.relationship_id
+  join relationship r on r.mesh_id = d.mesh_id and r.id = d.relationship_id and r.purpose = 'peer'
   left join peer_bundle_revision b on b.mesh_id = d.mesh_id and b.relationship_id = d.relationship_id
     and b.trust_domain = d.trust_domain and b.disposition = 'current'
   left join trust_domain t on d.source = 'local' and t.name = d.trust_domain

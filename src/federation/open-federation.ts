@@ -11,6 +11,7 @@ import { type Resolve } from '../http/outbound-connect.ts'
 import { AnchorCache } from './anchors.ts'
 import { type DistrustDependants } from './distrust.ts'
 import { DistrustedKeys } from './distrusted-keys.ts'
+import { RelayBundles } from './relay-bundles.ts'
 import { type PeerReaders } from './create-relationship.ts'
 import { EgressRules } from './egress-rules.ts'
 import { type RelationshipDependants } from './end-relationship.ts'
@@ -31,7 +32,7 @@ import { FederationScheduler } from './scheduler.ts'
 /** What federation stands on. */
 export interface FederationOptions {
   readonly database: Pick<Database, 'db' | 'background'>
-  readonly changes: Pick<Changes, 'on'>
+  readonly changes: Pick<Changes, 'on' | 'silentMs'>
   readonly clock: Clock
   readonly now: DbClock
   readonly log: Pick<Logger, 'info' | 'warn' | 'error'>
@@ -40,6 +41,8 @@ export interface FederationOptions {
   /** This replica's name; it owns the leases of polls. */
   readonly owner: string
   readonly pollMinSeconds: number
+  /** How long bundles are served from memory while the database is away; default an hour. */
+  readonly serveStaleSeconds?: number
   /** Lines of the configured allow list. */
   readonly egressAllow: readonly string[]
   /** PEM roots trusted for https_web endpoints beside the system's. */
@@ -65,6 +68,7 @@ export interface Federation {
   readonly egress: EgressRules
   readonly peerBundles: PeerBundles
   readonly scheduler: FederationScheduler
+  readonly relays: RelayBundles
   readonly relationshipRoutes: RelationshipRoutesOptions
   readonly peerBundleRoutes: PeerBundleRoutesOptions
   readonly peerGroupRoutes: PeerGroupRoutesOptions
@@ -75,18 +79,7 @@ export interface Federation {
 /** Builds federation; nothing is polled before `scheduler.start()`. Throws EGRESS_RULE_INVALID. */
 export function openFederation(options: FederationOptions): Federation {
   const { database, clock, now, owner } = options
-  const egress = new EgressRules({
-    db: database.background,
-    clock,
-    configured: options.egressAllow.map(parseEgressRule),
-  })
-  const outbound = openOutbound({
-    rulesFor: (meshId) => egress.rulesFor(meshId),
-    clock,
-    extraRootsPem: options.extraRootsPem,
-    ...(options.limits === undefined ? {} : { limits: options.limits }),
-    ...(options.resolve === undefined ? {} : { resolve: options.resolve }),
-  })
+  const { egress, outbound } = openDoor(options)
   const peerBundles = new PeerBundles(database.db, options.changes)
   const distrusted = new DistrustedKeys(options.changes)
   const refresh = refreshDeps(options, {
@@ -102,10 +95,12 @@ export function openFederation(options: FederationOptions): Federation {
     owner,
     refresh: (task, signal) => refreshPeer(refresh, task, { actor: SCHEDULE_ACTOR, signal }),
   })
+  const relays = relaysOf(options)
   const shared = { peerBundles, scheduler }
   return {
     outbound,
     egress,
+    relays,
     ...shared,
     relationshipRoutes: {
       ...shared,
@@ -130,12 +125,34 @@ export function openFederation(options: FederationOptions): Federation {
       now,
       dependants: options.distrustDependants ?? [],
       onChange: (meshId) => {
-        distrusted.invalidate(meshId)
-        peerBundles.invalidate(meshId)
+        for (const memory of [distrusted, peerBundles, relays]) memory.invalidate(meshId)
         scheduler.kick()
       },
     },
   }
+}
+
+/** The door outward and the rules that open it. */
+function openDoor(options: FederationOptions): Pick<Federation, 'egress' | 'outbound'> {
+  const { database, clock } = options
+  const egress = new EgressRules({
+    db: database.background,
+    clock,
+    configured: options.egressAllow.map(parseEgressRule),
+  })
+  const outbound = openOutbound({
+    rulesFor: (meshId) => egress.rulesFor(meshId),
+    clock,
+    extraRootsPem: options.extraRootsPem,
+    ...(options.limits === undefined ? {} : { limits: options.limits }),
+    ...(options.resolve === undefined ? {} : { resolve: options.resolve }),
+  })
+  return { egress, outbound }
+}
+
+function relaysOf({ database, now, clock, log, changes, serveStaleSeconds }: FederationOptions) {
+  const staleSeconds = serveStaleSeconds ?? 3600
+  return new RelayBundles({ db: database.background, now, clock, log, changes, staleSeconds })
 }
 
 function refreshDeps(

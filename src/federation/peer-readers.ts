@@ -1,4 +1,5 @@
 import { type Reader } from '../bundle/reader.ts'
+import { writeRelayRef } from '../bundle/reader-ref.ts'
 import { createReader, type NewReader, readerUrl, removeReader } from '../bundle/readers.ts'
 import { type MeshId } from '../db/ids.ts'
 import { type Db } from '../db/schema.ts'
@@ -30,6 +31,11 @@ export function peerReadersOf(options: PeerReadersOptions): PeerReaders {
       const domain = await primaryTrustDomain(db, meshId)
       const { url } = await bundleEndpointOfDomain(db, domain, publicUrl)
       return (id) => readerUrl(url, secret, { trustDomain: domain.name, id })
+    },
+    relayUrls: async (db, meshId) => {
+      const domain = await primaryTrustDomain(db, meshId)
+      const { url } = await bundleEndpointOfDomain(db, domain, publicUrl)
+      return (id) => `${url}/peers/${writeRelayRef(secret, { trustDomain: domain.name, id })}`
     },
     remove: async (trx, meshId, { readerId, context }) => {
       const { name: trustDomain } = await primaryTrustDomain(trx, meshId)

@@ -1,4 +1,6 @@
 import { type Alarms } from '../http/alarms.ts'
+import { type BundleFetches } from '../http/metrics.ts'
+import { type TrustDomain } from '../spiffe/trust-domain.ts'
 import { type Db } from '../db/schema.ts'
 import { type MeshId } from '../db/ids.ts'
 import { type DbClock } from '../db/time.ts'
@@ -10,6 +12,7 @@ import { type RelationshipDependants } from './end-relationship.ts'
 import { type PeerBundles } from './peer-bundles.ts'
 import { type GroupDependants } from './peer-groups.ts'
 import { type RefreshDeps } from './refresh.ts'
+import { type RelayBundles } from './relay-bundles.ts'
 import { type FederationScheduler } from './scheduler.ts'
 
 /** What the relationship routes need. */
@@ -57,4 +60,14 @@ export interface DistrustRoutesOptions {
   readonly dependants: readonly DistrustDependants[]
   /** Has this replica hear of the change at once; the others hear of it within a second. */
   readonly onChange: (meshId: MeshId) => void
+}
+
+/** What the relay needs; it asks nobody who they are. */
+export interface RelayRoutesOptions {
+  readonly relays: Pick<RelayBundles, 'fresh' | 'count'>
+  /** The secret behind references in URLs. */
+  readonly readerSecret: Uint8Array
+  readonly fetches: BundleFetches
+  /** Whose a trust domain of ours is, from memory. */
+  readonly meshOf: (trustDomain: TrustDomain) => MeshId | undefined
 }

@@ -13,13 +13,14 @@ import { type Relationship, type RelationshipDomain } from './relationship.ts'
 import { type RecoveryPath, writeRecovery } from './recovery.ts'
 import { listCurrentHeads, type RevisionHead, type VerifiedBy } from './revision-store.ts'
 import { type ForecastMembers, forecastsOf, viewCoverage } from './view-forecast.ts'
+import { type RelayMembers, relaysOf } from './view-relay.ts'
 import { findVoucher, type Voucher } from './voucher.ts'
 
 /** What showing relationships needs. */
 export interface ViewDeps {
   readonly db: Db
   readonly anchors: AnchorCache
-  readonly readers: Pick<PeerReaders, 'urls' | 'webCertificate'>
+  readonly readers: Pick<PeerReaders, 'urls' | 'relayUrls' | 'webCertificate'>
 }
 
 /** What stands before the forecast of all is read at once. */
@@ -46,6 +47,7 @@ export async function viewRelationships(
   const heads = keyed(await listCurrentHeads(deps.db, meshId, ids))
   const waiting = keyed(await listWaitingHeads(deps.db, meshId, ids))
   const urlOf = await deps.readers.urls(deps.db, meshId)
+  const relayOf = await relaysOf(deps, meshId, relationships)
   const views: BareView[] = []
   const inForce = new Map<string, DomainInForce>()
   for (const relationship of relationships) {
@@ -57,7 +59,7 @@ export async function viewRelationships(
       inForce.set(key, { receivedAt: head?.receivedAt, anchors })
       const voucher = await voucherOf(deps, relationship, domain)
       const facts = { poll: polls.get(key), head, waiting: waiting.get(key), anchors, voucher }
-      domains.push(viewDomain({ relationship, domain, now }, facts))
+      domains.push({ ...viewDomain({ relationship, domain, now }, facts), ...relayOf(domain) })
     }
     const waitingFor = await whatItWaitsFor(deps.db, relationship)
     views.push(viewWhole(relationship, domains, { urlOf, waitingFor }))
@@ -105,7 +107,10 @@ interface Subject {
   readonly now: Date
 }
 
-function viewDomain(subject: Subject, facts: Facts): RelationshipDomainView {
+function viewDomain(
+  subject: Subject,
+  facts: Facts,
+): Omit<RelationshipDomainView, keyof RelayMembers> {
   const { relationship, domain, now } = subject
   const report = relationship.state === 'terminated' ? undefined : healthOf(subject, facts)
   return {

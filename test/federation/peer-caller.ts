@@ -166,6 +166,7 @@ export async function befriend(
           return relationshipId
         },
         urls: async () => () => '',
+        relayUrls: async () => () => '',
         remove: nothing,
       },
     }),

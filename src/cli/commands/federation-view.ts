@@ -68,6 +68,7 @@ function shownDomain(domain: RelationshipDomainView): [string, string][] {
     [`${td} bundle`, bundle === null ? 'none yet' : shownBundle(bundle)],
     [`${td} waiting`, waiting === null ? '' : `revision ${waiting.n}, digest ${waiting.digest}`],
     ...(poll === null ? [] : shownPoll(td, poll)),
+    [`${td} relay`, shownRelay(domain)],
   ]
 }
 
@@ -77,6 +78,12 @@ const ORIGINS = {
   signed: ', from a signed document',
   reduced: ', less what the peer has dropped',
 } as const
+
+/** Where our own control planes read this bundle, and when one last did. */
+function shownRelay({ relayUrl, relay }: RelationshipDomainView): string {
+  const last = relay?.lastAt ?? undefined
+  return last === undefined ? relayUrl : `${relayUrl} (last fetched ${last})`
+}
 
 function shownBundle(bundle: NonNullable<RelationshipDomainView['bundle']>): string {
   const sequence = bundle.sequence === null ? 'without a sequence' : `sequence ${bundle.sequence}`
