@@ -1,5 +1,4 @@
 import { type KeyObject } from 'node:crypto'
-import { unixSeconds } from '../clock.ts'
 import { messageOf, quoted, ServiceError } from '../errors.ts'
 import { decodeBase64Url } from '../spiffe/base64.ts'
 import { MAX_BUNDLE_BYTES, type PublicJwk } from '../spiffe/bundle.ts'
@@ -88,6 +87,10 @@ export function looksSigned(text: string): boolean {
 }
 
 const ES256 = scheme('ES256')
+
+function unixSeconds(moment: Date): number {
+  return Math.floor(moment.getTime() / 1000)
+}
 
 function scheme(name: string): SignatureScheme {
   const found = JWS_ALGORITHMS.get(name)
