@@ -99,7 +99,7 @@ export class WebhookSender {
     })
   }
 
-  /** Sends what is due longest; false when nothing is, or the receiver is somebody else's by now. */
+  /** Sends what is due longest; false when that ends the turn: one that failed gives its place to others. */
   async #sendNext(claim: ClaimedWebhook): Promise<boolean> {
     const { db, now } = this.#options
     if (this.#stopping.signal.aborted) return false
@@ -116,7 +116,8 @@ export class WebhookSender {
     )
     const outcome = outcomeOf(delivery, sent, { at: await now(db), random: this.#options.random() })
     this.#tell(claim, { delivery, outcome })
-    return settleDelivery(db, claim, { id, outcome })
+    const held = await settleDelivery(db, claim, { id, outcome })
+    return held && sent.delivered
   }
 
   #tell(
