@@ -5,6 +5,15 @@ import type { TrustDomain } from '../spiffe/trust-domain.ts'
 import type { BundleRevision } from './revision.ts'
 import { findCurrent } from './store.ts'
 
+/** The bundle that a trust domain of ours publishes; undefined before its first publication. */
+export async function findCurrentBundle(
+  db: Db,
+  meshId: MeshId,
+  trustDomain: TrustDomain,
+): Promise<BundleRevision | undefined> {
+  return findCurrent(db, meshId, trustDomain)
+}
+
 /** The bundle that a trust domain of ours publishes; throws NOT_FOUND before its first publication. */
 export async function loadCurrentBundle(
   db: Db,

@@ -4,12 +4,15 @@ import { type Dependant } from '../mesh/hooks.ts'
 import { readDocument } from './accept-bundle.ts'
 import { type AuthorityFingerprint, fingerprintsOf } from './authority-fingerprints.ts'
 import { changeStanding } from './change-standing.ts'
+import { type NamedFingerprint } from './create-invite.ts'
 import {
   dependantsOf,
   type EndRelationship,
   type RelationshipDependants,
 } from './end-relationship.ts'
 import { lockRelationship } from './find-relationship.ts'
+import { bundleFingerprint } from './fingerprint.ts'
+import { ownFingerprints } from './own-fingerprints.ts'
 import { type Relationship } from './relationship.ts'
 import { findCurrent } from './revision-store.ts'
 import { type TrustDomain } from '../spiffe/trust-domain.ts'
@@ -30,6 +33,8 @@ export interface ActOnStanding extends EndRelationship {
 export interface PeerAuthorities {
   readonly trustDomain: TrustDomain
   readonly bundleDigest: Uint8Array | undefined
+  /** To be compared aloud; undefined without a bundle. */
+  readonly fingerprint: string | undefined
   readonly authorities: readonly AuthorityFingerprint[]
 }
 
@@ -38,6 +43,8 @@ export interface ActedOnStanding {
   readonly relationship: Relationship
   readonly effects: readonly Dependant[]
   readonly peerAuthorities: readonly PeerAuthorities[]
+  /** The fingerprints of our own bundles, for the other half of the comparison. */
+  readonly ours: readonly NamedFingerprint[]
 }
 
 /**
@@ -62,7 +69,8 @@ export async function actOnStanding(
     reason,
     body: withholds ? { withheld: effects } : { peerAuthorities: peerAuthorities.map(audited) },
   })
-  return { relationship, effects, peerAuthorities }
+  const ours = await ownFingerprints(trx, meshId)
+  return { relationship, effects, peerAuthorities, ours }
 }
 
 async function authoritiesOf(trx: Db, relationship: Relationship): Promise<PeerAuthorities[]> {
@@ -70,11 +78,14 @@ async function authoritiesOf(trx: Db, relationship: Relationship): Promise<PeerA
   const found: PeerAuthorities[] = []
   for (const { trustDomain } of domains) {
     const current = await findCurrent(trx, meshId, { relationshipId, trustDomain })
-    const authorities =
-      current === undefined
-        ? []
-        : fingerprintsOf(readDocument(trustDomain, current.document).bundle)
-    found.push({ trustDomain, bundleDigest: current?.digest, authorities })
+    const bundle =
+      current === undefined ? undefined : readDocument(trustDomain, current.document).bundle
+    found.push({
+      trustDomain,
+      bundleDigest: current?.digest,
+      fingerprint: bundle === undefined ? undefined : bundleFingerprint(bundle),
+      authorities: bundle === undefined ? [] : fingerprintsOf(bundle),
+    })
   }
   return found
 }

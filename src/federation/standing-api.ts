@@ -36,6 +36,9 @@ export const PeerAuthoritiesBody = Type.Object({
   bundleDigest: Type.Union([Type.String(), Type.Null()], {
     description: 'of the bundle in use, as in `domains[].bundle.digest`',
   }),
+  fingerprint: Type.Union([Type.String(), Type.Null()], {
+    description: 'eight groups of five digits over the X.509 authorities, to be compared aloud',
+  }),
   authorities: Type.Array(AuthorityFingerprintBody),
 })
 
@@ -44,6 +47,9 @@ export const ChangedStandingBody = Type.Object({
   relationship: RelationshipBody,
   peerAuthorities: Type.Array(PeerAuthoritiesBody, {
     description: 'whom an approval makes trusted: compare with the peer over another way',
+  }),
+  ours: Type.Array(Type.Object({ trustDomain: Type.String(), fingerprint: Type.String() }), {
+    description: 'the fingerprints of our own bundles, which the peer must see',
   }),
   effects: EndedRelationshipBody.properties.ended,
   next: Next,

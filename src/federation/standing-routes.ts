@@ -84,14 +84,19 @@ function mountAct(app: App, options: RelationshipRoutesOptions, act: StandingAct
   )
 }
 
-function viewActed({ effects, peerAuthorities }: ActedOnStanding) {
-  return { effects: [...effects], peerAuthorities: peerAuthorities.map(viewAuthorities) }
+function viewActed({ effects, peerAuthorities, ours }: ActedOnStanding) {
+  return {
+    effects: [...effects],
+    peerAuthorities: peerAuthorities.map(viewAuthorities),
+    ours: [...ours],
+  }
 }
 
 function viewAuthorities(found: PeerAuthorities): PeerAuthoritiesView {
   return {
     trustDomain: found.trustDomain,
     bundleDigest: found.bundleDigest === undefined ? null : hexOf(found.bundleDigest),
+    fingerprint: found.fingerprint ?? null,
     authorities: found.authorities.map(({ kind, publicKeySha256, kid, notAfter }) => ({
       kind,
       publicKeySha256,

@@ -57,12 +57,25 @@ async function actOn(
   cli.say(
     `relationship ${name} ${dryRun === true ? 'would be' : 'is'} ${DONE[act]}; it is ${answer.relationship.state}`,
   )
-  if (act === 'approve') printAuthorities(cli, answer.peerAuthorities)
+  if (act === 'approve') {
+    printAuthorities(cli, answer.peerAuthorities)
+    printFingerprints(cli, answer)
+  }
   if (act === 'suspend' || act === 'withdraw') {
     cli.printTable(table(answer.effects, effectColumns, 'nothing else is withheld'))
   }
   for (const cause of answer.relationship.waitingFor) cli.say(`waits for ${cause}`)
   cli.printText(formatNext(answer.next))
+}
+
+/** Both sides read the same digits for both bundles, or somebody stands between them. */
+function printFingerprints(cli: Cli, { peerAuthorities, ours }: ChangedStandingView): void {
+  const theirs = peerAuthorities.filter(({ fingerprint }) => fingerprint !== null)
+  if (theirs.length === 0) return
+  cli.say('compare aloud, the same digits must stand on the other side:')
+  for (const { trustDomain, fingerprint } of [...theirs, ...ours]) {
+    cli.say(`  ${trustDomain}  ${fingerprint}`)
+  }
 }
 
 /** The peer's keys, to be compared over the telephone or another way. */
