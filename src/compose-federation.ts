@@ -18,6 +18,7 @@ import { relayRoutes } from './federation/relay-routes.ts'
 import { revisionRoutes } from './federation/revision-routes.ts'
 import { standingRoutes } from './federation/standing-routes.ts'
 import { clearPeerAlarms, measureRelationships } from './federation/report-poll.ts'
+import { trustRoutes } from './federation/trust-routes.ts'
 import type { App } from './http/listener.ts'
 import { splitPem, toPem } from './pki/pem.ts'
 import { rulesOfPeer } from './policy/dependants.ts'
@@ -63,6 +64,7 @@ export function mountFederationAdmin(v1: App, federation: Federation): void {
   v1.register(revisionRoutes, federation.relationshipRoutes)
   v1.register(peerGroupRoutes, federation.peerGroupRoutes)
   v1.register(distrustRoutes, federation.distrustRoutes)
+  v1.register(trustRoutes, federation.peerBundleRoutes)
   v1.register(egressRoutes, federation.egressRoutes)
 }
 

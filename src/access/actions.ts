@@ -109,6 +109,7 @@ export const ACTIONS = {
   'service.read': mesh,
   'service.update': mesh,
   'trust-domain.list': mesh,
+  'trust.read': mesh,
   'trust-domain.manage': service,
   'trust-domain.release': service,
   'webhook.create': service,

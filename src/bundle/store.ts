@@ -96,6 +96,30 @@ export async function listRevisions(
   return (await query.execute()).map(headOf)
 }
 
+/** Revisions of a bundle that were published at a moment or before, with documents, the newest first. */
+export async function listPublishedUntil(
+  db: Db,
+  meshId: MeshId,
+  page: {
+    readonly trustDomain: TrustDomain
+    readonly at: Date
+    /** Below this sequence when given. */
+    readonly before?: bigint | undefined
+    readonly limit: number
+  },
+): Promise<BundleRevision[]> {
+  let query = db
+    .selectFrom('bundle_revision')
+    .select(REVISION)
+    .where('mesh_id', '=', meshId)
+    .where('trust_domain', '=', page.trustDomain)
+    .where('created_at', '<=', page.at)
+    .orderBy('sequence', 'desc')
+    .limit(page.limit)
+  if (page.before !== undefined) query = query.where('sequence', '<', page.before)
+  return (await query.execute()).map(revisionOf)
+}
+
 /** One revision of a bundle. */
 export async function findRevision(
   db: Db,

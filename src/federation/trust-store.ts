@@ -1,11 +1,11 @@
-import { type Insertable, type Selectable, sql } from 'kysely'
+import { type Insertable, sql } from 'kysely'
 import { type MeshId, newId } from '../db/ids.ts'
 import { type Db } from '../db/schema.ts'
 import { type TrustSpanTable } from '../db/schema-trust.ts'
 import { type TrustDomain } from '../spiffe/trust-domain.ts'
 import { type AuthorityFacts } from './authority-facts.ts'
 import { type Relationship } from './relationship.ts'
-import { type PeerRevision, type VerifiedBy } from './revision-store.ts'
+import { type PeerRevision } from './revision-store.ts'
 
 /** What happened, by whom and when; `at` is the database's time. */
 export interface TrustEvent {
@@ -161,101 +161,6 @@ function revisionColumns(revision: SpanRevision) {
     origin: revision.origin,
     verified_by: JSON.stringify(revision.verifiedBy),
     approved_by: revision.decided?.by ?? null,
-  }
-}
-
-/** A span that covers a moment at which its key was not distrusted. */
-export interface TrustSpan extends TrustedPart {
-  readonly id: string
-  readonly relationshipId: string
-  readonly relationship: string
-  readonly begun: TrustEvent
-  /** When a distrust of its key was last lifted before that moment, within the span, and by whom. */
-  readonly lifted: Pick<TrustEvent, 'actor' | 'at'> | undefined
-}
-
-interface SpanRow extends Selectable<TrustSpanTable> {
-  lifted_at: Date | null
-  lifted_by: string | null
-}
-
-/** A page of spans, by trust domain and id. */
-export interface SpanPage {
-  readonly at: Date
-  readonly after: { readonly trustDomain: string; readonly id: string } | undefined
-  readonly trustDomain: TrustDomain | undefined
-  readonly limit: number
-}
-
-/** The spans that cover a moment, without keys that were distrusted then. A span covers its beginning, not its end. */
-export async function listSpansAt(
-  db: Db,
-  meshId: MeshId,
-  { at, after, trustDomain, limit }: SpanPage,
-): Promise<TrustSpan[]> {
-  const isAfter =
-    after === undefined
-      ? sql`true`
-      : sql`(s.trust_domain, s.id) > (${after.trustDomain}, ${after.id}::uuid)`
-  const isDomain = trustDomain === undefined ? sql`true` : sql`s.trust_domain = ${trustDomain}`
-  const { rows } = await sql<SpanRow>`
-    select s.*, k.lifted_at, k.lifted_by
-    from trust_span s
-    left join lateral (
-      select d.lifted_at, d.lifted_by from distrusted_key d
-      where d.mesh_id = s.mesh_id and d.public_key_sha256 = s.public_key_sha256
-        and d.lifted_at <= ${at} and d.lifted_at > s.from_at
-      order by d.lifted_at desc limit 1
-    ) as k on true
-    where s.mesh_id = ${meshId} and s.from_at <= ${at} and (s.until_at is null or s.until_at > ${at})
-      and ${isAfter} and ${isDomain}
-      and not exists (
-        select 1 from distrusted_key d
-        where d.mesh_id = s.mesh_id and d.public_key_sha256 = s.public_key_sha256
-          and d.since <= ${at} and (d.lifted_at is null or d.lifted_at > ${at})
-      )
-    order by s.trust_domain, s.id limit ${limit}`.execute(db)
-  return rows.map(spanOf)
-}
-
-function spanOf(row: SpanRow): TrustSpan {
-  return {
-    id: row.id,
-    relationshipId: row.relationship_id,
-    relationship: row.relationship,
-    trustDomain: row.trust_domain,
-    authority: authorityOf(row),
-    revision: revisionOf(row),
-    begun: { event: row.from_event, actor: row.from_actor, at: row.from_at },
-    lifted:
-      row.lifted_at === null || row.lifted_by === null
-        ? undefined
-        : { at: row.lifted_at, actor: row.lifted_by },
-  }
-}
-
-function authorityOf(row: SpanRow): AuthorityFacts | undefined {
-  if (row.kind === 'local') return undefined
-  return {
-    kind: row.kind,
-    publicKeySha256: hexOf(row.public_key_sha256) ?? '',
-    certificateSha256: hexOf(row.certificate_sha256),
-    subject: row.subject ?? undefined,
-    kid: row.kid ?? undefined,
-    notBefore: row.not_before ?? undefined,
-    notAfter: row.not_after ?? undefined,
-  }
-}
-
-function revisionOf(row: SpanRow): SpanRevision | undefined {
-  if (row.revision_n === null || row.digest === null || row.origin === null) return undefined
-  return {
-    n: row.revision_n,
-    sequence: row.sequence === null ? undefined : BigInt(row.sequence),
-    digest: row.digest,
-    origin: row.origin,
-    verifiedBy: row.verified_by as VerifiedBy,
-    decided: row.approved_by === null ? undefined : { by: row.approved_by, at: row.from_at },
   }
 }
 

@@ -248,7 +248,6 @@ export function viewRevision(
     readonly verifiedBy: VerifiedBy
   },
 ): PeerRevisionView {
-  const { verifiedBy } = revision
   return {
     n: revision.n.toString(),
     sequence: revision.sequence?.toString() ?? null,
@@ -261,15 +260,15 @@ export function viewRevision(
     decidedAt: revision.decided?.at.toISOString() ?? null,
     decidedBy: revision.decided?.by ?? null,
     retiredAt: revision.retiredAt?.toISOString() ?? null,
-    verifiedBy:
-      verifiedBy.how === 'hand'
-        ? verifiedBy
-        : {
-            ...verifiedBy,
-            redirects: [...verifiedBy.redirects],
-            presentedIds: [...verifiedBy.presentedIds],
-          },
+    verifiedBy: viewVerifiedBy(revision.verifiedBy),
   }
+}
+
+/** How a document was authenticated, as the API shows it. */
+export function viewVerifiedBy(verifiedBy: VerifiedBy): PeerRevisionView['verifiedBy'] {
+  if (verifiedBy.how === 'hand') return verifiedBy
+  const { redirects, presentedIds } = verifiedBy
+  return { ...verifiedBy, redirects: [...redirects], presentedIds: [...presentedIds] }
 }
 
 /** Bytes in lower-case hex. */

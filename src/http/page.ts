@@ -43,7 +43,8 @@ export function pageOf<T>(
   return { items, nextCursor: more ? encodeCursor(keyOf(last)) : null }
 }
 
-function encodeCursor(key: readonly string[]): string {
+/** The cursor that stands for a place in a list, for lists that {@link pageOf} does not fit. */
+export function encodeCursor(key: readonly string[]): string {
   return Buffer.from(JSON.stringify(key)).toString('base64url')
 }
 

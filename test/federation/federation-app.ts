@@ -12,6 +12,7 @@ import { peerReadersOf } from '../../src/federation/peer-readers.ts'
 import { relationshipActRoutes } from '../../src/federation/relationship-act-routes.ts'
 import { relationshipRoutes } from '../../src/federation/relationship-routes.ts'
 import { standingRoutes } from '../../src/federation/standing-routes.ts'
+import { trustRoutes } from '../../src/federation/trust-routes.ts'
 import { revisionRoutes } from '../../src/federation/revision-routes.ts'
 import { type RelationshipView } from '../../src/federation/api.ts'
 import { Alarms } from '../../src/http/alarms.ts'
@@ -145,6 +146,7 @@ export async function federationApp(
   app.register(peerBundleRoutes, { ...federation.peerBundleRoutes, prefix: '/v1' })
   app.register(revisionRoutes, { ...federation.relationshipRoutes, prefix: '/v1' })
   app.register(distrustRoutes, { ...federation.distrustRoutes, prefix: '/v1' })
+  app.register(trustRoutes, { ...federation.peerBundleRoutes, prefix: '/v1' })
   app.register(egressRoutes, { ...federation.egressRoutes, prefix: '/v1' })
   const { mount } = options
   if (mount !== undefined) {
