@@ -1,10 +1,6 @@
-import { readFileSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
 import type { TSchema } from 'typebox'
 import { ConfigSchema } from './config-schema.ts'
 import { settingNames } from './config.ts'
-
-const PAGE = join(import.meta.dirname, '../docs/configuration.md')
 
 const HEAD = `# Configuration
 
@@ -40,13 +36,4 @@ function shown(value: unknown): string {
   if (value === undefined) return ''
   if (Array.isArray(value)) return 'none'
   return `\`${JSON.stringify(value).replaceAll('"', '')}\``
-}
-
-if (import.meta.main) {
-  const page = configurationPage()
-  if (!process.argv.includes('--check')) writeFileSync(PAGE, page)
-  else if (readFileSync(PAGE, 'utf8') !== page) {
-    process.stderr.write('docs/configuration.md is stale: run "npm run docs"\n')
-    process.exitCode = 1
-  }
 }

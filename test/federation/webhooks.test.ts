@@ -68,11 +68,11 @@ async function hooked(t: Test): Promise<Hooked> {
   await db.deleteFrom('alert').execute()
   const received: Received[] = []
   let status = 204
-  receiver.behaviour = (request, response) =>
-    void text(request).then((body) => {
-      received.push({ headers: request.headers, body })
-      response.writeHead(status).end()
-    })
+  const take = async (...[request, response]: Parameters<Behaviour>): Promise<void> => {
+    received.push({ headers: request.headers, body: await text(request) })
+    response.writeHead(status).end()
+  }
+  receiver.behaviour = (request, response) => void take(request, response)
   const sender = (owner = 'replica-1'): WebhookSender =>
     new WebhookSender({
       db,
@@ -135,7 +135,7 @@ t.test('a delivery is signed as Standard Webhooks has it, with a secret shown on
     data: { code: 'peer.stale', meshId: 'acme', severity: 'warning', act: /refresh/ },
   })
   const headers: Received['headers'] = first?.headers ?? {}
-  const signed = `${headers['webhook-id']}.${headers['webhook-timestamp']}.${first?.body}`
+  const signed = [headers['webhook-id'], headers['webhook-timestamp'], first?.body].join('.')
   const key = Buffer.from(secret.slice('whsec_'.length), 'base64')
   t.equal(
     headers['webhook-signature'],
