@@ -7,7 +7,7 @@ import { metricsPage } from './metrics-docs.ts'
 const FOLDER = join(import.meta.dirname, '../docs')
 
 /** The generated pages of docs/, by file name. */
-export const PAGES: Readonly<Record<string, () => string | Promise<string>>> = {
+export const PAGES: Readonly<Record<string, () => string>> = {
   'configuration.md': configurationPage,
   'alerts.md': alertsPage,
   'metrics.md': metricsPage,
@@ -17,7 +17,7 @@ if (import.meta.main) {
   const isCheck = process.argv.includes('--check')
   for (const [name, write] of Object.entries(PAGES)) {
     const path = join(FOLDER, name)
-    const page = await write()
+    const page = write()
     if (!isCheck) writeFileSync(path, page)
     else if (readFileSync(path, 'utf8') !== page) {
       process.stderr.write(`docs/${name} is stale: run "npm run docs"\n`)

@@ -15,8 +15,8 @@ the sum. The number of their series is bounded, as the table says.
 `
 
 /** The text of docs/metrics.md, from the registry itself. */
-export async function metricsPage(): Promise<string> {
-  const metrics = await createMetrics().registry.getMetricsAsArray()
+export function metricsPage(): string {
+  const metrics = createMetrics().registry.getMetricsAsArray()
   const rows = metrics
     .map(rowOf)
     .toSorted((one, other) => (one < other ? -1 : 1))

@@ -9,7 +9,7 @@ const page = (name: string): string =>
 
 t.test('the generated pages say what the tables say', async (t) => {
   for (const [name, write] of Object.entries(PAGES)) {
-    t.equal(page(name), await write(), `docs/${name}: npm run docs`)
+    t.equal(page(name), write(), `docs/${name}: npm run docs`)
   }
 })
 
