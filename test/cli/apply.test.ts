@@ -1,4 +1,4 @@
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { parseAllDocuments } from 'yaml'
@@ -138,6 +138,13 @@ Relationship acme/initech ()
     'settings that no file names stay',
   )
   t.equal((await run('diff')).code, 0)
+  write('peer.yaml', staticPeer('initech', 'note: pilot\nlabels: {team: trust}\n'))
+  t.match((await run('apply')).out, '  - contact: ops@initech.example\n')
+  t.match(await show('relationships/initech'), { contact: null, labels: { team: 'trust' } })
+  t.notOk('tier' in (await show('relationships/initech')).labels, 'a label that left the file goes')
+  write('peer.yaml', staticPeer('initech', 'note: pilot\n'))
+  await run('apply')
+  t.same((await show('relationships/initech')).labels, {})
 })
 
 t.test(
@@ -276,7 +283,8 @@ t.test('the bundle of a static peer follows its file', async (t) => {
     (await run('diff')).out,
     /\+ domains\[initech\.example\]\.bundle: \(\d+ characters, SHA-256/,
   )
-  t.equal((await run('apply')).code, 0)
+  const applied = await run('apply')
+  t.equal(applied.code, 0, applied.err)
   t.match((await show('relationships/initech')).domains[0].bundle, { sequence: '7' })
 })
 
@@ -329,6 +337,34 @@ t.test(
     t.equal((await admin('GET', '/meshes/globex')).status, 404)
   },
 )
+
+t.test('the example of the documentation does what is printed there', async (t) => {
+  const examples = join(import.meta.dirname, '../../examples/declarative')
+  const read = (name: string): string => readFileSync(join(examples, name), 'utf8')
+  const { run, write } = filesOf(t, {
+    'meshes.yaml': read('meshes.yaml'),
+    'peers.yaml': read('peers.yaml'),
+    'groups.yaml': read('groups.yaml'),
+  })
+  const page = readFileSync(join(examples, '../../docs/declarative.md'), 'utf8')
+  t.match(page, read('peers.yaml').split('---\n')[0], 'the document on the page is in the file')
+  const platform = ['--owner', 'platform']
+  const shown = async (...more: string[]): Promise<void> => {
+    const { out } = await run('apply', ...platform, ...more)
+    t.ok(page.includes(out), out)
+  }
+  await shown('--dry-run')
+  await shown()
+  await entente('federation', 'set', 'globex', '--mesh', 'acme', '--note', 'contract 4712')
+  const drift = await run('diff', ...platform)
+  t.ok(page.includes(drift.out.replace(/\(.*\/peers/, '(examples/declarative/peers')), drift.out)
+  await run('apply', ...platform)
+  write('peers.yaml', read('peers.yaml').split('---\n')[0] ?? '')
+  write('groups.yaml', read('groups.yaml').replace('  - relationship: initech\n', ''))
+  await shown('--prune', '--dry-run')
+  t.equal((await run('apply', ...platform, '--prune')).code, 0)
+  t.equal((await run('diff', ...platform, '--prune')).code, 0)
+})
 
 t.test('an object of another owner is refused unless it is taken over', async (t) => {
   const { run } = filesOf(t, { 'mesh.yaml': MESHES })

@@ -4,6 +4,7 @@ import {
   isEmpty,
   isJsonRecord,
   isMap,
+  isMerged,
   type JsonRecord,
   type JsonSchema,
 } from './json-schema.ts'
@@ -54,9 +55,16 @@ export function compare({ wanted, live, create, change, nameMember }: Compared):
     changes.push(...found)
     if (found.length === 0) continue
     if (changing === undefined) pinned.push(...found)
-    else patch[name] = target
+    else patch[name] = bodyOf(changing, { before: live[name], after: target })
   }
   return { changes, patch, pinned }
+}
+
+/** A member as the change takes it: of labels, null for each that goes. */
+function bodyOf(changing: JsonSchema, { before, after }: Omit<Pair, 'schema'>): unknown {
+  if (!isJsonRecord(before) || !isJsonRecord(after) || !isMerged(changing)) return after
+  const gone = Object.keys(before).filter((name) => !Object.hasOwn(after, name))
+  return { ...Object.fromEntries(gone.map((name) => [name, null])), ...after }
 }
 
 /** What a member should become; undefined when it stays. */

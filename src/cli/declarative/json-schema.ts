@@ -89,6 +89,25 @@ export function emptyOf(schema: JsonSchema): unknown {
   return schema.type === 'array' && (schema.minItems ?? 0) === 0 ? [] : undefined
 }
 
+/** Whether members of a map are taken away one by one with null, the others kept (JSON Merge Patch, RFC 7396). */
+export function isMerged(schema: JsonSchema): boolean {
+  const form = alternativeFor(schema, {})
+  const { additionalProperties: members } = form
+  return isMap(form) && typeof members === 'object' && pick(members, null) === null
+}
+
+/** A value without members that may be absent and say nothing. */
+export function lean(schema: JsonSchema, value: unknown): unknown {
+  const form = alternativeFor(schema, value)
+  if (Array.isArray(value)) return value.map((item) => lean(form.items ?? {}, item))
+  if (!isJsonRecord(value) || isMap(form)) return value
+  const required = new Set(form.required)
+  const members = Object.entries(value)
+    .filter(([name, member]) => required.has(name) || !isEmpty(member))
+    .map(([name, member]) => [name, lean(form.properties?.[name] ?? {}, member)])
+  return Object.fromEntries(members)
+}
+
 /** Whether a value says as much as an absent one. */
 export function isEmpty(value: unknown): boolean {
   if (value === undefined || value === null) return true

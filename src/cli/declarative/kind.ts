@@ -1,4 +1,5 @@
 import { type Cli } from '../cli.ts'
+import { type FieldChange } from './compare.ts'
 import { type JsonRecord } from './json-schema.ts'
 
 /** Something that ends, or breaks, with an object that is pruned. */
@@ -27,12 +28,14 @@ export interface Kind {
   readonly nameMember: string
   /** The view with members where the body has them; default the view itself. */
   readonly shape?: (view: JsonRecord) => JsonRecord
+  /** What a reader of the document must know beside it. */
+  readonly remark?: (view: JsonRecord) => string | undefined
   /** Adds to the body of an existing object what its view does not hold. */
   readonly complete?: (cli: Cli, target: string, body: JsonRecord) => Promise<JsonRecord>
   /** The document as it is compared with an existing object. */
   readonly comparable?: (body: JsonRecord, live: JsonRecord) => JsonRecord
   /** Calls for what a change of the object cannot bring; undefined when there is none. */
-  readonly pinnedSteps?: (target: string, pair: Pair) => readonly Step[] | undefined
+  readonly pinnedSteps?: (target: string, pinned: Pinned) => readonly Step[] | undefined
   /** Why an existing object takes no change. */
   readonly closed?: (view: JsonRecord) => string | undefined
   /** Other objects of the mesh that the document names. */
@@ -43,10 +46,10 @@ export interface Kind {
   readonly precious?: boolean
 }
 
-/** A document and the object in the same form. */
-export interface Pair {
+/** What of a document no change of its object can bring. */
+export interface Pinned {
   readonly wanted: JsonRecord
-  readonly live: JsonRecord
+  readonly pinned: readonly FieldChange[]
 }
 
 /** An object that a document names. */

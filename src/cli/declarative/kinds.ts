@@ -9,7 +9,14 @@ import { relationship } from './relationship-kind.ts'
  * `compose-declarative.ts`.
  */
 export const KINDS: readonly Kind[] = [
-  { kind: 'Mesh', collection: '/meshes', nameMember: 'meshId', shape: withDomain, precious: true },
+  {
+    kind: 'Mesh',
+    collection: '/meshes',
+    nameMember: 'meshId',
+    shape: withDomain,
+    remark: whoSigns,
+    precious: true,
+  },
   relationship,
   {
     kind: 'PeerGroup',
@@ -54,11 +61,24 @@ export async function endObject(
   return ended
 }
 
+function primaryOf(view: JsonRecord): JsonRecord | undefined {
+  const domains: readonly unknown[] = Array.isArray(view['trustDomains'])
+    ? view['trustDomains']
+    : []
+  return domains.filter(isJsonRecord).find((domain) => domain['isPrimary'] === true)
+}
+
+/** Applied to another service, the document would make our own keys for it. */
+function whoSigns(view: JsonRecord): string | undefined {
+  return primaryOf(view)?.['issuer'] === 'observed'
+    ? 'its trust domain is signed by another system; elsewhere make it with: entente mesh adopt'
+    : undefined
+}
+
 /** A mesh's body names its first trust domain, its view lists all. */
 function withDomain(view: JsonRecord): JsonRecord {
-  const domains = Array.isArray(view['trustDomains']) ? view['trustDomains'] : []
-  const primary: unknown = domains.find((one) => isJsonRecord(one) && one['isPrimary'] === true)
-  if (!isJsonRecord(primary)) return view
+  const primary = primaryOf(view)
+  if (primary === undefined) return view
   const { name: trustDomain, bundleHost, profile } = primary
   return { ...view, trustDomain, bundleHost, profile }
 }

@@ -139,7 +139,7 @@ function change({ document, live, schemas, known }: Situation): Planned {
   const { nameMember } = kind
   const found = compare({ wanted, live: live.body, ...schemas, nameMember })
   const pinned =
-    found.pinned.length === 0 ? [] : kind.pinnedSteps?.(target, { wanted, live: live.body })
+    found.pinned.length === 0 ? [] : kind.pinnedSteps?.(target, { wanted, pinned: found.pinned })
   const patch: Step = { method: 'PATCH', target, body: found.patch }
   return {
     document,

@@ -4,7 +4,7 @@ import { type Cli } from '../cli.ts'
 import { format } from '../output.ts'
 import { sanitizeLine } from '../sanitize.ts'
 import { type FieldChange } from './compare.ts'
-import { isEmpty, isJsonRecord, type JsonRecord, type JsonSchema } from './json-schema.ts'
+import { isJsonRecord, type JsonRecord, type JsonSchema, lean } from './json-schema.ts'
 import { type Kind } from './kind.ts'
 import { findKind, isNested, targetOf } from './kinds.ts'
 import { bodyOf } from './plan.ts'
@@ -30,7 +30,9 @@ export async function printDocuments(cli: Cli, { kind: word, views }: Shown): Pr
     const own = view[kind.nameMember]
     const mesh = isNested(kind) ? await cli.meshId() : String(own)
     const about = { kind, mesh, view, create }
-    texts.push(format(await documentOf(cli, about), 'yaml'))
+    const remark = kind.remark?.(view)
+    const comment = remark === undefined ? '' : `# ${sanitizeLine(remark)}\n`
+    texts.push(comment + format(await documentOf(cli, about), 'yaml'))
   }
   cli.printText(texts.length === 0 ? '# none' : texts.join('---\n'))
 }
@@ -45,14 +47,11 @@ interface About {
 async function documentOf(cli: Cli, { kind, mesh, view, create }: About): Promise<JsonRecord> {
   const target = targetOf(kind, mesh, String(view[kind.nameMember]))
   const body = await bodyOf(cli, { kind, target, view, create })
-  const required = new Set(create.required)
+  const document = lean(create, body)
+  const members = isJsonRecord(document) ? Object.entries(document) : []
   // A mesh names itself by `mesh`.
-  const isNamed = isNested(kind)
-  const members = Object.entries(body).filter(
-    ([name, value]) =>
-      (isNamed || name !== kind.nameMember) && (required.has(name) || !isEmpty(value)),
-  )
-  return { kind: kind.kind, mesh, ...Object.fromEntries(members) }
+  const own = members.filter(([name]) => isNested(kind) || name !== kind.nameMember)
+  return { kind: kind.kind, mesh, ...Object.fromEntries(own) }
 }
 
 /** Changes as lines that begin with - and +. */

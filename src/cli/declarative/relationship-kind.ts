@@ -1,8 +1,7 @@
 import { type Cli } from '../cli.ts'
 import { path } from '../client.ts'
-import { canonical } from './compare.ts'
 import { isJsonRecord, type JsonRecord } from './json-schema.ts'
-import { type Ending, type EndOptions, type Kind, type Pair, type Step } from './kind.ts'
+import { type Ending, type EndOptions, type Kind, type Pinned, type Step } from './kind.ts'
 
 /** The kind `Relationship`: its domains are pinned, and it is terminated before it is deleted. */
 export const relationship: Kind = {
@@ -69,29 +68,20 @@ function without(record: JsonRecord, name: string): JsonRecord {
 }
 
 /** The bundle of a static domain can be set; everything else of a domain is pinned (FE-08). */
-function bundleSteps(target: string, { wanted, live }: Pair): readonly Step[] | undefined {
-  if (wanted['peerMeshName'] !== undefined && wanted['peerMeshName'] !== live['peerMeshName']) {
-    return undefined
-  }
-  const known = new Map(domainsOf(live).map((domain) => [domain['trustDomain'], domain]))
-  const domains = domainsOf(wanted)
-  const isPinned = domains.some((domain) => {
-    const before = known.get(domain['trustDomain'])
-    return before === undefined || canonical(parameters(domain)) !== canonical(parameters(before))
+function bundleSteps(target: string, { wanted, pinned }: Pinned): readonly Step[] | undefined {
+  const statics = domainsOf(wanted).filter(isStatic)
+  const bundles = new Map(statics.map((domain) => [`domains[${nameOf(domain)}].bundle`, domain]))
+  const steps = pinned.flatMap(({ field }): Step[] => {
+    const domain = bundles.get(field)
+    if (domain === undefined) return []
+    const at = target + path`/bundles/${nameOf(domain)}`
+    return [{ method: 'POST', target: at, body: { document: domain['bundle'] } }]
   })
-  if (isPinned || domains.length !== known.size) return undefined
-  return domains
-    .filter((domain) => domain['bundle'] !== known.get(domain['trustDomain'])?.['bundle'])
-    .filter(isStatic)
-    .map((domain) => ({
-      method: 'POST',
-      target: target + path`/bundles/${String(domain['trustDomain'])}`,
-      body: { document: domain['bundle'] },
-    }))
+  return steps.length === pinned.length ? steps : undefined
 }
 
-function parameters(domain: JsonRecord): JsonRecord {
-  return without(domain, 'bundle')
+function nameOf(domain: JsonRecord): string {
+  return String(domain['trustDomain'])
 }
 
 async function endRelationship(
