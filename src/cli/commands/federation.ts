@@ -21,9 +21,10 @@ import {
 import { registerStanding } from './federation-standing.ts'
 import { DRY_RUN, type DryRun, effectColumns, relationshipPath } from './federation-target.ts'
 import { registerDistrust } from './distrust.ts'
+import { recoveryOf, type RecoveryOptions, withRecoveryOptions } from './federation-recovery.ts'
 import { listedRelationship, shownRelationship } from './federation-view.ts'
 
-interface AddOptions extends OwnerOptions {
+interface AddOptions extends OwnerOptions, RecoveryOptions {
   readonly trustDomain: string
   readonly profile: 'https_web' | 'https_spiffe' | 'static'
   readonly url?: string
@@ -84,7 +85,9 @@ function registerAdd(federation: Command, cli: Cli): void {
     .option('--hint-max <seconds>', 'poll at least this often', readSeconds)
     .addOption(policyOption())
     .option(...DRY_RUN)
-  withOwnerOptions(command).action((name: string, options: AddOptions) => add(cli, name, options))
+  withRecoveryOptions(withOwnerOptions(command)).action((name: string, options: AddOptions) =>
+    add(cli, name, options),
+  )
 }
 
 function policyOption(): Option {
@@ -171,6 +174,7 @@ async function add(cli: Cli, name: string, options: AddOptions): Promise<void> {
         endpointUrl: options.url,
         endpointSpiffeId: options.endpointId,
         bundle,
+        recovery: await recoveryOf(cli, options),
       },
     ],
   }
