@@ -19,7 +19,7 @@ export function withRecoveryOptions(command: Command): Command {
   return command.option(
     '--recovery <path>',
     `used only once its endpoint can no longer be authenticated, in the order given: ${FORMS.join(' | ')}`,
-    (text: string, before: readonly string[] = []) => [...before, text],
+    (text: string, before: readonly string[] | undefined) => [...(before ?? []), text],
   )
 }
 
