@@ -1,4 +1,5 @@
 import { type Static, Type } from 'typebox'
+import { ProposalBody } from './proposal-api.ts'
 import { ChangedOwnerMembers, NewOwnerMembers, OwnerMembers } from './owner-api.ts'
 
 const Name = Type.String({
@@ -46,6 +47,11 @@ export const RecoveryPathBody = Type.Object(
   { additionalProperties: false },
 )
 
+const Pem = Type.String({
+  maxLength: 1_048_576,
+  description: 'X.509 authorities as PEM certificates, instead of `bundle`',
+})
+
 /** One trust domain of a new relationship. */
 export const NewDomainBody = Type.Object(
   {
@@ -54,6 +60,7 @@ export const NewDomainBody = Type.Object(
     endpointUrl: Type.Optional(Type.String({ maxLength: 2048 })),
     endpointSpiffeId: Type.Optional(Type.String({ maxLength: 2048 })),
     bundle: Type.Optional(Document),
+    bundlePem: Type.Optional(Pem),
     recovery: Type.Optional(
       Type.Array(RecoveryPathBody, {
         maxItems: 8,
@@ -231,6 +238,7 @@ export const RelationshipBody = Type.Object({
     description: 'every way in which it ends, the earliest first',
   }),
   domains: Type.Array(RelationshipDomainBody),
+  proposals: Type.Array(ProposalBody, { description: 'changes that wait for consent' }),
   generation: Type.String(),
   version: Type.String(),
   createdAt: Moment,

@@ -2,8 +2,11 @@ import { type MeshId } from '../db/ids.ts'
 import { type Db } from '../db/schema.ts'
 import { trustDomainsOf } from '../mesh/find-mesh.ts'
 import { type TrustDomain } from '../spiffe/trust-domain.ts'
+import { readDocument } from './accept-bundle.ts'
+import { anchorsIn, hasUsableAnchor } from './anchors.ts'
 import { listMeshesOf } from './local-store.ts'
 import { type DraftContext, type Relationship, type RelationshipDraft } from './relationship.ts'
+import { findCurrent } from './revision-store.ts'
 import { federatedDomains } from './store.ts'
 import { listEndpointDomains } from './vouching-store.ts'
 
@@ -16,7 +19,7 @@ export interface DraftSubject {
   readonly changing?: Relationship
 }
 
-/** Loads what a draft is judged against; three statements. */
+/** Loads what a draft is judged against; three statements, and one for each domain of a relationship that changes. */
 export async function loadDraftContext(
   db: Db,
   meshId: MeshId,
@@ -33,7 +36,24 @@ export async function loadDraftContext(
     own: new Set(purpose === 'peer' ? own.map(({ name }) => name) : []),
     federated,
     endpoints: await listEndpointDomains(db, meshId, changing?.id),
+    held: changing === undefined ? new Set() : await heldDomains(db, changing, now),
     local: isLocal ? await listMeshesOf(db, meshId, named) : new Map(),
     now,
   }
+}
+
+/** The domains whose stored bundle has an X.509 authority that is valid now. */
+async function heldDomains(
+  db: Db,
+  { meshId, id: relationshipId, domains }: Relationship,
+  now: Date,
+): Promise<Set<TrustDomain>> {
+  const held = new Set<TrustDomain>()
+  for (const { trustDomain } of domains) {
+    const current = await findCurrent(db, meshId, { relationshipId, trustDomain })
+    if (current === undefined) continue
+    const { bundle } = readDocument(trustDomain, current.document)
+    if (hasUsableAnchor(anchorsIn(bundle.x509Authorities), now)) held.add(trustDomain)
+  }
+  return held
 }

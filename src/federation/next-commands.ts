@@ -44,6 +44,24 @@ export function nextAfterStanding(name: string, act: StandingAct, dryRun: boolea
   return [`entente federation show ${name}`]
 }
 
+/** The commands that are useful after an act on a proposal, or instead of its dry run. */
+export function nextAfterProposal(
+  name: string,
+  proposal: {
+    readonly id: string
+    readonly ourConsent: boolean
+    readonly isApplied: boolean
+    readonly dryRun: boolean
+  },
+): string[] {
+  const show = `entente federation show ${name}`
+  if (proposal.dryRun || proposal.isApplied || proposal.ourConsent) return [show]
+  return [
+    `entente federation proposal approve ${name} ${proposal.id}`,
+    `entente federation proposal drop ${name} ${proposal.id}`,
+  ]
+}
+
 /**
  * The command that opens a new relationship's endpoint, when its URL already tells that policy refuses it: hosts
  * that are addresses or under `.localhost`. Other names are judged when they are looked up.

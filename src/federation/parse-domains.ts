@@ -79,7 +79,7 @@ export function checkHintRange({ hintMinSeconds, hintMaxSeconds }: HintRange): v
 
 interface Place {
   readonly at: string
-  readonly context: Pick<DraftContext, 'local' | 'now'>
+  readonly context: Pick<DraftContext, 'local' | 'held' | 'now'>
 }
 
 function parseDomain(draft: DomainDraft, place: Place): NewDomain {
@@ -162,11 +162,16 @@ function endpointIdOf({ endpointSpiffeId }: DomainDraft, { at }: Place): SpiffeI
 }
 
 /** FE-22: the first fetch is authenticated by a bundle that somebody brought over another way. */
-function bootstrapBundle(draft: DomainDraft, trustDomain: TrustDomain, place: Place): ReadDocument {
+function bootstrapBundle(
+  draft: DomainDraft,
+  trustDomain: TrustDomain,
+  place: Place,
+): ReadDocument | undefined {
   const pointer = `${place.at}/bundle`
   const next = 'get the bundle from the peer out of band and hand it in with --bundle-file'
   const read = givenDocument(draft, trustDomain, place)
   if (read === undefined) {
+    if (place.context.held.has(trustDomain)) return undefined
     throw invalid(
       `profile https_spiffe needs one bundle of ${trustDomain} to authenticate the first fetch`,
       pointer,
@@ -184,10 +189,15 @@ function bootstrapBundle(draft: DomainDraft, trustDomain: TrustDomain, place: Pl
   )
 }
 
-function staticBundle(draft: DomainDraft, trustDomain: TrustDomain, place: Place): ReadDocument {
+function staticBundle(
+  draft: DomainDraft,
+  trustDomain: TrustDomain,
+  place: Place,
+): ReadDocument | undefined {
   const pointer = `${place.at}/bundle`
   const read = givenDocument(draft, trustDomain, place)
   if (read === undefined) {
+    if (place.context.held.has(trustDomain)) return undefined
     throw invalid(`source static needs the bundle of ${trustDomain}`, pointer)
   }
   const { x509Authorities, jwtAuthorities } = read.bundle

@@ -135,6 +135,16 @@ export async function deletePolls(trx: Db, meshId: MeshId, relationshipId: strin
     .execute()
 }
 
+/** Ends the polling of one domain. */
+export async function deletePoll(trx: Db, meshId: MeshId, key: DomainKey): Promise<void> {
+  await trx
+    .deleteFrom('poll')
+    .where('mesh_id', '=', meshId)
+    .where('relationship_id', '=', key.relationshipId)
+    .where('trust_domain', '=', key.trustDomain)
+    .execute()
+}
+
 /** Makes the next fetch of a domain unconditional and due at once, after its bundle was set by hand. */
 export async function restartPoll(
   trx: Db,

@@ -112,6 +112,8 @@ export interface DraftContext {
   readonly endpoints: EndpointDomains
   /** The meshes of this service to which drafted domains belong. */
   readonly local: ReadonlyMap<TrustDomain, MeshId>
+  /** Domains of the relationship that is to change whose stored bundle can authenticate: they need no other. */
+  readonly held: ReadonlySet<TrustDomain>
   readonly now: Date
 }
 

@@ -9,11 +9,14 @@ import { decideHealth, type HealthReport, worstHealth } from './health.ts'
 import { listWaitingHeads } from './ingestion-store.ts'
 import { writeOwnerData } from './owner-data.ts'
 import { listPolls, pollKey, type PollStatus } from './poll-store.ts'
+import { type Proposal } from './proposal.ts'
+import { listProposalsOf } from './proposal-store.ts'
 import { type Relationship, type RelationshipDomain } from './relationship.ts'
 import { type RecoveryPath, writeRecovery } from './recovery.ts'
 import { listCurrentHeads, type RevisionHead, type VerifiedBy } from './revision-store.ts'
 import { type ForecastMembers, forecastsOf, viewCoverage } from './view-forecast.ts'
 import { type RelayMembers, relaysOf } from './view-relay.ts'
+import { viewProposal } from './view-proposal.ts'
 import { findVoucher, type Voucher } from './voucher.ts'
 
 /** What showing relationships needs. */
@@ -46,6 +49,7 @@ export async function viewRelationships(
   const polls = keyed(await listPolls(deps.db, meshId, ids))
   const heads = keyed(await listCurrentHeads(deps.db, meshId, ids))
   const waiting = keyed(await listWaitingHeads(deps.db, meshId, ids))
+  const proposals = await listProposalsOf(deps.db, meshId, ids)
   const urlOf = await deps.readers.urls(deps.db, meshId)
   const relayOf = await relaysOf(deps, meshId, relationships)
   const views: BareView[] = []
@@ -62,7 +66,8 @@ export async function viewRelationships(
       domains.push({ ...viewDomain({ relationship, domain, now }, facts), ...relayOf(domain) })
     }
     const waitingFor = await whatItWaitsFor(deps.db, relationship)
-    views.push(viewWhole(relationship, domains, { urlOf, waitingFor }))
+    const open = proposals.get(relationship.id) ?? []
+    views.push(viewWhole(relationship, domains, { urlOf, waitingFor, open }))
   }
   const forecastOf = await forecastsOf(
     { ...deps, webCertificate: deps.readers.webCertificate?.() },
@@ -206,7 +211,11 @@ function viewPoll(poll: PollStatus | undefined): RelationshipDomainView['poll'] 
 function viewWhole(
   relationship: Relationship,
   domains: RelationshipDomainView[],
-  about: { readonly urlOf: (readerId: string) => string; readonly waitingFor: string[] },
+  about: {
+    readonly urlOf: (readerId: string) => string
+    readonly waitingFor: string[]
+    readonly open: readonly Proposal[]
+  },
 ): BareView {
   const readerId = relationship.domains[0]?.readerId
   return {
@@ -224,6 +233,7 @@ function viewWhole(
     ...writeOwnerData(relationship),
     readerUrl: readerId === undefined ? null : about.urlOf(readerId),
     domains,
+    proposals: about.open.map((proposal) => viewProposal(relationship, proposal)),
     generation: relationship.generation.toString(),
     version: relationship.version.toString(),
     createdAt: relationship.createdAt.toISOString(),

@@ -11,6 +11,7 @@ import { peerBundleRoutes } from '../../src/federation/peer-bundle-routes.ts'
 import { peerReadersOf } from '../../src/federation/peer-readers.ts'
 import { relationshipActRoutes } from '../../src/federation/relationship-act-routes.ts'
 import { relationshipRoutes } from '../../src/federation/relationship-routes.ts'
+import { proposalRoutes } from '../../src/federation/proposal-routes.ts'
 import { standingRoutes } from '../../src/federation/standing-routes.ts'
 import { trustRoutes } from '../../src/federation/trust-routes.ts'
 import { revisionRoutes } from '../../src/federation/revision-routes.ts'
@@ -143,6 +144,7 @@ export async function federationApp(
   app.register(relationshipRoutes, { ...federation.relationshipRoutes, prefix: '/v1' })
   app.register(relationshipActRoutes, { ...federation.relationshipRoutes, prefix: '/v1' })
   app.register(standingRoutes, { ...federation.relationshipRoutes, prefix: '/v1' })
+  app.register(proposalRoutes, { ...federation.relationshipRoutes, prefix: '/v1' })
   app.register(peerBundleRoutes, { ...federation.peerBundleRoutes, prefix: '/v1' })
   app.register(revisionRoutes, { ...federation.relationshipRoutes, prefix: '/v1' })
   app.register(distrustRoutes, { ...federation.distrustRoutes, prefix: '/v1' })
