@@ -6,6 +6,7 @@ import { authorityRoutes } from './authority/routes.ts'
 import { Signers } from './authority/signers.ts'
 import { CurrentBundles } from './bundle/current.ts'
 import { bundleEndpointRoutes } from './bundle/endpoint-routes.ts'
+import { FormerHosts } from './bundle/former-hosts.ts'
 import { KnownUrls } from './bundle/known-urls.ts'
 import { ReaderCounts } from './bundle/reader-counts.ts'
 import { READER_SECRET } from './bundle/reader-ref.ts'
@@ -27,6 +28,8 @@ import { startTicker, type Ticker } from './ticker.ts'
 export interface Endpoints {
   readonly bundles: CurrentBundles
   readonly readers: ReaderCounts
+  /** Who still comes by a host that a mesh has left. */
+  readonly formerHosts: FormerHosts
   /** The secret behind reader URLs. */
   readonly readerSecret: Uint8Array
   /** Bundle URLs that are answered ahead of routing. */
@@ -47,6 +50,7 @@ export async function buildEndpoints(base: Base, workloadUrl: string): Promise<E
   const db = database.background
   const secret = { name: READER_SECRET, make: () => randomBytes(32) }
   const readers = new ReaderCounts({ db, now, clock })
+  const formerHosts = new FormerHosts({ db, now, clock, changes })
   const federationTls = new SniContexts()
   const workloadTls = new SniContexts()
   const staleSeconds = config.SERVE_STALE_SECONDS
@@ -69,8 +73,15 @@ export async function buildEndpoints(base: Base, workloadUrl: string): Promise<E
   const endpoints: Endpoints = {
     bundles,
     readers,
+    formerHosts,
     readerSecret: await loadOrCreateSecret(database.db, keyring, secret),
-    urls: new KnownUrls({ bundles, readers, fetches: base.metrics.bundleFetches, log }),
+    urls: new KnownUrls({
+      bundles,
+      readers,
+      formerHosts,
+      fetches: base.metrics.bundleFetches,
+      log,
+    }),
     signers: new Signers({ db: database.db, keyring, clock, changes }),
     contexts,
     federationTls,
@@ -100,6 +111,7 @@ function webCertificateOf(base: Base, contexts: EndpointContexts): WebCertificat
 export async function loadEndpoints(endpoints: Endpoints): Promise<void> {
   await endpoints.presence.beat()
   await endpoints.bundles.start()
+  await endpoints.formerHosts.flush()
   await endpoints.webCertificate?.refresh()
   await endpoints.contexts.refresh()
 }
@@ -107,13 +119,17 @@ export async function loadEndpoints(endpoints: Endpoints): Promise<void> {
 /** Ends what they do by themselves and writes down what is still counted. */
 export async function stopEndpoints(endpoints: Endpoints): Promise<void> {
   await endpoints.bundles.stop()
-  await Promise.allSettled([endpoints.readers.flush(), endpoints.presence.leave()])
+  await Promise.allSettled([
+    endpoints.readers.flush(),
+    endpoints.formerHosts.flush(),
+    endpoints.presence.leave(),
+  ])
 }
 
 /** Lifecycle of authorities, endpoint certificates, and what is written down once a second. */
 export function endpointTickers(base: Base, endpoints: Endpoints): readonly Ticker[] {
   const { clock, log, now, keyring, alarms, metrics, config, database } = base
-  const { contexts, webCertificate, bundles, readers, presence } = endpoints
+  const { contexts, webCertificate, bundles, readers, formerHosts, presence } = endpoints
   const db = database.background
   const rotation = { db, now, clock, keyring, alarms, metrics, log }
   const certificates = startTicker({
@@ -143,6 +159,7 @@ export function endpointTickers(base: Base, endpoints: Endpoints): readonly Tick
       log,
       run: async () => {
         await readers.flush()
+        await formerHosts.flush()
         await bundles.report()
       },
     }),
@@ -190,7 +207,7 @@ export function mountEndpointAdmin(
 
 /** Mounts the bundle endpoint. */
 export function mountBundleEndpoint(app: App, base: Base, endpoints: Endpoints): void {
-  const { bundles, readers, readerSecret, urls } = endpoints
+  const { bundles, readers, formerHosts, readerSecret, urls } = endpoints
   const fetches = base.metrics.bundleFetches
-  app.register(bundleEndpointRoutes, { bundles, readers, readerSecret, fetches, urls })
+  app.register(bundleEndpointRoutes, { bundles, readers, formerHosts, readerSecret, fetches, urls })
 }

@@ -6,6 +6,7 @@ import { exchangeRoutes } from './federation/exchange-routes.ts'
 import { openExchange, type PeerExchange } from './federation/open-exchange.ts'
 import type { Federation } from './federation/open-federation.ts'
 import type { App } from './http/listener.ts'
+import { endSilentHosts } from './mesh/move-mesh.ts'
 import { startTicker, type Ticker } from './ticker.ts'
 
 /** Makes what this service asks and tells its peers; nobody is called yet. */
@@ -40,9 +41,9 @@ export function mountExchange(app: App, { routes }: PeerExchange): void {
 
 const MINUTE_MS = 60_000
 
-/** Starts asking peers and sending notices, and forgets tokens that have ended. */
+/** Starts asking peers and sending notices; forgets tokens that have ended, and hosts by which nobody comes. */
 export function exchangeTickers(base: Base, exchange: PeerExchange): readonly Ticker[] {
-  const { clock, log } = base
+  const { clock, log, now, database } = base
   const { asks, notices, desk } = exchange
   asks.start()
   notices.start()
@@ -53,9 +54,17 @@ export function exchangeTickers(base: Base, exchange: PeerExchange): readonly Ti
     log,
     run: () => exchange.prune(),
   })
-  const kick = (): void => undefined
-  return [asks, notices, tokens, { kick, stop: () => desk.stop() }]
+  const formerHosts = startTicker({
+    name: 'former-hosts',
+    everyMs: MINUTE_MS,
+    clock,
+    log,
+    run: async () => void (await endSilentHosts(database.background, now)),
+  })
+  return [asks, notices, tokens, formerHosts, { kick: nothing, stop: () => desk.stop() }]
 }
+
+const nothing = (): void => undefined
 
 /** From 0 to 1; spreads questions. */
 function randomShare(): number {

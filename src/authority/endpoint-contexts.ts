@@ -89,7 +89,7 @@ export class EndpointContexts {
   /** Hosts that the https_web pair is presented for. */
   webHosts(): string[] {
     return [...this.#standing.values()].flatMap(({ domain }) =>
-      domain.profile === 'https_web' && domain.bundleHost !== undefined ? [domain.bundleHost] : [],
+      domain.profile === 'https_web' ? hostsOf(domain) : [],
     )
   }
 
@@ -142,7 +142,7 @@ export class EndpointContexts {
     const stays =
       known !== undefined &&
       known.issuerId === chosen.intermediate.id &&
-      known.domain.bundleHost === domain.bundleHost &&
+      hostsOf(known.domain).join() === hostsOf(domain).join() &&
       known.domain.meshId === meshId &&
       known.bundle.notAfter <= chosen.usableUntil &&
       !isDue(known, now)
@@ -153,7 +153,7 @@ export class EndpointContexts {
   async #issue(from: OpenedEndpointIssuer, domain: MeshTrustDomain, now: Date): Promise<Standing> {
     const { settings } = await loadMesh(this.#options.db, domain.meshId)
     const request = { seconds: settings.endpointSvidSeconds, now }
-    const hosts = dnsNamesOf(domain.bundleHost)
+    const hosts = hostsOf(domain).flatMap(dnsNamesOf)
     const reached = [...new Set([...hosts, ...dnsNamesOf(this.#options.workloadHost)])]
     const bundle = issueEndpointSvid(from, {
       ...request,
@@ -185,8 +185,10 @@ export class EndpointContexts {
     const forWorkloads = new Map<string, KeyedCertificate>()
     put(forWorkloads, workloadHost, fallback && this.#ofWorkloads(fallback))
     for (const domain of domains) {
-      put(forBundles, domain.bundleHost, this.#ofBundles(domain))
-      put(forWorkloads, domain.bundleHost, this.#ofWorkloads(domain))
+      for (const host of hostsOf(domain)) {
+        put(forBundles, host, this.#ofBundles(domain))
+        put(forWorkloads, host, this.#ofWorkloads(domain))
+      }
     }
     // Last, because our own clients ask by trust domain: a host of one that is the name of another gives way.
     for (const domain of domains) put(forWorkloads, domain.name, this.#ofWorkloads(domain))
@@ -224,6 +226,11 @@ export class EndpointContexts {
   }
 }
 
+/** Hosts that a trust domain is reached by: its own, and those that it has left and still answers under. */
+function hostsOf({ bundleHost, formerHosts }: MeshTrustDomain): string[] {
+  return bundleHost === undefined ? [...formerHosts] : [bundleHost, ...formerHosts]
+}
+
 function put(into: Map<string, KeyedCertificate>, name?: string, pair?: KeyedCertificate): void {
   if (name !== undefined && pair !== undefined) into.set(name, pair)
 }
@@ -236,6 +243,6 @@ function pairOf(svid: EndpointSvid, chain: readonly Uint8Array[]): KeyedCertific
   return { cert: chain.map((der) => toPem(der)).join(''), key: keyPemOf(svid) }
 }
 
-function dnsNamesOf(host: string | undefined): string[] {
-  return host === undefined || dnsNameFault(host) !== undefined ? [] : [host]
+function dnsNamesOf(host: string): string[] {
+  return dnsNameFault(host) === undefined ? [host] : []
 }

@@ -9,6 +9,7 @@ import {
 } from './answer-bundle.ts'
 import type { CurrentBundles } from './current.ts'
 import type { KnownUrls } from './known-urls.ts'
+import { type FormerHosts, plainHost } from './former-hosts.ts'
 import type { ReaderCounts } from './reader-counts.ts'
 import { readReaderRef } from './reader-ref.ts'
 import type { ServedBundle } from './representation.ts'
@@ -17,6 +18,7 @@ import type { ServedBundle } from './representation.ts'
 export interface BundleEndpointOptions {
   readonly bundles: CurrentBundles
   readonly readers: ReaderCounts
+  readonly formerHosts: Pick<FormerHosts, 'note'>
   /** The secret behind reader references. */
   readonly readerSecret: Uint8Array
   readonly fetches: BundleFetches
@@ -45,6 +47,7 @@ export const bundleEndpointRoutes = async (
     exposeHeadRoute: false,
     handler: async (request, reply) => {
       const bundle = await find(options, request.params.td)
+      options.formerHosts.note(plainHost(request.headers.host))
       options.urls.learn(request.raw.url ?? '', { trustDomain: bundle.trustDomain })
       return answerBundle({ bundle, request, reply, isReaderUrl: false, fetches: options.fetches })
     },
@@ -60,7 +63,9 @@ export const bundleEndpointRoutes = async (
       const id = readReaderRef(options.readerSecret, trustDomain, request.params.ref)
       if (id === undefined) throw noBundleHere()
       if (!(await options.readers.exists(meshId, trustDomain, id))) throw noBundleHere()
-      const access = { meshId, trustDomain, id, sequence }
+      const host = plainHost(request.headers.host)
+      options.formerHosts.note(host)
+      const access = { meshId, trustDomain, id, sequence, host }
       if (request.method === 'GET') countWhenComplete(reply, () => options.readers.count(access))
       options.urls.learn(request.raw.url ?? '', { trustDomain, readerId: id })
       return answerBundle({ bundle, request, reply, isReaderUrl: true, fetches: options.fetches })

@@ -4,6 +4,7 @@ import type { BundleFetches } from '../http/metrics.ts'
 import { isLocalhost } from '../mesh/bundle-host.ts'
 import type { TrustDomain } from '../spiffe/trust-domain.ts'
 import type { CurrentBundles } from './current.ts'
+import { type FormerHosts, plainHost } from './former-hosts.ts'
 import type { ReaderCounts } from './reader-counts.ts'
 import { chooseRepresentation, heldRepresentation, type ServedBundle } from './representation.ts'
 
@@ -11,6 +12,7 @@ import { chooseRepresentation, heldRepresentation, type ServedBundle } from './r
 export interface KnownUrlsOptions {
   readonly bundles: CurrentBundles
   readonly readers: ReaderCounts
+  readonly formerHosts: Pick<FormerHosts, 'note'>
   readonly fetches: BundleFetches
   readonly log: Logger
 }
@@ -108,14 +110,22 @@ export class KnownUrls {
     }
     this.#count(held === undefined ? 200 : 304)
     response.writeHead(held === undefined ? 200 : 304, headers)
-    response.end(held === undefined ? chosen.body : undefined, this.#whenComplete(bundle, known))
+    response.end(
+      held === undefined ? chosen.body : undefined,
+      this.#whenComplete(bundle, known, plainHost(request.headers.host)),
+    )
   }
 
   /** A reader holds the sequence only when the whole answer went out. */
-  #whenComplete({ meshId, sequence }: ServedBundle, known: KnownUrl): (() => void) | undefined {
-    const { trustDomain, readerId } = known
-    if (readerId === undefined) return undefined
-    return () => this.#options.readers.count({ meshId, trustDomain, id: readerId, sequence })
+  #whenComplete(
+    { meshId, sequence }: ServedBundle,
+    { trustDomain, readerId: id }: KnownUrl,
+    host: string | undefined,
+  ): (() => void) | undefined {
+    const { readers, formerHosts } = this.#options
+    formerHosts.note(host)
+    if (id === undefined) return undefined
+    return () => readers.count({ meshId, trustDomain, id, sequence, host })
   }
 
   #count(status: 200 | 304): void {

@@ -20,11 +20,14 @@ export interface Access {
   readonly trustDomain: TrustDomain
   readonly id: string
   readonly sequence: bigint
+  /** By which host it came, if that is a plain name. */
+  readonly host?: string | undefined
 }
 
 interface Pending extends Access {
   count: number
   sequence: bigint
+  host?: string | undefined
   lastMs: number
 }
 
@@ -89,6 +92,7 @@ export class ReaderCounts {
     }
     pending.count += 1
     pending.lastMs = lastMs
+    pending.host = access.host ?? pending.host
     if (access.sequence > pending.sequence) pending.sequence = access.sequence
   }
 

@@ -15,6 +15,7 @@ const READER = [
   'last_at',
   'fetches',
   'sequence',
+  'last_host',
   'sources',
   'created_at',
 ] as const
@@ -138,6 +139,7 @@ export interface Accesses {
   readonly id: string
   readonly count: number
   readonly sequence: bigint
+  readonly host?: string | undefined
   readonly lastAt: Date
 }
 
@@ -151,6 +153,7 @@ export async function addAccesses(db: Db, accesses: readonly Accesses[]): Promis
       count: one.count,
       sequence: one.sequence.toString(),
       last_at: one.lastAt.toISOString(),
+      host: one.host ?? null,
     })),
   )
   await sql`
@@ -158,9 +161,11 @@ export async function addAccesses(db: Db, accesses: readonly Accesses[]): Promis
       fetches = reader.fetches + v.count,
       first_at = coalesce(reader.first_at, v.last_at),
       last_at = greatest(reader.last_at, v.last_at),
-      sequence = greatest(reader.sequence, v.sequence)
+      sequence = greatest(reader.sequence, v.sequence),
+      last_host = coalesce(v.host, reader.last_host)
     from jsonb_to_recordset(${rows}::jsonb) as v(
-      mesh_id text, trust_domain text, id uuid, count bigint, sequence bigint, last_at timestamptz(3)
+      mesh_id text, trust_domain text, id uuid, count bigint, sequence bigint, last_at timestamptz(3),
+      host text
     )
     where reader.mesh_id = v.mesh_id and reader.trust_domain = v.trust_domain and reader.id = v.id`.execute(
     db,
@@ -180,6 +185,7 @@ function readerOf(row: Selectable<ReaderTable>): Reader {
     fetches: row.fetches,
     sequence: row.sequence ?? undefined,
     sources: row.sources.map(({ address, lastAt }) => ({ address, lastAt: new Date(lastAt) })),
+    lastHost: row.last_host ?? undefined,
     createdAt: row.created_at,
   }
 }

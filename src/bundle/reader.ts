@@ -23,6 +23,8 @@ export interface Reader {
   readonly sequence: bigint | undefined
   /** Addresses that it fetched from, the newest first, at most 16. */
   readonly sources: readonly ReaderSource[]
+  /** The host by which it last came. */
+  readonly lastHost: string | undefined
   readonly createdAt: Date
 }
 

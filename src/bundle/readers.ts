@@ -50,6 +50,7 @@ export async function createReader(trx: Db, meshId: MeshId, wanted: NewReader): 
     fetches: 0n,
     sequence: undefined,
     sources: [],
+    lastHost: undefined,
     createdAt: context.now,
   }
   await store.insertReader(trx, reader)

@@ -92,6 +92,8 @@ export interface TrustDomainTable {
   /** What signs, or signed, for it besides us: where its authorities are read from. */
   observed_from: Generated<string | null>
   bundle_host: string | null
+  /** Base of the URLs under that host, once the mesh has moved; else that of the service's own URLs. */
+  base_url: Generated<string | null>
   profile: 'https_web' | 'https_spiffe'
   /** Order of creation in the service; the first made is the default for handshakes without a known name. */
   made_nr: Generated<bigint>
@@ -187,6 +189,8 @@ export interface ReaderTable {
   sequence: bigint | null
   /** Addresses that it fetched from, the newest first, at most 16. */
   sources: ColumnType<readonly ReaderSource[], string | undefined, string>
+  /** The host by which it last came, as it wrote it. */
+  last_host: Generated<string | null>
   created_at: Date
 }
 

@@ -81,7 +81,7 @@ export function bundleEndpointOf(
   const serving = domain.bundleHost === undefined ? primary : domain
   const host = serving.bundleHost ?? hostOf(publicUrl)
   return {
-    url: `${baseUrl(host, publicUrl)}/bundles/${domain.name}`,
+    url: `${serving.baseUrl ?? baseUrl(host, publicUrl)}/bundles/${domain.name}`,
     host,
     profile: serving.profile,
     endpointSpiffeId:

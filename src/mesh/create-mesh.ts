@@ -77,6 +77,8 @@ export async function createMesh(
       issuer: wanted.observedFrom === undefined ? 'managed' : 'observed',
       observedFrom: wanted.observedFrom,
       bundleHost,
+      baseUrl: undefined,
+      formerHosts: [],
       profile,
       createdAt: context.now,
     }),

@@ -25,6 +25,10 @@ export interface MeshTrustDomain {
   readonly observedFrom: string | undefined
   /** The host of its bundle endpoint; undefined = advertised at the primary host of its mesh (FE-24). */
   readonly bundleHost: string | undefined
+  /** Base of the URLs under that host, once the mesh has moved; undefined = that of the service's own URLs. */
+  readonly baseUrl: string | undefined
+  /** Hosts that it has left and still answers under. */
+  readonly formerHosts: readonly string[]
   readonly profile: ProfileName
   /** Order of creation in the service. */
   readonly madeNr: bigint

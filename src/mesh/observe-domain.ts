@@ -39,6 +39,8 @@ export async function addObservedDomain(
       issuer: 'observed',
       observedFrom,
       bundleHost: undefined,
+      baseUrl: undefined,
+      formerHosts: [],
       profile: primary.profile,
       createdAt: context.now,
     }),

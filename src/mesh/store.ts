@@ -1,4 +1,4 @@
-import type { Selectable } from 'kysely'
+import { type Selectable, sql } from 'kysely'
 import type { MeshId } from '../db/ids.ts'
 import type { ClusterTable, Db, MeshTable, TrustDomainTable } from '../db/schema.ts'
 import type { TrustDomain } from '../spiffe/trust-domain.ts'
@@ -22,10 +22,16 @@ const DOMAIN = [
   'issuer',
   'observed_from',
   'bundle_host',
+  'base_url',
   'profile',
   'made_nr',
   'created_at',
 ] as const
+
+const FORMER_HOSTS = sql<string[]>`array(
+  select a.host from bundle_host_alias a
+  where a.mesh_id = trust_domain.mesh_id and a.trust_domain = trust_domain.name order by a.host
+)`.as('former_hosts')
 
 /** Stores a new mesh; throws a unique violation when its id is taken. */
 export async function insertMesh(trx: Db, mesh: Mesh): Promise<void> {
@@ -57,10 +63,11 @@ export async function insertTrustDomain(
       issuer: domain.issuer,
       observed_from: domain.observedFrom ?? null,
       bundle_host: domain.bundleHost ?? null,
+      base_url: domain.baseUrl ?? null,
       profile: domain.profile,
       created_at: domain.createdAt,
     })
-    .returning(DOMAIN)
+    .returning([...DOMAIN, FORMER_HOSTS])
     .executeTakeFirstOrThrow()
   return domainOf(row)
 }
@@ -154,7 +161,10 @@ export async function deleteMesh(trx: Db, meshId: MeshId): Promise<void> {
 
 /** All trust domains of one mesh, or of the service, the first made first. */
 export async function listTrustDomains(db: Db, meshId?: MeshId): Promise<MeshTrustDomain[]> {
-  let query = db.selectFrom('trust_domain').select(DOMAIN).orderBy('made_nr')
+  let query = db
+    .selectFrom('trust_domain')
+    .select([...DOMAIN, FORMER_HOSTS])
+    .orderBy('made_nr')
   if (meshId !== undefined) query = query.where('mesh_id', '=', meshId)
   return (await query.execute()).map(domainOf)
 }
@@ -167,7 +177,7 @@ export async function lockTrustDomain(
 ): Promise<MeshTrustDomain | undefined> {
   const row = await trx
     .selectFrom('trust_domain')
-    .select(DOMAIN)
+    .select([...DOMAIN, FORMER_HOSTS])
     .where('mesh_id', '=', meshId)
     .where('name', '=', name)
     .forUpdate()
@@ -175,14 +185,12 @@ export async function lockTrustDomain(
   return row === undefined ? undefined : domainOf(row)
 }
 
-/** The bundle hosts in use in the whole service. */
+/** The bundle hosts in use in the whole service, those that were left included. */
 export async function takenBundleHosts(db: Db): Promise<Set<string>> {
-  const rows = await db
-    .selectFrom('trust_domain')
-    .select('bundle_host')
-    .where('bundle_host', 'is not', null)
-    .execute()
-  return new Set(rows.flatMap(({ bundle_host: host }) => (host === null ? [] : [host])))
+  const { rows } = await sql<{ host: string }>`
+    select bundle_host as host from trust_domain where bundle_host is not null
+    union select host from bundle_host_alias`.execute(db)
+  return new Set(rows.map(({ host }) => host))
 }
 
 /** The clusters of a mesh by name. */
@@ -223,7 +231,9 @@ function meshOf(row: Selectable<MeshTable>): Mesh {
   }
 }
 
-function domainOf(row: Selectable<TrustDomainTable>): MeshTrustDomain {
+function domainOf(
+  row: Selectable<TrustDomainTable> & { readonly former_hosts: readonly string[] },
+): MeshTrustDomain {
   return {
     name: row.name,
     meshId: row.mesh_id,
@@ -231,6 +241,8 @@ function domainOf(row: Selectable<TrustDomainTable>): MeshTrustDomain {
     issuer: row.issuer,
     observedFrom: row.observed_from ?? undefined,
     bundleHost: row.bundle_host ?? undefined,
+    baseUrl: row.base_url ?? undefined,
+    formerHosts: row.former_hosts,
     profile: row.profile,
     madeNr: row.made_nr,
     createdAt: row.created_at,

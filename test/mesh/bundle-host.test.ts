@@ -79,6 +79,8 @@ function domain(over: Partial<MeshTrustDomain>): MeshTrustDomain {
     issuer: 'managed',
     observedFrom: undefined,
     bundleHost: 'acme.spiffe.example.com',
+    baseUrl: undefined,
+    formerHosts: [],
     profile: 'https_spiffe',
     madeNr: 1n,
     createdAt: new Date(),
