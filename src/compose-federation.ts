@@ -7,11 +7,11 @@ import { distrustRoutes } from './federation/distrust-routes.ts'
 import { egressRoutes } from './federation/egress-routes.ts'
 import { expireRelationships } from './federation/expire-relationships.ts'
 import { type Federation, openFederation } from './federation/open-federation.ts'
+import { keepTrustHistory } from './federation/keep-trust-history.ts'
 import { peerBundleRoutes } from './federation/peer-bundle-routes.ts'
 import { peerGroupRoutes } from './federation/peer-group-routes.ts'
 import { groupsOfPeer } from './federation/peer-groups.ts'
 import { peerReadersOf } from './federation/peer-readers.ts'
-import { proposalRoutes } from './federation/proposal-routes.ts'
 import { prunePeerRevisions } from './federation/prune-revisions.ts'
 import { relationshipActRoutes } from './federation/relationship-act-routes.ts'
 import { relationshipRoutes } from './federation/relationship-routes.ts'
@@ -61,7 +61,6 @@ export function mountFederationAdmin(v1: App, federation: Federation): void {
   v1.register(relationshipRoutes, federation.relationshipRoutes)
   v1.register(relationshipActRoutes, federation.relationshipRoutes)
   v1.register(standingRoutes, federation.relationshipRoutes)
-  v1.register(proposalRoutes, federation.relationshipRoutes)
   v1.register(peerBundleRoutes, federation.peerBundleRoutes)
   v1.register(revisionRoutes, federation.relationshipRoutes)
   v1.register(peerGroupRoutes, federation.peerGroupRoutes)
@@ -108,6 +107,7 @@ export function federationTickers(base: Base, federation: Federation): readonly 
     log,
     run: async () => {
       await prunePeerRevisions(db, now)
+      await keepTrustHistory(db, now)
     },
   })
   return [figures, history, expiryTicker(base, federation), relayTicker(base, federation), polls]

@@ -16,14 +16,15 @@ import {
  * Writes into the history of trust what a change of a relationship, or of a bundle of it, makes trusted from now on
  * and what no longer; in the transaction of that change, after it, under the relationship's lock.
  *
- * It compares what is in force with what the history says, so that calling it once too often changes nothing.
+ * It compares what is in force with what the history says, so that calling it once too often changes nothing; answers
+ * how many spans began and ended.
  * Distrust of single keys is not written here: whoever reads the history takes it from the distrusted keys.
  */
 export async function recordTrust(
   trx: Db,
   relationship: Relationship,
   event: TrustEvent,
-): Promise<void> {
+): Promise<{ readonly begun: number; readonly ended: number }> {
   const open = await listOpenSpans(trx, relationship.meshId, relationship.id)
   const parts = await trustedParts(trx, relationship)
   const wanted = new Map(parts.map((part) => [nameOf(part), part]))
@@ -32,6 +33,7 @@ export async function recordTrust(
   await endSpans(trx, relationship.meshId, { ids: over, ended: event })
   const fresh = [...wanted].filter(([name]) => !known.has(name)).map(([, part]) => part)
   await insertSpans(trx, relationship, { parts: fresh, begun: event })
+  return { begun: fresh.length, ended: over.length }
 }
 
 /** What a relationship makes trusted now: nothing unless it is active, and nothing of a source of our own domains. */
