@@ -24,6 +24,7 @@ import { registerServiceCommands } from './commands/serve.ts'
 import { registerService } from './commands/service.ts'
 import { registerSvid } from './commands/svid.ts'
 import { registerWebhook } from './commands/webhook.ts'
+import { registerTrust } from './commands/trust.ts'
 import { registerWhoami } from './commands/whoami.ts'
 import { CliExit, CliFailure, EXIT } from './failure.ts'
 import { formatNext, OUTPUT_MODES, type OutputMode } from './output.ts'
@@ -53,6 +54,7 @@ const REGISTERS: readonly ((program: Command, cli: Cli) => void)[] = [
   registerWebhook,
   registerAudit,
   registerApiToken,
+  registerTrust,
   registerWhoami,
 ]
 

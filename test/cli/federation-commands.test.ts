@@ -189,3 +189,27 @@ t.test('a bundle that waits is compared, rejected, approved by its digest', asyn
   const set = await entente('federation', 'set', 'globex', '--policy', 'overlap')
   t.match(set.out, /policy +overlap/)
 })
+
+t.test('trust lists whom the mesh trusts, now and at a moment that has passed', async (t) => {
+  const { app, entente, add } = await federatedCli(t)
+  const before = app.clock.now().toISOString()
+  await entente('egress', 'allow', 'localhost')
+  await add()
+  await app.clock.advance(1000)
+  await app.poll()
+  const { out } = await entente('trust')
+  t.match(out, /DOMAIN +KIND +FINGERPRINT +VALID UNTIL +SINCE +WHY/)
+  t.match(out, /\nacme\.example +x509 +[0-9a-f]{64} +\S+Z +\S+Z +a trust domain of this mesh/)
+  t.match(out, /\nglobex\.example +x509 +[0-9a-f]{64} .* relationship globex was active/)
+  const old = await entente('trust', '--at', before)
+  t.match(old.out, /acme\.example/)
+  t.notMatch(old.out, /globex\.example/)
+  const early = await entente('trust', '--at', '2020-01-01T00:00:00Z')
+  t.match(early.out, /it trusted nobody/)
+  t.match(early.err, /the history is whole since/)
+  const json = JSON.parse(
+    (await entente('--output', 'json', 'trust', '--trust-domain', 'globex.example')).out,
+  )
+  t.match(json, { items: [{ whose: 'peer', relationship: { name: 'globex' } }] })
+  t.equal((await entente('trust', '--at', '2999-01-01T00:00:00Z')).code, 1)
+})
