@@ -46,8 +46,9 @@ export class FakeAuthority {
   static async root(
     trustDomain: string,
     life: { notBefore?: Date; notAfter?: Date } = {},
+    ownKeys?: webcrypto.CryptoKeyPair,
   ): Promise<FakeAuthority> {
-    const keys = await newKeys()
+    const keys = ownKeys ?? (await newKeys())
     const certificate = await x509.X509CertificateGenerator.createSelfSigned({
       serialNumber: newSerial(),
       name: `O=${trustDomain},CN=root ${newSerial().slice(0, 8)}`,
