@@ -14,7 +14,8 @@ const NewSource = Type.Union([
 ])
 const Source = Type.Union([...NewSource.anyOf, Type.Literal('local')])
 const Policy = Type.Union([Type.Literal('auto'), Type.Literal('overlap'), Type.Literal('approve')])
-const Origin = Type.Union([
+/** Where a stored document comes from. */
+export const Origin = Type.Union([
   Type.Literal('fetched'),
   Type.Literal('manual'),
   Type.Literal('signed'),
@@ -47,7 +48,8 @@ export const RecoveryPathBody = Type.Object(
   { additionalProperties: false },
 )
 
-const Pem = Type.String({
+/** X.509 authorities of a peer as PEM. */
+export const Pem = Type.String({
   maxLength: 1_048_576,
   description: 'X.509 authorities as PEM certificates, instead of `bundle`',
 })
@@ -301,82 +303,6 @@ export const RefreshedBody = Type.Object({
   relationship: RelationshipBody,
 })
 
-/** Body of `POST …/bundles/{td}`. */
-export const SetBundleBody = Type.Object(
-  {
-    document: Type.String({
-      minLength: 2,
-      maxLength: 2_400_000,
-      description: 'text of a SPIFFE bundle, or a signed bundle',
-    }),
-    fingerprint: Type.Optional(
-      Type.String({
-        maxLength: 100,
-        description: 'what two people compared aloud; the bundle must have exactly this one',
-      }),
-    ),
-  },
-  { additionalProperties: false },
-)
-
-/** What a bundle set by hand changed. */
-export const BundleSetBody = Type.Object({
-  trustDomain: Type.String(),
-  sequence: TextOrNull,
-  digest: Type.String(),
-  added: Type.Array(Type.String()),
-  removed: Type.Array(Type.String()),
-  kept: Type.Integer(),
-  skipped: Type.Array(Type.Object({ index: Type.Integer(), reason: Type.String() })),
-  next: Next,
-})
-
-const VerifiedBy = Type.Union([
-  Type.Object({
-    how: Type.Literal('fetch'),
-    url: Type.String(),
-    redirects: Type.Array(Type.String()),
-    address: TextOrNull,
-    presentedIds: Type.Array(Type.String()),
-    chainSha256: TextOrNull,
-    recovery: Type.Optional(Type.String({ description: 'the recovery path that it came by' })),
-  }),
-  Type.Object({
-    how: Type.Literal('hand'),
-    actor: Type.String(),
-    signedBy: Type.Optional(Type.Union([Type.Literal('recovery-key'), Type.Literal('svid')])),
-  }),
-])
-
-const RevisionMembers = {
-  n: Type.String(),
-  sequence: TextOrNull,
-  refreshHintSeconds: IntegerOrNull,
-  digest: Type.String(),
-  receivedAt: Moment,
-  origin: Origin,
-  disposition: Type.Union([
-    Type.Literal('current'),
-    Type.Literal('superseded'),
-    Type.Literal('removed'),
-    Type.Literal('quarantined'),
-    Type.Literal('rejected'),
-  ]),
-  reason: TextOrNull,
-  decidedAt: Type.Union([Moment, Type.Null()], {
-    description: 'when a person approved or rejected it',
-  }),
-  decidedBy: TextOrNull,
-  retiredAt: Type.Union([Moment, Type.Null()], { description: 'when it ceased to be in use' }),
-  verifiedBy: VerifiedBy,
-}
-
-/** One revision of a peer's bundle. */
-export const PeerRevisionBody = Type.Object(RevisionMembers)
-
-/** The bundle in use, with its document as it was received. */
-export const PeerBundleBody = Type.Object({ ...RevisionMembers, document: Type.String() })
-
 /** A relationship on the wire. */
 export type RelationshipView = Static<typeof RelationshipBody>
 /** One way in which trust ends, on the wire. */
@@ -389,7 +315,3 @@ export type CreatedRelationshipView = Static<typeof CreatedRelationshipBody>
 export type EndedRelationshipView = Static<typeof EndedRelationshipBody>
 /** The answer to a refresh. */
 export type RefreshedView = Static<typeof RefreshedBody>
-/** The answer to a bundle set by hand. */
-export type BundleSetView = Static<typeof BundleSetBody>
-/** One revision of a peer's bundle on the wire. */
-export type PeerRevisionView = Static<typeof PeerRevisionBody>

@@ -5,7 +5,7 @@ import { parseSpiffeId, pathOf, type SpiffeId, trustDomainOf } from '../spiffe/s
 import { parseTrustDomain, type TrustDomain } from '../spiffe/trust-domain.ts'
 import { type ReadDocument, readDocument } from './accept-bundle.ts'
 import { anchorsIn, hasUsableAnchor } from './anchors.ts'
-import { bundleOfPem } from './pem-bundle.ts'
+import { givenDocument } from './pem-bundle.ts'
 import { parseRecovery } from './recovery.ts'
 import {
   type DomainDraft,
@@ -169,7 +169,7 @@ function bootstrapBundle(
 ): ReadDocument | undefined {
   const pointer = `${place.at}/bundle`
   const next = 'get the bundle from the peer out of band and hand it in with --bundle-file'
-  const read = givenDocument(draft, trustDomain, place)
+  const read = givenBundle(draft, trustDomain)
   if (read === undefined) {
     if (place.context.held.has(trustDomain)) return undefined
     throw invalid(
@@ -195,7 +195,7 @@ function staticBundle(
   place: Place,
 ): ReadDocument | undefined {
   const pointer = `${place.at}/bundle`
-  const read = givenDocument(draft, trustDomain, place)
+  const read = givenBundle(draft, trustDomain)
   if (read === undefined) {
     if (place.context.held.has(trustDomain)) return undefined
     throw invalid(`source static needs the bundle of ${trustDomain}`, pointer)
@@ -205,18 +205,9 @@ function staticBundle(
   throw invalid(`the bundle given for ${trustDomain} has no authority that can be used`, pointer)
 }
 
-/** The bundle given by hand: a SPIFFE document, or our canonical document of PEM certificates. */
-function givenDocument(
-  { bundle, bundlePem }: DomainDraft,
-  trustDomain: TrustDomain,
-  { at }: Place,
-): ReadDocument | undefined {
-  if (bundle !== undefined && bundlePem !== undefined) {
-    throw invalid('bundle and bundlePem are two forms of one thing; give one', `${at}/bundlePem`)
-  }
-  if (bundlePem !== undefined) return readDocument(trustDomain, bundleOfPem(trustDomain, bundlePem))
-  if (bundle === undefined) return undefined
-  return readDocument(trustDomain, new TextEncoder().encode(bundle))
+function givenBundle(draft: DomainDraft, trustDomain: TrustDomain): ReadDocument | undefined {
+  const document = givenDocument(trustDomain, draft)
+  return document === undefined ? undefined : readDocument(trustDomain, document)
 }
 
 function refuseExtra(

@@ -1,4 +1,4 @@
-import { Type } from 'typebox'
+import { type Static, Type } from 'typebox'
 import { inTransaction } from '../db/connect.ts'
 import { type MeshId, parseMeshId } from '../db/ids.ts'
 import { type Db } from '../db/schema.ts'
@@ -8,9 +8,15 @@ import { type App } from '../http/listener.ts'
 import { decodeNumberCursor, pageOf, PageQuery, pageSchema } from '../http/page.ts'
 import { MeshParams } from '../mesh/api.ts'
 import { parseTrustDomain, type TrustDomain } from '../spiffe/trust-domain.ts'
-import { BundleSetBody, PeerBundleBody, PeerRevisionBody, SetBundleBody } from './api.ts'
+import {
+  BundleSetBody,
+  PeerBundleBody,
+  PeerRevisionBody,
+  SetBundleBody,
+} from './peer-bundle-api.ts'
 import { loadRelationship } from './find-relationship.ts'
 import { listRevisions } from './history-store.ts'
+import { givenDocument } from './pem-bundle.ts'
 import { type DomainKey, findCurrent } from './revision-store.ts'
 import { type PeerBundleRoutesOptions } from './route-options.ts'
 import { setBundle } from './set-bundle.ts'
@@ -91,7 +97,7 @@ export const peerBundleRoutes = async (
       const meshId = parseMeshId(request.params.meshId)
       const { name } = request.params
       const trustDomain = parseTrustDomain(request.params.trustDomain)
-      const document = new TextEncoder().encode(request.body.document)
+      const document = documentOf(trustDomain, request.body)
       const actor = request.principal.name
       const dryRun = request.query.dryRun ?? false
       const { read, diff } = await inTransaction(
@@ -150,4 +156,15 @@ function noBundle(name: string, trustDomain: TrustDomain): ServiceError {
       next: `entente federation show ${name}`,
     },
   )
+}
+
+function documentOf(
+  trustDomain: TrustDomain,
+  { document, bundlePem }: Static<typeof SetBundleBody>,
+): Uint8Array {
+  const given = givenDocument(trustDomain, { bundle: document, bundlePem })
+  if (given !== undefined) return given
+  throw new ServiceError('INVALID_REQUEST', 'give the bundle as document, or as bundlePem', {
+    fields: [{ in: 'body', pointer: '/document', detail: 'is missing' }],
+  })
 }

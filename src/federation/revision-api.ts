@@ -1,5 +1,6 @@
 import { type Static, Type } from 'typebox'
-import { EndedRelationshipBody, PeerRevisionBody, RelationshipBody } from './api.ts'
+import { EndedRelationshipBody, RelationshipBody } from './api.ts'
+import { PeerRevisionBody } from './peer-bundle-api.ts'
 
 const Moment = Type.String({ format: 'date-time' })
 const MomentOrNull = Type.Union([Moment, Type.Null()])

@@ -1,5 +1,5 @@
 import { type Static, Type } from 'typebox'
-import { PeerRevisionBody } from './api.ts'
+import { PeerRevisionBody } from './peer-bundle-api.ts'
 import { AuthorityBody } from './revision-api.ts'
 
 const Moment = Type.String({ format: 'date-time' })

@@ -1,6 +1,7 @@
 import { type Db } from '../db/schema.ts'
 import { type AnchorCache, type Anchors, hasUsableAnchor } from './anchors.ts'
-import { type PeerRevisionView, type RelationshipDomainView, type RelationshipView } from './api.ts'
+import { type RelationshipDomainView, type RelationshipView } from './api.ts'
+import { type PeerRevisionView } from './peer-bundle-api.ts'
 import { type PeerReaders } from './create-relationship.ts'
 import { whatItWaitsFor } from './find-relationship.ts'
 import { coverageOf } from './forecast.ts'

@@ -1,7 +1,9 @@
 import { type Command } from 'commander'
-import { type BundleSetView, type RelationshipView } from '../../federation/api.ts'
+import { type RelationshipView } from '../../federation/api.ts'
+import { type BundleSetView } from '../../federation/peer-bundle-api.ts'
 import { type Cli } from '../cli.ts'
 import { path } from '../client.ts'
+import { isPem } from './bundle-text.ts'
 import { usageFailure } from '../failure.ts'
 
 interface SetOptions {
@@ -19,7 +21,7 @@ export function registerBundleSet(bundleCommand: Command, cli: Cli): void {
     .argument('<relationship>')
     .requiredOption(
       '--file <file>',
-      'a SPIFFE bundle or a signed bundle, brought another way (- for stdin)',
+      'a SPIFFE bundle, a signed bundle or PEM certificates, brought another way (- for stdin)',
     )
     .option('--trust-domain <td>', 'where the relationship has several')
     .option(
@@ -35,11 +37,17 @@ async function setBundle(
   name: string,
   { file, trustDomain, fingerprint, dryRun }: SetOptions,
 ): Promise<void> {
-  const document = new TextDecoder().decode(await cli.readInput(file))
+  const text = new TextDecoder().decode(await cli.readInput(file))
   const mesh = await cli.meshId()
   const domain = trustDomain ?? (await onlyDomain(cli, mesh, name))
   const target = path`/meshes/${mesh}/relationships/${name}/bundles/${domain}`
-  cli.print(await cli.post<BundleSetView>(target, { document, fingerprint }, { query: { dryRun } }))
+  cli.print(
+    await cli.post<BundleSetView>(
+      target,
+      { ...documentOf(text), fingerprint },
+      { query: { dryRun } },
+    ),
+  )
 }
 
 /** The trust domain of a relationship that has one only; throws a usage failure naming several. */
@@ -52,4 +60,8 @@ export async function onlyDomain(cli: Cli, mesh: string, name: string): Promise<
     `relationship ${name} has several trust domains (${names})`,
     'name one with --trust-domain TD',
   )
+}
+
+function documentOf(text: string): { readonly document: string } | { readonly bundlePem: string } {
+  return isPem(text) ? { bundlePem: text } : { document: text }
 }

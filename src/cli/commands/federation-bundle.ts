@@ -1,5 +1,5 @@
 import { type Command } from 'commander'
-import { type PeerRevisionView } from '../../federation/api.ts'
+import { type PeerRevisionView } from '../../federation/peer-bundle-api.ts'
 import {
   type AuthorityView,
   type ChangedAuthorityView,

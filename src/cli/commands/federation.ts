@@ -10,6 +10,7 @@ import { path } from '../client.ts'
 import { printDocuments } from '../declarative/print.ts'
 import { CliFailure, usageFailure } from '../failure.ts'
 import { formatNext, table } from '../output.ts'
+import { givenBundle } from './bundle-text.ts'
 import { registerFederationBundle } from './federation-bundle.ts'
 import { registerInvites } from './federation-invite.ts'
 import {
@@ -78,7 +79,7 @@ function registerAdd(federation: Command, cli: Cli): void {
     .option('--endpoint-id <id>', 'SPIFFE ID of that endpoint, with https_spiffe')
     .option(
       '--bundle-file <file>',
-      'its bundle, brought another way (- for stdin), with https_spiffe and static',
+      'its bundle, JSON or PEM, brought another way (- for stdin), with https_spiffe and static',
     )
     .addOption(new Option('--bundle <file>', 'the same as --bundle-file').hideHelp())
     .option('--hint-min <seconds>', 'poll at most this often, whatever the peer hints', readSeconds)
@@ -160,7 +161,7 @@ function registerEnds(federation: Command, cli: Cli): void {
 async function add(cli: Cli, name: string, options: AddOptions): Promise<void> {
   const mesh = await cli.meshId()
   const file = options.bundleFile ?? options.bundle
-  const bundle = file === undefined ? undefined : textOf(await cli.readInput(file))
+  const given = file === undefined ? {} : givenBundle(textOf(await cli.readInput(file)))
   const body = {
     name,
     ...newOwnerBody(options),
@@ -173,7 +174,7 @@ async function add(cli: Cli, name: string, options: AddOptions): Promise<void> {
         source: options.profile,
         endpointUrl: options.url,
         endpointSpiffeId: options.endpointId,
-        bundle,
+        ...given,
         recovery: await recoveryOf(cli, options),
       },
     ],
