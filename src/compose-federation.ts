@@ -5,6 +5,7 @@ import type { Base } from './compose-base.ts'
 import type { Endpoints } from './compose-endpoints.ts'
 import { distrustRoutes } from './federation/distrust-routes.ts'
 import { egressRoutes } from './federation/egress-routes.ts'
+import { instructionRoutes } from './federation/instruction-routes.ts'
 import { expireRelationships } from './federation/expire-relationships.ts'
 import { type Federation, openFederation } from './federation/open-federation.ts'
 import { keepTrustHistory } from './federation/keep-trust-history.ts'
@@ -64,6 +65,7 @@ export function mountFederationAdmin(v1: App, federation: Federation): void {
   v1.register(peerBundleRoutes, federation.peerBundleRoutes)
   v1.register(revisionRoutes, federation.relationshipRoutes)
   v1.register(peerGroupRoutes, federation.peerGroupRoutes)
+  v1.register(instructionRoutes, federation.relationshipRoutes)
   v1.register(distrustRoutes, federation.distrustRoutes)
   v1.register(trustRoutes, federation.peerBundleRoutes)
   v1.register(egressRoutes, federation.egressRoutes)

@@ -3,7 +3,7 @@ import type { Db } from '../db/schema.ts'
 import { ServiceError } from '../errors.ts'
 import type { TrustDomain } from '../spiffe/trust-domain.ts'
 import type { BundleRevision } from './revision.ts'
-import { findCurrent } from './store.ts'
+import { findCurrent, listCurrent } from './store.ts'
 
 /** The bundle that a trust domain of ours publishes; undefined before its first publication. */
 export async function findCurrentBundle(
@@ -25,4 +25,9 @@ export async function loadCurrentBundle(
   throw new ServiceError('NOT_FOUND', `trust domain ${trustDomain} publishes no bundle yet`, {
     next: 'entente bundle show',
   })
+}
+
+/** What each trust domain of a mesh publishes now. */
+export async function publishedBundles(db: Db, meshId: MeshId): Promise<BundleRevision[]> {
+  return listCurrent(db, meshId)
 }

@@ -6,6 +6,7 @@ import { type Db } from '../db/schema.ts'
 import { quoted, ServiceError } from '../errors.ts'
 import { loadMesh } from '../mesh/find-mesh.ts'
 import { type OwnWebCertificate } from './forecast-facts.ts'
+import { type SpiffeId } from '../spiffe/spiffe-id.ts'
 import { type TrustDomain } from '../spiffe/trust-domain.ts'
 import { type ReadDocument } from './accept-bundle.ts'
 import { activateIfReady } from './activate.ts'
@@ -28,6 +29,15 @@ import { insertRelationship, lockRelationshipById } from './store.ts'
 
 export { type DomainDraft, type RelationshipDraft }
 
+/** Where one of our own bundles is published, and whom readers meet there. */
+export interface OwnEndpoint {
+  readonly trustDomain: TrustDomain
+  readonly isPrimary: boolean
+  readonly url: string
+  readonly profile: 'https_web' | 'https_spiffe'
+  readonly endpointId: SpiffeId | undefined
+}
+
 /** The readers of our bundle that peers have; bundle/ keeps them, compose hands this in. */
 export interface PeerReaders {
   /** Makes a reader of our primary domain's bundle for a relationship and answers with its id. */
@@ -44,6 +54,8 @@ export interface PeerReaders {
   readonly urls: (db: Db, meshId: MeshId) => Promise<(readerId: string) => string>
   /** Reads once what the relay URLs of a mesh are made of, and answers with a function from relay id to URL. */
   readonly relayUrls: (db: Db, meshId: MeshId) => Promise<(relayId: string) => string>
+  /** Where our own bundles are published, the primary domain first. */
+  readonly ownEndpoints: (db: Db, meshId: MeshId) => Promise<readonly OwnEndpoint[]>
   /** Removes a reader; one that is gone already is no error. */
   readonly remove: (
     trx: Db,

@@ -5,10 +5,10 @@ import { type Bundle } from '../spiffe/bundle.ts'
 import { trustDomainOf } from '../spiffe/spiffe-id.ts'
 import { type TrustDomain } from '../spiffe/trust-domain.ts'
 import { anchorsIn, hasUsableAnchor } from './anchors.ts'
+import { type AuthorityFacts, factsOf } from './authority-facts.ts'
 import { type PollKey, readStanding } from './distrust-store.ts'
 import { effectiveBundle, type KeyDigests } from './effective-bundle.ts'
 import { type HeldBundle, heldBundles } from './held-bundles.ts'
-import { type NamedAuthority, namedAuthorities } from './named-authority.ts'
 
 /** Where a key stands: one authority of one domain of a peer. */
 export interface KeyPlace {
@@ -40,7 +40,7 @@ export interface DistrustQuestion {
 
 interface Place {
   readonly held: HeldBundle
-  readonly authority: NamedAuthority
+  readonly authority: AuthorityFacts
 }
 
 /** Looks for a key in every bundle in use of a mesh; reads all of them, page by page. */
@@ -74,12 +74,15 @@ class Survey {
     const { document: _dropped, bundle, ...domain } = held
     if (held.endpointId !== undefined) this.#endpoints.push({ ...domain, document: undefined })
     if (bundle === undefined) return
-    const authorities = namedAuthorities(bundle)
+    const authorities = factsOf(bundle)
     const { digest } = this.#question
-    const found = authorities.filter(({ keyDigest }) => keyDigest === digest)
-    const asCertificate = authorities.find((one) => one.certificateDigest === digest)
+    const found = authorities.filter(({ publicKeySha256 }) => publicKeySha256 === digest)
+    const asCertificate = authorities.find(({ certificateSha256 }) => certificateSha256 === digest)
     if (asCertificate !== undefined) {
-      this.#certificateOf = { trustDomain: held.trustDomain, keyDigest: asCertificate.keyDigest }
+      this.#certificateOf = {
+        trustDomain: held.trustDomain,
+        keyDigest: asCertificate.publicKeySha256,
+      }
     }
     if (found.length === 0) return
     for (const authority of found) {
@@ -98,7 +101,7 @@ class Survey {
       state: held.state,
       trustDomain: held.trustDomain,
       kind: authority.kind,
-      name: authority.name,
+      name: authority.subject ?? authority.kid ?? '',
     }))
     return {
       places,

@@ -1,5 +1,5 @@
 import { type ChangeContext, recordAudit } from '../audit/record.ts'
-import { publishedBundles } from '../bundle/published.ts'
+import { publishedBundles } from '../bundle/find-bundle.ts'
 import { bumpChange } from '../db/changes.ts'
 import { isUniqueViolation } from '../db/failures.ts'
 import { type MeshId, newId } from '../db/ids.ts'

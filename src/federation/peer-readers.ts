@@ -4,9 +4,9 @@ import { createReader, type NewReader, readerUrl, removeReader } from '../bundle
 import { type MeshId } from '../db/ids.ts'
 import { type Db } from '../db/schema.ts'
 import { isServiceError } from '../errors.ts'
-import { bundleEndpointOfDomain, primaryTrustDomain } from '../mesh/find-mesh.ts'
+import { bundleEndpointOfDomain, primaryTrustDomain, trustDomainsOf } from '../mesh/find-mesh.ts'
 import { type OwnWebCertificate } from './forecast-facts.ts'
-import { type PeerReaders } from './create-relationship.ts'
+import { type OwnEndpoint, type PeerReaders } from './create-relationship.ts'
 
 /** What the URLs of readers are made with. */
 export interface PeerReadersOptions {
@@ -36,6 +36,23 @@ export function peerReadersOf(options: PeerReadersOptions): PeerReaders {
       const domain = await primaryTrustDomain(db, meshId)
       const { url } = await bundleEndpointOfDomain(db, domain, publicUrl)
       return (id) => `${url}/peers/${writeRelayRef(secret, { trustDomain: domain.name, id })}`
+    },
+    ownEndpoints: async (db, meshId) => {
+      const domains = await trustDomainsOf(db, meshId)
+      const ordered = domains.toSorted(
+        (one, other) => Number(other.isPrimary) - Number(one.isPrimary),
+      )
+      const endpoints: OwnEndpoint[] = []
+      for (const domain of ordered) {
+        const { url, profile, endpointSpiffeId } = await bundleEndpointOfDomain(
+          db,
+          domain,
+          publicUrl,
+        )
+        const { name: trustDomain, isPrimary } = domain
+        endpoints.push({ trustDomain, isPrimary, url, profile, endpointId: endpointSpiffeId })
+      }
+      return endpoints
     },
     remove: async (trx, meshId, { readerId, context }) => {
       const { name: trustDomain } = await primaryTrustDomain(trx, meshId)

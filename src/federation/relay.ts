@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { nextSequence } from '../bundle/publish.ts'
-import { publishedHint } from '../bundle/published.ts'
+import { findCurrentBundle } from '../bundle/find-bundle.ts'
 import { type MeshId } from '../db/ids.ts'
 import { type Db } from '../db/schema.ts'
 import { type Bundle, writeBundle } from '../spiffe/bundle.ts'
@@ -61,7 +61,8 @@ async function contentOf(
   meshId: MeshId,
   { held, request }: { readonly held: HeldBundle; readonly request: RelayRequest },
 ): Promise<Bundle> {
-  const own = (await publishedHint(trx, meshId, request.ownTrustDomain)) ?? DEFAULT_HINT_SECONDS
+  const published = await findCurrentBundle(trx, meshId, request.ownTrustDomain)
+  const own = published?.hintSeconds ?? DEFAULT_HINT_SECONDS
   const bundle = held.state === 'active' ? bundleIn(held) : undefined
   if (bundle === undefined) return emptyBundle(held.trustDomain, own)
   const { digests } = await readStanding(trx, meshId)

@@ -167,6 +167,7 @@ export async function befriend(
         },
         urls: async () => () => '',
         relayUrls: async () => () => '',
+        ownEndpoints: async () => [],
         remove: nothing,
       },
     }),

@@ -11,6 +11,7 @@ import { printDocuments } from '../declarative/print.ts'
 import { CliFailure, usageFailure } from '../failure.ts'
 import { formatNext, table } from '../output.ts'
 import { givenBundle } from './bundle-text.ts'
+import { registerFederationHelp } from './federation-help.ts'
 import { registerFederationBundle } from './federation-bundle.ts'
 import { registerInvites } from './federation-invite.ts'
 import {
@@ -59,6 +60,7 @@ export function registerFederation(program: Command, cli: Cli): void {
   registerEnds(federation, cli)
   registerFederationBundle(federation, cli)
   registerDistrust(federation, cli)
+  registerFederationHelp(federation, cli)
 }
 
 function registerAdd(federation: Command, cli: Cli): void {
