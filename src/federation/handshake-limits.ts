@@ -2,7 +2,7 @@ import { type Clock } from '../clock.ts'
 import { ServiceError } from '../errors.ts'
 
 /** Messages a second on average, and at once, that this process looks at. */
-const PROCESS = { perSecond: 50, burst: 200 } as const
+const PROCESS = { perSecond: 20, burst: 200 } as const
 
 /** Messages that showed the secret of one invite: each leads to a connection to where it says. */
 const INVITE = { perSecond: 0.5, burst: 20 } as const
