@@ -63,6 +63,9 @@ export const ReaderBody = Type.Object({
   firstAt: OrNull(Moment),
   lastAt: OrNull(Moment),
   sequence: OrNull(Sequence),
+  sources: Type.Array(Type.Object({ address: Type.String(), lastAt: Moment }), {
+    description: 'the last 16 addresses that it fetched from, the newest first',
+  }),
   createdAt: Moment,
 })
 

@@ -12,6 +12,7 @@ import type { KnownUrls } from './known-urls.ts'
 import { type FormerHosts, plainHost } from './former-hosts.ts'
 import type { ReaderCounts } from './reader-counts.ts'
 import { readReaderRef } from './reader-ref.ts'
+import { plainAddress } from './recent-sources.ts'
 import type { ServedBundle } from './representation.ts'
 
 /** What the bundle endpoint needs; it asks nobody who they are (FE-13). */
@@ -65,7 +66,8 @@ export const bundleEndpointRoutes = async (
       if (!(await options.readers.exists(meshId, trustDomain, id))) throw noBundleHere()
       const host = plainHost(request.headers.host)
       options.formerHosts.note(host)
-      const access = { meshId, trustDomain, id, sequence, host }
+      const source = plainAddress(request.raw.socket.remoteAddress)
+      const access = { meshId, trustDomain, id, sequence, host, source }
       if (request.method === 'GET') countWhenComplete(reply, () => options.readers.count(access))
       options.urls.learn(request.raw.url ?? '', { trustDomain, readerId: id })
       return answerBundle({ bundle, request, reply, isReaderUrl: true, fetches: options.fetches })

@@ -6,6 +6,7 @@ import type { TrustDomain } from '../spiffe/trust-domain.ts'
 import type { CurrentBundles } from './current.ts'
 import { type FormerHosts, plainHost } from './former-hosts.ts'
 import type { ReaderCounts } from './reader-counts.ts'
+import { plainAddress } from './recent-sources.ts'
 import { chooseRepresentation, heldRepresentation, type ServedBundle } from './representation.ts'
 
 /** What {@link KnownUrls} needs. */
@@ -112,7 +113,7 @@ export class KnownUrls {
     response.writeHead(held === undefined ? 200 : 304, headers)
     response.end(
       held === undefined ? chosen.body : undefined,
-      this.#whenComplete(bundle, known, plainHost(request.headers.host)),
+      this.#whenComplete(bundle, known, request),
     )
   }
 
@@ -120,12 +121,14 @@ export class KnownUrls {
   #whenComplete(
     { meshId, sequence }: ServedBundle,
     { trustDomain, readerId: id }: KnownUrl,
-    host: string | undefined,
+    request: IncomingMessage,
   ): (() => void) | undefined {
     const { readers, formerHosts } = this.#options
+    const host = plainHost(request.headers.host)
     formerHosts.note(host)
     if (id === undefined) return undefined
-    return () => readers.count({ meshId, trustDomain, id, sequence, host })
+    const source = plainAddress(request.socket.remoteAddress)
+    return () => readers.count({ meshId, trustDomain, id, sequence, host, source })
   }
 
   #count(status: 200 | 304): void {

@@ -4,6 +4,7 @@ import type { MeshId } from '../db/ids.ts'
 import type { Db } from '../db/schema.ts'
 import type { DbClock } from '../db/time.ts'
 import type { TrustDomain } from '../spiffe/trust-domain.ts'
+import { RecentSources } from './recent-sources.ts'
 import { addAccesses, findReaderById } from './reader-store.ts'
 
 /** What {@link ReaderCounts} needs. */
@@ -22,6 +23,8 @@ export interface Access {
   readonly sequence: bigint
   /** By which host it came, if that is a plain name. */
   readonly host?: string | undefined
+  /** The address that it came from. */
+  readonly source?: string | undefined
 }
 
 interface Pending extends Access {
@@ -29,6 +32,7 @@ interface Pending extends Access {
   sequence: bigint
   host?: string | undefined
   lastMs: number
+  readonly sources: RecentSources
 }
 
 const LOOKUP_TIMEOUT_MS = 500
@@ -87,12 +91,15 @@ export class ReaderCounts {
     const lastMs = this.#options.clock.monotonicMs()
     const pending = this.#pending.get(key)
     if (pending === undefined) {
-      this.#pending.set(key, { ...access, count: 1, lastMs })
+      const sources = new RecentSources()
+      sources.note(access.source, lastMs)
+      this.#pending.set(key, { ...access, count: 1, lastMs, sources })
       return
     }
     pending.count += 1
     pending.lastMs = lastMs
     pending.host = access.host ?? pending.host
+    pending.sources.note(access.source, lastMs)
     if (access.sequence > pending.sequence) pending.sequence = access.sequence
   }
 
@@ -120,6 +127,10 @@ export class ReaderCounts {
         ordered.map(([, pending]) => ({
           ...pending,
           lastAt: new Date(moment - Math.round(at - pending.lastMs)),
+          sources: pending.sources.entries().map(([address, atMs]) => ({
+            address,
+            lastAt: new Date(moment - Math.round(at - atMs)),
+          })),
         })),
       )
     })
@@ -133,6 +144,7 @@ export class ReaderCounts {
         continue
       }
       newer.count += old.count
+      newer.sources.addOlder(old.sources)
       if (old.sequence > newer.sequence) newer.sequence = old.sequence
     }
   }

@@ -179,6 +179,10 @@ function viewReader(reader: Reader, about: About): ReaderView {
     firstAt: reader.firstAt?.toISOString() ?? null,
     lastAt: reader.lastAt?.toISOString() ?? null,
     sequence: reader.sequence?.toString() ?? null,
+    sources: reader.sources.map(({ address, lastAt }) => ({
+      address,
+      lastAt: lastAt.toISOString(),
+    })),
     createdAt: reader.createdAt.toISOString(),
   }
 }

@@ -3,6 +3,7 @@ import type { MeshId } from '../db/ids.ts'
 import type { Db, ReaderTable } from '../db/schema.ts'
 import type { TrustDomain } from '../spiffe/trust-domain.ts'
 import type { Reader } from './reader.ts'
+import { MAX_SOURCES } from './recent-sources.ts'
 
 const READER = [
   'mesh_id',
@@ -117,6 +118,35 @@ export async function setRelationship(
     .execute()
 }
 
+/** The readers of one relationship, by trust domain. */
+export async function listOfRelationship(
+  db: Db,
+  meshId: MeshId,
+  relationshipId: string,
+): Promise<Pick<Reader, 'trustDomain' | 'id'>[]> {
+  const rows = await db
+    .selectFrom('reader')
+    .select(['trust_domain', 'id'])
+    .where('mesh_id', '=', meshId)
+    .where('relationship_id', '=', relationshipId)
+    .orderBy('trust_domain')
+    .orderBy('created_at')
+    .execute()
+  return rows.map((row) => ({ trustDomain: row.trust_domain, id: row.id }))
+}
+
+/** All readers of a mesh's bundles, by trust domain and label. */
+export async function listOfMesh(db: Db, meshId: MeshId): Promise<Reader[]> {
+  const rows = await db
+    .selectFrom('reader')
+    .select(READER)
+    .where('mesh_id', '=', meshId)
+    .orderBy('trust_domain')
+    .orderBy('label')
+    .execute()
+  return rows.map(readerOf)
+}
+
 /** Deletes a reader; answers whether it was there. */
 export async function deleteReader(
   trx: Db,
@@ -141,6 +171,7 @@ export interface Accesses {
   readonly sequence: bigint
   readonly host?: string | undefined
   readonly lastAt: Date
+  readonly sources: Reader['sources']
 }
 
 /** Adds fetches to their readers, in one statement; readers that are gone are left out. */
@@ -154,6 +185,7 @@ export async function addAccesses(db: Db, accesses: readonly Accesses[]): Promis
       sequence: one.sequence.toString(),
       last_at: one.lastAt.toISOString(),
       host: one.host ?? null,
+      sources: one.sources,
     })),
   )
   await sql`
@@ -162,10 +194,18 @@ export async function addAccesses(db: Db, accesses: readonly Accesses[]): Promis
       first_at = coalesce(reader.first_at, v.last_at),
       last_at = greatest(reader.last_at, v.last_at),
       sequence = greatest(reader.sequence, v.sequence),
-      last_host = coalesce(v.host, reader.last_host)
+      last_host = coalesce(v.host, reader.last_host),
+      sources = case when v.sources = '[]' then reader.sources else (
+        select jsonb_agg(jsonb_build_object('address', s.address, 'lastAt', s.last_at) order by s.last_at desc)
+        from (
+          select e ->> 'address' as address, max(e ->> 'lastAt') as last_at
+          from jsonb_array_elements(reader.sources || v.sources) as e
+          group by 1 order by 2 desc limit ${MAX_SOURCES}
+        ) as s
+      ) end
     from jsonb_to_recordset(${rows}::jsonb) as v(
       mesh_id text, trust_domain text, id uuid, count bigint, sequence bigint, last_at timestamptz(3),
-      host text
+      host text, sources jsonb
     )
     where reader.mesh_id = v.mesh_id and reader.trust_domain = v.trust_domain and reader.id = v.id`.execute(
     db,

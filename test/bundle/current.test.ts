@@ -157,19 +157,20 @@ t.test('fetches are counted in memory and kept when they cannot be written down'
   const counts = new ReaderCounts({ db: options.db, now: clock.db, clock })
   const access = { meshId: mesh.meshId, trustDomain: ACME, id: reader.id }
   t.equal(await counts.exists(mesh.meshId, ACME, reader.id), true)
-  counts.count({ ...access, sequence: 7n })
+  counts.count({ ...access, sequence: 7n, source: '192.0.2.1' })
   await clock.advance(400)
-  counts.count({ ...access, sequence: 9n })
+  counts.count({ ...access, sequence: 9n, source: '192.0.2.2' })
   const lastAt = clock.now()
   state.away = true
   await t.rejects(counts.flush())
-  counts.count({ ...access, sequence: 8n })
+  counts.count({ ...access, sequence: 8n, source: '192.0.2.1' })
   state.away = false
   await clock.advance(600)
   await counts.flush()
   await counts.flush()
   const row = await database.db.selectFrom('reader').selectAll().executeTakeFirstOrThrow()
   t.match(row, { fetches: 3n, sequence: 9n, last_at: lastAt, first_at: lastAt })
+  t.same(row.sources.map(({ address }) => address).toSorted(), ['192.0.2.1', '192.0.2.2'])
   state.away = true
   t.equal(
     await counts.exists(mesh.meshId, ACME, '00000000-0000-4000-8000-000000000000'),

@@ -125,11 +125,18 @@ async function listReaders(cli: Cli, query: DomainOption): Promise<void> {
         { title: 'FETCHES', value: ({ fetches }) => fetches },
         { title: 'LAST', value: ({ lastAt }) => lastAt ?? '' },
         { title: 'SEQUENCE', value: ({ sequence }) => sequence ?? '' },
+        { title: 'FROM', value: ({ sources }) => shownSources(sources) },
         { title: 'URL', value: ({ url }) => url },
       ],
       'no readers; entente bundle reader add globex',
     ),
   )
+}
+
+/** The newest address, and how many others there were. */
+function shownSources([newest, ...others]: ReaderView['sources']): string {
+  if (newest === undefined) return '-'
+  return others.length === 0 ? newest.address : `${newest.address} and ${others.length} more`
 }
 
 async function removeReader(
