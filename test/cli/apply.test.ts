@@ -2,7 +2,7 @@ import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { parseAllDocuments } from 'yaml'
-import { FakePeer } from '../support/fake-peer.ts'
+import { FakeAuthority, FakePeer } from '../support/fake-peer.ts'
 import { startTestService } from '../support/service.ts'
 import { dataFolder, type Ran, ran } from '../support/small-server.ts'
 
@@ -42,6 +42,16 @@ function filesOf(t: Test, files: Record<string, string>) {
 function staticPeer(name: string, members = '', mesh = 'acme'): string {
   const domain = `{trustDomain: ${name}.example, source: static, bundle: '${bundle}'}`
   return `kind: Relationship\nmesh: ${mesh}\nname: ${name}\n${members}domains: [${domain}]\n`
+}
+
+function webPeer(url: string, members = ''): string {
+  const domain = `{trustDomain: hooli.example, source: https_web, endpointUrl: '${url}'}`
+  return `kind: Relationship\nmesh: acme\nname: hooli\n${members}domains: [${domain}]\n`
+}
+
+function pemPeer(bundlePem: string): string {
+  const domains = [{ trustDomain: 'hooli.example', source: 'static', bundlePem }]
+  return JSON.stringify({ kind: 'Relationship', mesh: 'acme', name: 'hooli', domains })
 }
 
 /** A service without meshes again. */
@@ -271,6 +281,58 @@ t.test('pinned parameters that differ are shown as drift and not applied', async
   t.equal(refused.code, 1)
   t.match(refused.err, /mesh\.yaml document 1: trustDomain cannot be changed once it exists/)
 })
+
+t.test('authorities of a static peer may stand in its file as PEM', async (t) => {
+  const first = (await FakeAuthority.root('hooli.example')).pem
+  const { run, write } = filesOf(t, { 'mesh.yaml': MESHES, 'peer.json': pemPeer(first) })
+  t.equal((await run('apply')).code, 0)
+  t.match(await run('diff'), { code: 0, out: '' })
+  write('peer.json', pemPeer(`${first}\n${(await FakeAuthority.root('hooli.example')).pem}`))
+  t.match((await run('diff')).out, /\+ domains\[hooli\.example\]\.bundle: /)
+  const applied = await run('apply')
+  t.equal(applied.code, 0, applied.err)
+  t.equal((await show('relationships/hooli')).domains[0].bundle.x509Authorities, 2)
+  t.match(await run('diff'), { code: 0, out: '' })
+})
+
+t.test(
+  'another endpoint of a peer is proposed once, and in force when it is approved',
+  async (t) => {
+    const { run, write } = filesOf(t, {
+      'mesh.yaml': MESHES,
+      'peer.yaml': webPeer('https://hooli.example/one'),
+    })
+    await run('apply')
+    write('peer.yaml', webPeer('https://hooli.example/two', 'note: moved\n'))
+    const lines = [
+      '- domains[hooli.example].endpointUrl: https://hooli.example/one',
+      '+ domains[hooli.example].endpointUrl: https://hooli.example/two',
+    ]
+    const drift = await run('diff')
+    t.equal(drift.code, 1)
+    for (const line of lines) t.match(drift.out, line)
+    t.match(drift.out, '# in force once a proposal of it is approved')
+    const proposed = await run('apply')
+    t.equal(proposed.code, 0, proposed.err)
+    t.match(proposed.out, /hooli updated\n[^]*proposed, and in force once it is approved/)
+    const view = await show('relationships/hooli')
+    t.match(view, { note: 'moved', domains: [{ endpointUrl: 'https://hooli.example/one' }] })
+    t.equal(view.proposals.length, 1)
+    const again = await run('apply')
+    t.match(again.out, 'Relationship acme/hooli unchanged\n')
+    t.match(again.out, 'proposed, and in force once it is approved')
+    t.equal((await show('relationships/hooli')).proposals[0].id, view.proposals[0].id)
+    t.equal((await run('diff')).code, 1, 'it still differs')
+    write('peer.yaml', webPeer('https://hooli.example/three', 'note: moved\n'))
+    await run('apply')
+    const [proposal, another] = (await show('relationships/hooli')).proposals
+    t.not(proposal.id, view.proposals[0].id, 'another wish takes the place of the first')
+    t.equal(another, undefined)
+    const at = `/meshes/acme/relationships/hooli/proposals/${proposal.id}/approve`
+    t.equal((await admin('POST', at, {}, { 'if-match': '*' })).status, 200)
+    t.match(await run('diff'), { code: 0, out: '' })
+  },
+)
 
 t.test('the bundle of a static peer follows its file', async (t) => {
   const { run, write } = filesOf(t, { 'mesh.yaml': MESHES, 'peer.yaml': staticPeer('initech') })

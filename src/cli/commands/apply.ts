@@ -105,11 +105,13 @@ class Told {
   }
 
   readonly applied = (planned: Planned): void => {
-    const { action, changes, document } = planned
-    const word = { create: 'created', update: 'updated', none: 'unchanged' }[action]
+    const { action, changes, document, steps, waits } = planned
+    const word =
+      steps.length === 0 ? 'unchanged' : { create: 'created', update: 'updated', none: '' }[action]
     this.#say(document, word)
     if (action === 'update') this.#lines(changeLines(changes))
-    this.#objects.push({ ...keyOf(document), result: word, changes })
+    if (waits !== undefined) this.#lines([`proposed, and in force once it is approved: ${waits}`])
+    this.#objects.push({ ...keyOf(document), result: word, changes, waits })
   }
 
   readonly pruned = (pruned: Pruned): void => {
@@ -167,17 +169,20 @@ interface Difference {
   readonly changes: readonly FieldChange[]
   /** Why it cannot be applied. */
   readonly refusal: string | null
+  /** What shows a proposal on which people decide first. */
+  readonly waits: string | null
 }
 
 async function differences(cli: Cli, options: ApplyOptions): Promise<boolean> {
   const plan = await makePlan(cli, options)
   const found: Difference[] = plan.objects
     .filter(({ action, refusal }) => action !== 'none' || refusal !== undefined)
-    .map(({ document, changes, refusal = null }) => ({
+    .map(({ document, changes, refusal = null, waits = null }) => ({
       ...keyOf(document),
       place: document.place,
       changes,
       refusal,
+      waits,
     }))
   found.push(...(await gone(cli, plan)))
   if (cli.output !== 'table') cli.print({ differences: found })
@@ -195,15 +200,17 @@ async function gone(
     const live = await readLive(cli, one, description.of(one.kind).create)
     const members = Object.entries(live?.body ?? {})
     const changes = members.map(([field, before]) => ({ field, before }))
-    found.push({ ...keyOf(one), place: null, changes, refusal: null })
+    found.push({ ...keyOf(one), place: null, changes, refusal: null, waits: null })
   }
   return found
 }
 
-function sayDifference(cli: Cli, { kind, mesh, name, place, changes, refusal }: Difference): void {
+function sayDifference(cli: Cli, difference: Difference): void {
+  const { kind, mesh, name, place, changes, refusal, waits } = difference
   const word = kind === 'Mesh' ? `Mesh ${name}` : `${kind} ${mesh}/${name}`
   cli.say(`${word} (${place ?? 'in no file any more'})`)
   for (const line of changeLines(changes)) cli.say(line)
+  if (waits !== null) cli.say(`# in force once a proposal of it is approved: ${waits}`)
   if (refusal !== null) cli.say(`# cannot be applied: ${refusal}`)
 }
 

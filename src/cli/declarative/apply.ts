@@ -101,9 +101,7 @@ export async function carryOut(
   { owner, takeOver, progress }: ApplyOptions & { readonly progress: Progress },
 ): Promise<void> {
   for (const planned of plan.objects) {
-    for (const [index, step] of planned.steps.entries()) {
-      await take(cli, step, { ifMatch: index === 0 ? planned.ifMatch : undefined })
-    }
+    await takeSteps(cli, planned)
     await recordOwner(cli, planned, { owner, takeOver })
     progress.applied(planned)
   }
@@ -114,15 +112,30 @@ export async function carryOut(
   }
 }
 
+/** Takes the steps of one object, each on the version that the one before left. */
+async function takeSteps(cli: Cli, { steps, ifMatch, document }: Planned): Promise<void> {
+  const { kind, mesh, name } = document
+  let version = ifMatch
+  for (const [index, step] of steps.entries()) {
+    if (index > 0) version ??= await cli.etag(targetOf(kind, mesh, name))
+    version = await take(cli, step, { ifMatch: version })
+  }
+}
+
+/** One call; answers the version that it left, if it says so. */
 async function take(
   cli: Cli,
   { method, target, body }: Step,
-  options: { readonly ifMatch?: string | undefined; readonly dryRun?: boolean },
-): Promise<void> {
-  const query = { dryRun: options.dryRun }
-  const call = { query, quiet: true }
-  if (method === 'POST') await cli.post(target, body, call)
-  else await cli.patch(target, body, { ...call, ifMatch: options.ifMatch })
+  options: { readonly ifMatch: string | undefined; readonly dryRun?: boolean },
+): Promise<string | undefined> {
+  const { ifMatch, dryRun } = options
+  const { headers } = await cli.call(method, target, {
+    body,
+    ifMatch,
+    query: { dryRun },
+    quiet: true,
+  })
+  return headers.etag
 }
 
 async function rehearse(cli: Cli, planned: Planned): Promise<RefusedField[]> {

@@ -34,8 +34,8 @@ export interface Kind {
   readonly complete?: (cli: Cli, target: string, body: JsonRecord) => Promise<JsonRecord>
   /** The document as it is compared with an existing object. */
   readonly comparable?: (body: JsonRecord, live: JsonRecord) => JsonRecord
-  /** Calls for what a change of the object cannot bring; undefined when there is none. */
-  readonly pinnedSteps?: (target: string, pinned: Pinned) => readonly Step[] | undefined
+  /** Calls for what a change of the object cannot bring; default a refusal. */
+  readonly pinnedSteps?: (cli: Cli, target: string, pinned: Pinned) => Promise<PinnedSteps>
   /** Why an existing object takes no change. */
   readonly closed?: (view: JsonRecord) => string | undefined
   /** Other objects of the mesh that the document names. */
@@ -50,6 +50,21 @@ export interface Kind {
 export interface Pinned {
   readonly wanted: JsonRecord
   readonly pinned: readonly FieldChange[]
+}
+
+/** What can be done about pinned differences. */
+export interface PinnedSteps {
+  readonly steps?: readonly Step[]
+  /** Why nothing can be done. */
+  readonly refusal?: string
+  /** Nothing differs any more only once somebody has decided; what shows it. */
+  readonly waits?: string
+}
+
+/** The refusal of what is fixed when an object is made. */
+export function fixedOnce(pinned: readonly FieldChange[]): string {
+  const fields = pinned.map(({ field }) => field).join(', ')
+  return `${fields} cannot be changed once it exists; delete it first to make it anew`
 }
 
 /** An object that a document names. */

@@ -5,7 +5,7 @@ import { CliFailure } from '../failure.ts'
 import { compare, type FieldChange } from './compare.ts'
 import { type ObjectDocument } from './documents.ts'
 import { isJsonRecord, type JsonRecord, NOTHING, pick } from './json-schema.ts'
-import { type Kind, type Step } from './kind.ts'
+import { fixedOnce, type Kind, type PinnedSteps, type Step } from './kind.ts'
 import { collectionOf, findKind, targetOf } from './kinds.ts'
 import { type ApiDescription, type KindSchemas } from './schemas.ts'
 
@@ -19,6 +19,8 @@ export interface Planned {
   readonly ifMatch: string | undefined
   /** Why it cannot be brought there. */
   readonly refusal: string | undefined
+  /** What shows the part of it on which people decide first. */
+  readonly waits: string | undefined
   /** Who applied it before. */
   readonly applied: AppliedView | undefined
 }
@@ -55,7 +57,9 @@ export async function planDocuments(
     const live = await readLive(cli, document, schemas.create)
     const known = await applied.find(document)
     planned.push(
-      live === undefined ? creation(document) : change({ document, live, schemas, known }),
+      live === undefined
+        ? creation(document)
+        : await change(cli, { document, live, schemas, known }),
     )
   }
   return planned
@@ -121,6 +125,7 @@ function creation(document: ObjectDocument): Planned {
     steps: [{ method: 'POST', target: collectionOf(kind, mesh), body }],
     ifMatch: undefined,
     refusal: undefined,
+    waits: undefined,
     applied: undefined,
   }
 }
@@ -132,30 +137,47 @@ interface Situation {
   readonly known: AppliedView | undefined
 }
 
-function change({ document, live, schemas, known }: Situation): Planned {
+async function change(cli: Cli, { document, live, schemas, known }: Situation): Promise<Planned> {
   const { kind, mesh, name, body } = document
   const target = targetOf(kind, mesh, name)
   const wanted = kind.comparable?.(body, live.body) ?? body
   const { nameMember } = kind
-  const found = compare({ wanted, live: live.body, ...schemas, nameMember })
-  const pinned =
-    found.pinned.length === 0 ? [] : kind.pinnedSteps?.(target, { wanted, pinned: found.pinned })
-  const patch: Step = { method: 'PATCH', target, body: found.patch }
+  const { changes, patch, pinned } = compare({ wanted, live: live.body, ...schemas, nameMember })
+  const closed = kind.closed?.(live.view)
+  const isOpen = closed === undefined && pinned.length > 0
+  const found = isOpen ? await stepsFor(cli, { kind, target, wanted, pinned }) : {}
+  const patching: Step = { method: 'PATCH', target, body: patch }
   return {
     document,
-    action: found.changes.length === 0 ? 'none' : 'update',
-    changes: found.changes,
-    steps: [...(Object.keys(found.patch).length === 0 ? [] : [patch]), ...(pinned ?? [])],
+    action: changes.length === 0 ? 'none' : 'update',
+    changes,
+    steps: [...(found.steps ?? []), ...(Object.keys(patch).length === 0 ? [] : [patching])],
     ifMatch: live.etag,
-    refusal:
-      kind.closed?.(live.view) ?? (pinned === undefined ? cannotChange(found.pinned) : undefined),
+    refusal: closed ?? found.refusal,
+    waits: found.waits,
     applied: known,
   }
 }
 
-function cannotChange(pinned: readonly FieldChange[]): string {
-  const fields = pinned.map(({ field }) => field).join(', ')
-  return `${fields} cannot be changed once it exists; delete it first to make it anew`
+interface PinnedChange {
+  readonly kind: Kind
+  readonly target: string
+  readonly wanted: JsonRecord
+  readonly pinned: readonly FieldChange[]
+}
+
+/** What the service refuses beforehand is a refusal like any other. */
+async function stepsFor(
+  cli: Cli,
+  { kind, target, wanted, pinned }: PinnedChange,
+): Promise<PinnedSteps> {
+  if (kind.pinnedSteps === undefined) return { refusal: fixedOnce(pinned) }
+  try {
+    return await kind.pinnedSteps(cli, target, { wanted, pinned })
+  } catch (thrown) {
+    if (!(thrown instanceof CliFailure) || thrown.status === undefined) throw thrown
+    return { refusal: thrown.message }
+  }
 }
 
 /** Who applied what, read once a mesh. */
