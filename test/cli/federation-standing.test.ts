@@ -13,7 +13,7 @@ const federated = async (t: Parameters<typeof dataFolder>[0]) => {
     ENTENTE_DATA_DIR: dataFolder(t),
     ENTENTE_MESH: 'acme',
   }
-  return { app, entente: (...argv: readonly string[]) => ran(['federation', ...argv], env) }
+  return { app, peer, entente: (...argv: readonly string[]) => ran(['federation', ...argv], env) }
 }
 
 t.test('a relationship is suspended and resumed, and the commands lead on', async (t) => {
@@ -57,4 +57,27 @@ t.test('owner data is set, shown and taken away', async (t) => {
   t.notMatch(less.out, /expires at/)
   const bad = await entente('set', 'globex', '--expires-at', 'tomorrow')
   t.match(bad.err, /wanted a date such as 2027-01-31/)
+})
+
+t.test('a change of parameters is proposed, listed, approved and dropped', async (t) => {
+  const { app, peer, entente } = await federated(t)
+  const fixed = '--trust-domain globex.example --profile https_spiffe --note moved'.split(' ')
+  const change = (url: string) =>
+    entente('change', 'globex', ...fixed, '--url', url, '--endpoint-id', peer.endpointId)
+  const moved = peer.at('/moved')
+  const proposed = await change(moved)
+  t.equal(proposed.code, 0, proposed.err)
+  t.match(proposed.out, /the change is proposed:/)
+  t.match(proposed.out, /globex\.example changed +https_spiffe https:.*\/bundle .*\/moved/)
+  const id = /proposal approve globex (\S+)/.exec(proposed.out)?.[1] ?? ''
+  t.match((await entente('show', 'globex')).out, /waits for consent +ours: globex\.example changed/)
+  t.match((await entente('proposal', 'list', 'globex')).out, /ours \(tester\) +pending +pending/)
+  const dry = await entente('proposal', 'approve', 'globex', id, '--dry-run')
+  t.match(dry.out, /the change would be in force/)
+  t.match((await entente('proposal', 'approve', 'globex', id)).out, /the change is in force/)
+  t.equal((await app.show()).domains[0]?.endpointUrl, moved)
+  const again = /proposal drop globex (\S+)/.exec((await change(peer.url)).out)?.[1] ?? ''
+  t.match((await entente('proposal', 'drop', 'globex', again)).out, /the change is dropped/)
+  t.match((await entente('proposal', 'list', 'globex')).out, /no change waits for consent/)
+  t.match((await entente('change', 'globex')).err, /give --trust-domain and --profile/)
 })

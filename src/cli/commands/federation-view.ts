@@ -44,6 +44,7 @@ export function shownRelationship(view: RelationshipView): Record<string, unknow
     ['ourConsent', view.ourConsent],
     ['theirConsent', view.theirConsent === 'assumed' ? 'assumed, one-way' : view.theirConsent],
     ...shownOwnerData(view),
+    ['waits for consent', view.proposals.map(shownProposal).join('; ')],
     ['policy', view.changePolicy === 'auto' ? '' : view.changePolicy],
     ['hintLimits', limits(view)],
     ['readerUrl', view.readerUrl ?? ''],
@@ -59,6 +60,10 @@ function shownTerm({ at, reason, stops, trustDomain, detail }: ForecastView): [s
   const what = reason.replaceAll('-', ' ')
   const name = trustDomain === null ? what : `${what} (${trustDomain})`
   return [name, `${at}, ${STOPS[stops]}: ${detail}`]
+}
+
+function shownProposal({ origin, changes }: RelationshipView['proposals'][number]): string {
+  return `${origin}: ${changes.map(({ trustDomain, what }) => `${trustDomain} ${what}`).join(', ')}`
 }
 
 function shownDomain(domain: RelationshipDomainView): [string, string][] {

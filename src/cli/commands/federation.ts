@@ -20,6 +20,7 @@ import {
   type OwnerOptions,
   withOwnerOptions,
 } from './federation-owner.ts'
+import { registerProposals } from './federation-proposal.ts'
 import { registerStanding } from './federation-standing.ts'
 import { DRY_RUN, type DryRun, effectColumns, relationshipPath } from './federation-target.ts'
 import { registerDistrust } from './distrust.ts'
@@ -57,6 +58,7 @@ export function registerFederation(program: Command, cli: Cli): void {
   registerLooks(federation, cli)
   registerChanges(federation, cli)
   registerStanding(federation, cli)
+  registerProposals(federation, cli)
   registerEnds(federation, cli)
   registerFederationBundle(federation, cli)
   registerDistrust(federation, cli)
@@ -115,9 +117,7 @@ function registerLooks(federation: Command, cli: Cli): void {
 function registerChanges(federation: Command, cli: Cli): void {
   const set = federation
     .command('set')
-    .description(
-      'change name, owner data, policy or hint limits; all else is pinned: terminate, delete, add',
-    )
+    .description('change name, owner data, policy or hint limits; the rest by federation change')
     .argument('<name>')
     .option('--name <name>', 'another name of ours for the peer')
     .option('--hint-min <seconds>', 'poll at most this often; none takes it away', readLimit)
