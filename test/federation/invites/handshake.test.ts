@@ -10,6 +10,7 @@ import { signX5cJws } from '../../../src/pki/x5c-jws.ts'
 import { parseEndpointUrl } from '../../../src/spiffe/endpoint-profile.ts'
 import { parseSpiffeId } from '../../../src/spiffe/spiffe-id.ts'
 import { behave, FakeAuthority, FakePeer } from '../../support/fake-peer.ts'
+import { until } from '../../support/process.ts'
 import {
   endpointSigner,
   handshakeBy,
@@ -96,14 +97,9 @@ t.test('an acceptor that proves itself and can be reached is federated with', as
     domains: [{ bundle: { origin: 'fetched' } }],
   })
   t.match(await listed(created.id), { state: 'used', usedBy: peer.trustDomain, relationship: name })
-  const audit = await acme.service.admin('GET', '/audit?limit=500')
-  const actions = (audit.body.items as { action: string; actor: string }[]).filter(
-    ({ actor }) => actor === `peer:${peer.trustDomain}`,
-  )
-  t.match(
-    actions.map(({ action }) => action).toSorted((a, b) => (a < b ? -1 : 1)),
-    ['invite.use', 'relationship.activate', 'relationship.create'],
-  )
+  const actions = (): Promise<string[]> => actionsOf(`peer:${peer.trustDomain}`)
+  await until(async () => (await actions()).length === 3)
+  t.same(await actions(), ['invite.use', 'relationship.activate', 'relationship.create'])
 })
 
 t.test(
@@ -522,6 +518,14 @@ t.test('an endpoint ID in a message is pinned exactly as it was declared', async
   t.equal((await send(await handshakeBy(peer, text, { acceptor: declared, signer }))).status, 200)
   t.match((await relationship('declared')).body.domains[0], { endpointSpiffeId: endpointId })
 })
+
+/** What an actor did, as the audit log has it once it is sealed. */
+async function actionsOf(wanted: string): Promise<string[]> {
+  const { body } = await acme.service.admin('GET', '/audit?limit=500')
+  const items = body.items as { action: string; actor: string }[]
+  const own = items.filter(({ actor }) => actor === wanted).map(({ action }) => action)
+  return own.toSorted((one, other) => (one < other ? -1 : 1))
+}
 
 async function setExpiry({ service }: Party, id: string, at: Date): Promise<void> {
   const { db } = service.service.base.database
