@@ -1,4 +1,5 @@
 import { sql } from 'kysely'
+import { addSeconds } from '../clock.ts'
 import { type MeshId } from '../db/ids.ts'
 import { type Db, type PollTable } from '../db/schema.ts'
 import { type ErrorCode } from '../errors.ts'
@@ -91,6 +92,23 @@ export async function holdsPoll(trx: Db, task: PollTask): Promise<boolean> {
     .executeTakeFirst()
   return row !== undefined
 }
+
+/**
+ * Gives back the lease of a poll whose outcome was thrown away, because the relationship changed meanwhile, and has
+ * it polled again soon; waiting for the lease to run out would leave a peer unpolled for half a minute.
+ */
+export async function repeatPoll(db: Db, task: PollTask, now: Date): Promise<void> {
+  await db
+    .updateTable('poll')
+    .set({ owner: null, lease_until: null, next_at: addSeconds(now, REPEAT_SECONDS) })
+    .where('mesh_id', '=', task.meshId)
+    .where('relationship_id', '=', task.relationshipId)
+    .where('trust_domain', '=', task.trustDomain)
+    .where('epoch', '=', task.epoch)
+    .execute()
+}
+
+const REPEAT_SECONDS = 1
 
 /** Gives the leases of an owner back so that others can poll at once; for a replica that stops. */
 export async function releasePolls(db: Db, owner: string): Promise<void> {

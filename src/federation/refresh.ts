@@ -12,6 +12,7 @@ import {
 import { loadIngestion } from './load-ingestion.ts'
 import { outcomeOf, type PollEnd } from './poll-outcome.ts'
 import { type PollSettler } from './poll-settler.ts'
+import { repeatPoll } from './poll-store.ts'
 import { recoverBundle, type RecoverDeps } from './recover-bundle.ts'
 import { type RefreshReport } from './refresh-report.ts'
 import { type PollReporter } from './report-poll.ts'
@@ -160,6 +161,7 @@ async function keepDocument(
     actor: options.actor,
     acceptLowerSequence: options.acceptLowerSequence ?? false,
   })
+  if (stored === undefined) await repeatPoll(deps.db, task, await deps.now(deps.db))
   return {
     task,
     result,

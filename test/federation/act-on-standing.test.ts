@@ -152,6 +152,13 @@ t.test('a fetch that began before a suspension is thrown away', async (t) => {
   release?.()
   await polled
   t.equal((await app.show()).domains[0]?.bundle?.sequence, '1')
+  peer.behaviour = behaviour
+  await app.pollLater(2)
+  t.equal(
+    (await app.show()).domains[0]?.bundle?.sequence,
+    '2',
+    'and made again at once, not when its lease has run out',
+  )
 })
 
 t.test(
