@@ -13,7 +13,7 @@ import { mountAlerting } from './compose-alerts.ts'
 import type { Base } from './compose-base.ts'
 import { mountDeclarative } from './compose-declarative.ts'
 import { mountBundleEndpoint, mountEndpointAdmin } from './compose-endpoints.ts'
-import { mountExchange } from './compose-exchange.ts'
+import { mountExchange, mountMove } from './compose-exchange.ts'
 import { mountFederationAdmin, mountRelay } from './compose-federation.ts'
 import { mountHandshake, mountInviteAdmin } from './compose-invites.ts'
 import type { Parts } from './compose-parts.ts'
@@ -67,6 +67,7 @@ function mountAdminApi(v1: App, base: Base, parts: Parts): void {
   mountAdoption(v1, base, parts)
   mountSignedBundles(v1, base, parts.endpoints)
   mountFederationAdmin(v1, parts.federation)
+  mountMove(v1, base, parts.exchange)
   mountInviteAdmin(v1, parts)
   mountDeclarative(v1, base)
   v1.register(serviceRoutes, { db, now })

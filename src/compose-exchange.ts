@@ -3,8 +3,10 @@ import type { Base } from './compose-base.ts'
 import type { Endpoints } from './compose-endpoints.ts'
 import { DistrustedKeys } from './federation/distrusted-keys.ts'
 import { exchangeRoutes } from './federation/exchange-routes.ts'
+import { moveRoutes } from './federation/move-routes.ts'
 import { openExchange, type PeerExchange } from './federation/open-exchange.ts'
 import type { Federation } from './federation/open-federation.ts'
+import { OurSide } from './federation/our-side.ts'
 import type { App } from './http/listener.ts'
 import { endSilentHosts } from './mesh/move-mesh.ts'
 import { startTicker, type Ticker } from './ticker.ts'
@@ -31,12 +33,19 @@ export function buildExchange(
     signers: endpoints.signers,
     peerBundles: federation.peerBundles,
     scheduler: federation.scheduler,
+    side: new OurSide({ publicUrl: config.PUBLIC_URL, secret: endpoints.readerSecret }),
   })
 }
 
 /** Mounts what peers call on the federation listener. */
 export function mountExchange(app: App, { routes }: PeerExchange): void {
   app.register(exchangeRoutes, routes)
+}
+
+/** Mounts moving under `/v1`. */
+export function mountMove(v1: App, base: Base, { side }: PeerExchange): void {
+  const { config, database, now } = base
+  v1.register(moveRoutes, { db: database.db, now, publicUrl: config.PUBLIC_URL, side })
 }
 
 const MINUTE_MS = 60_000

@@ -73,6 +73,7 @@ export const ACTIONS = {
   'mesh.create': service,
   'mesh.delete': service,
   'mesh.list': service,
+  'mesh.move': service,
   'mesh.read': mesh,
   'mesh.update': mesh,
   'offer.create': mesh,

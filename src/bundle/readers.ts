@@ -69,6 +69,20 @@ export async function assignReader(
   await bumpChange(trx, meshId, 'bundle')
 }
 
+/** The readers of our bundles that a relationship has, by trust domain. */
+export async function readersOfRelationship(
+  db: Db,
+  meshId: MeshId,
+  relationshipId: string,
+): Promise<Pick<Reader, 'trustDomain' | 'id'>[]> {
+  return store.listOfRelationship(db, meshId, relationshipId)
+}
+
+/** All readers of a mesh's bundles, by trust domain and label. */
+export async function readersOfMesh(db: Db, meshId: MeshId): Promise<Reader[]> {
+  return store.listOfMesh(db, meshId)
+}
+
 /** Deletes a reader in the caller's transaction: its URL then answers 404. Throws NOT_FOUND. */
 export async function removeReader(
   trx: Db,

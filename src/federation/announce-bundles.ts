@@ -2,7 +2,7 @@ import { countReplicasBehind } from '../bundle/propagation.ts'
 import { inTransaction } from '../db/connect.ts'
 import { type Db } from '../db/schema.ts'
 import {
-  insertBundleNotices,
+  insertNoticesForAll,
   listUnannounced,
   markAnnounced,
   type UnannouncedBundle,
@@ -33,6 +33,7 @@ async function mustWait(db: Db, bundle: UnannouncedBundle, now: Date): Promise<b
 
 async function announce(db: Db, bundle: UnannouncedBundle, now: Date): Promise<void> {
   await inTransaction(db, async (trx) => {
-    if (await markAnnounced(trx, bundle)) await insertBundleNotices(trx, bundle, now)
+    if (await markAnnounced(trx, bundle))
+      await insertNoticesForAll(trx, { ...bundle, kind: 'bundle', now })
   })
 }

@@ -1,6 +1,7 @@
 import { type Static, Type } from 'typebox'
 import { ProposalBody } from './proposal-api.ts'
 import { ChangedOwnerMembers, NewOwnerMembers, OwnerMembers } from './owner-api.ts'
+import { ExchangeBody } from './exchange-api.ts'
 
 const Name = Type.String({
   pattern: '^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$',
@@ -11,8 +12,8 @@ const NewSource = Type.Union([
   Type.Literal('https_web'),
   Type.Literal('https_spiffe'),
   Type.Literal('static'),
+  Type.Literal('local', { description: 'a mesh of this same service; nothing is fetched' }),
 ])
-const Source = Type.Union([...NewSource.anyOf, Type.Literal('local')])
 const Policy = Type.Union([Type.Literal('auto'), Type.Literal('overlap'), Type.Literal('approve')])
 /** Where a stored document comes from. */
 export const Origin = Type.Union([
@@ -105,7 +106,9 @@ export const StoredBundleBody = Type.Object({
   sequence: TextOrNull,
   refreshHintSeconds: IntegerOrNull,
   digest: Type.String({ description: 'SHA-256, hex, over the canonical form of what is accepted' }),
-  origin: Origin,
+  origin: Type.Union([...Origin.anyOf, Type.Literal('published')], {
+    description: 'published: by a mesh of this same service, read and never stored',
+  }),
   receivedAt: Moment,
   confirmedAt: Type.String({
     format: 'date-time',
@@ -164,7 +167,7 @@ const RelayBody = Type.Object({
 /** One trust domain of a relationship. */
 export const RelationshipDomainBody = Type.Object({
   trustDomain: Type.String(),
-  source: Source,
+  source: NewSource,
   endpointUrl: TextOrNull,
   endpointSpiffeId: TextOrNull,
   recovery: Type.Array(RecoveryPathBody),
@@ -238,6 +241,9 @@ export const RelationshipBody = Type.Object({
   trustBreaksBecause: TextOrNull,
   forecast: Type.Array(ForecastBody, {
     description: 'every way in which it ends, the earliest first',
+  }),
+  exchange: Type.Union([ExchangeBody, Type.Null()], {
+    description: 'the channel to a peer that speaks Entente too',
   }),
   domains: Type.Array(RelationshipDomainBody),
   proposals: Type.Array(ProposalBody, { description: 'changes that wait for consent' }),

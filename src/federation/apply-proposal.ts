@@ -3,6 +3,7 @@ import { bumpChange } from '../db/changes.ts'
 import { newId } from '../db/ids.ts'
 import { type Db } from '../db/schema.ts'
 import { activateIfReady } from './activate.ts'
+import { announceProposal } from './announce.ts'
 import { auditedRelationship, insertGiven } from './create-relationship.ts'
 import { deleteDomain, insertDomain, updateDomain } from './domain-store.ts'
 import { dropWaiting } from './ingestion-store.ts'
@@ -65,6 +66,7 @@ export async function applyProposal(
       after: auditedRelationship(after, judged.domains),
     },
   })
+  await announceProposal(trx, after, context.now)
   const event = { event: 'relationship.apply-change', actor: context.actor, at: context.now }
   await recordTrust(trx, after, event)
   await activateIfReady(trx, after, context)

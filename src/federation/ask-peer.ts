@@ -6,6 +6,7 @@ import { ServiceError } from '../errors.ts'
 import { type Logger } from '../http/log.ts'
 import { type Metrics } from '../http/metrics.ts'
 import { believeConsent } from './believe-peer.ts'
+import { followParameters, impossible } from './follow-parameters.ts'
 import { callPeer, type CallPeerDeps, errorText, PEER_API, refusalIn } from './call-peer.ts'
 import { DEFAULT_HINT_SECONDS, pollIntervalSeconds, waitMs } from './next-poll.ts'
 import { type AskTask, settleAsk } from './peer-exchange-store.ts'
@@ -26,8 +27,6 @@ export interface AskPeerDeps extends CallPeerDeps {
   readonly onChanged: (meshId: MeshId) => void
   /** Looks for due polls at once. */
   readonly kickPolls: () => void
-  /** What becomes of a peer's proposal and of its agreement to ours; higher code hands it in. */
-  readonly onTold?: (task: AskTask, told: PeerStatus) => Promise<void>
 }
 
 /**
@@ -89,8 +88,24 @@ async function follow(deps: AskPeerDeps, task: AskTask, told: PeerStatus): Promi
       'a peer changed its consent',
     )
   }
-  await deps.onTold?.(task, told)
+  await followTold(deps, task, told)
   await pollWhatIsNewer(deps, task, told)
+}
+
+async function followTold(deps: AskPeerDeps, task: AskTask, told: PeerStatus): Promise<void> {
+  const { meshId, relationship } = task
+  const followed = await inTransaction(deps.db, async (trx) =>
+    followParameters(trx, task, { told, now: await deps.now(trx) }),
+  ).catch((error: unknown) => {
+    if (impossible(error)) return 'impossible' as const
+    throw error
+  })
+  if (followed === undefined) return
+  if (followed === 'applied') deps.onChanged(meshId)
+  deps.log.info(
+    { event: 'peer.parameters', meshId, relationship, outcome: followed },
+    'a peer tells other parameters of itself than those in force',
+  )
 }
 
 async function pollWhatIsNewer(deps: AskPeerDeps, task: AskTask, told: PeerStatus): Promise<void> {

@@ -33,7 +33,7 @@ export const exchangeRoutes = async (app: App, options: ExchangeRoutesOptions): 
 
   app.get(`${PEER_API}/relationship`, async (request, reply) => {
     const peer = await authenticated(options, request, 'status')
-    const status = await ownStatus(options.db, peer)
+    const status = await ownStatus(options.db, peer, options.side)
     options.metrics.peerRequests.inc({ kind: 'status', outcome: 'served' })
     reply.header('cache-control', 'no-store')
     return writeStatus(status)

@@ -100,16 +100,22 @@ export async function markAnnounced(
   return rows.length > 0
 }
 
-/** Writes a notice of a bundle to every Entente peer of the mesh that may know of it, in one statement. */
-export async function insertBundleNotices(
-  trx: Db,
-  { meshId, trustDomain, sequence }: UnannouncedBundle,
-  now: Date,
-): Promise<void> {
+/** News of a mesh for all its Entente peers. */
+export interface NewsForAll {
+  readonly meshId: MeshId
+  readonly kind: 'bundle' | 'proposal'
+  readonly trustDomain: TrustDomain
+  readonly sequence: bigint | undefined
+  readonly now: Date
+}
+
+/** Writes a notice to every Entente peer of a mesh, in one statement. */
+export async function insertNoticesForAll(trx: Db, news: NewsForAll): Promise<void> {
+  const { meshId, kind, trustDomain, now } = news
   await sql`
     insert into peer_notice
       (mesh_id, relationship_id, kind, trust_domain, sequence, created_at, next_at)
-    select r.mesh_id, r.id, 'bundle', ${trustDomain}, ${sequence}, ${now}, ${now}
+    select r.mesh_id, r.id, ${kind}, ${trustDomain}, ${news.sequence ?? null}::bigint, ${now}, ${now}
     from relationship r
     where r.mesh_id = ${meshId} and r.their_exchange_id is not null and r.state <> 'terminated'
     on conflict (mesh_id, relationship_id, kind, trust_domain) do update set
@@ -238,4 +244,20 @@ export async function releaseNotices(db: Db, owner: string): Promise<void> {
     .set({ owner: null, lease_until: null })
     .where('owner', '=', owner)
     .execute()
+}
+
+/** Notices that these peers have not taken yet. */
+export async function listWaitingNotices(
+  db: Db,
+  meshId: MeshId,
+  relationshipIds: readonly string[],
+): Promise<{ readonly relationshipId: string; readonly lastError: string | null }[]> {
+  if (relationshipIds.length === 0) return []
+  const rows = await db
+    .selectFrom('peer_notice')
+    .select(['relationship_id', 'last_error'])
+    .where('mesh_id', '=', meshId)
+    .where('relationship_id', 'in', relationshipIds)
+    .execute()
+  return rows.map((row) => ({ relationshipId: row.relationship_id, lastError: row.last_error }))
 }

@@ -15,6 +15,7 @@ import { ClaimedWork } from './claimed-work.ts'
 import { type DistrustedKeys } from './distrusted-keys.ts'
 import { type ExchangeRoutesOptions } from './exchange-routes-options.ts'
 import { NoticeDesk } from './notice-desk.ts'
+import { type OurSide } from './our-side.ts'
 import { claimNotices, type NoticeTask, releaseNotices } from './notice-store.ts'
 import { PeerCallKeys } from './peer-call-keys.ts'
 import { deleteEndedJtis } from './peer-call-store.ts'
@@ -42,7 +43,8 @@ export interface ExchangeOptions {
   readonly signers: Pick<Signers, 'jwt'>
   readonly peerBundles: { invalidate(meshId: MeshId): void }
   readonly scheduler: { kick(): void }
-  readonly onTold?: AskPeerDeps['onTold']
+  /** Tells our own parameters. */
+  readonly side: OurSide
 }
 
 /** The parts of the exchange that the service runs and mounts. */
@@ -51,6 +53,8 @@ export interface PeerExchange {
   readonly notices: ClaimedWork<NoticeTask>
   readonly desk: NoticeDesk
   readonly routes: ExchangeRoutesOptions
+  /** Tells our own parameters. */
+  readonly side: OurSide
   /** Forgets tokens that have ended; for a ticker. */
   prune(): Promise<void>
 }
@@ -83,11 +87,13 @@ export function openExchange(options: ExchangeOptions): PeerExchange {
     asks,
     notices,
     desk,
+    side: options.side,
     routes: {
       db: database.db,
       clock,
       keys,
       limits,
+      side: options.side,
       metrics,
       log,
       takeLater: (arrived, notice) => desk.add(arrived, notice),
@@ -110,7 +116,6 @@ function askWork(options: ExchangeOptions, calls: CallPeerDeps): ClaimedWork<Ask
     metrics: options.metrics,
     onChanged: (meshId) => options.peerBundles.invalidate(meshId),
     kickPolls: () => options.scheduler.kick(),
-    ...(options.onTold === undefined ? {} : { onTold: options.onTold }),
   }
   const enrolment = new Enrolment()
   const work = new ClaimedWork<AskTask>({

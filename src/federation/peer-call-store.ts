@@ -1,6 +1,6 @@
 import { sql } from 'kysely'
 import { type MeshId } from '../db/ids.ts'
-import { type Consent, type Db, type RelationshipState } from '../db/schema.ts'
+import { type Db, type RelationshipState } from '../db/schema.ts'
 import { type SpiffeId } from '../spiffe/spiffe-id.ts'
 import { type TrustDomain } from '../spiffe/trust-domain.ts'
 
@@ -73,20 +73,4 @@ export async function deleteEndedJtis(db: Db, before: Date): Promise<number> {
       where expires_at < ${before} order by expires_at limit 10000
     ) returning jti`.execute(db)
   return rows.length
-}
-
-/** Our consent to a relationship that is not over. */
-export async function findOurConsent(
-  db: Db,
-  meshId: MeshId,
-  relationshipId: string,
-): Promise<Consent | undefined> {
-  const row = await db
-    .selectFrom('relationship')
-    .select('our_consent')
-    .where('mesh_id', '=', meshId)
-    .where('id', '=', relationshipId)
-    .where('state', '<>', 'terminated')
-    .executeTakeFirst()
-  return row?.our_consent
 }

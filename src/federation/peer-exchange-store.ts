@@ -172,6 +172,18 @@ export async function releaseAsks(db: Db, owner: string): Promise<void> {
     .execute()
 }
 
+/** Digest of the parameters that a peer told when it last answered. */
+export async function findTold(
+  db: Db,
+  meshId: MeshId,
+  relationshipId: string,
+): Promise<string | undefined> {
+  const { rows } = await sql<{ digest: string | null }>`
+    select told -> 'parameters' ->> 'digest' as digest from peer_exchange
+    where mesh_id = ${meshId} and relationship_id = ${relationshipId}`.execute(db)
+  return rows[0]?.digest ?? undefined
+}
+
 /** What is known of the channel to a peer, for people. */
 export interface PeerExchangeView {
   readonly relationshipId: string

@@ -1,5 +1,3 @@
-import { createHash } from 'node:crypto'
-import { canonicalJson } from '../audit/canonical-json.ts'
 import { type Consent } from '../db/schema.ts'
 import { ServiceError } from '../errors.ts'
 import {
@@ -9,7 +7,10 @@ import {
   type JsonValue,
   parseJson,
 } from '../spiffe/json.ts'
+import { PROFILES } from '../spiffe/endpoint-profile.ts'
 import { parseTrustDomain, type TrustDomain } from '../spiffe/trust-domain.ts'
+import { digestOfParameters, type ProposedParameters } from './proposal.ts'
+import { type DomainDraft } from './relationship.ts'
 
 /** Largest answer to the question how a peer stands to us, in bytes. */
 export const MAX_STATUS_BYTES = 256 * 1024
@@ -19,12 +20,11 @@ export const TOLD_CONSENTS = ['given', 'pending', 'withdrawn'] as const
 /** One of {@link TOLD_CONSENTS}. */
 export type ToldConsent = (typeof TOLD_CONSENTS)[number]
 
-/** A change of its own parameters that a side wants and the other has not agreed to. */
-export interface ToldProposal {
-  /** SHA-256, hex, over the parameters in canonical form; names the proposal on both sides. */
+/** The parameters of one side as they are now, by which the other reaches it. */
+export interface ToldParameters {
+  /** {@link digestOfParameters}: names these parameters on both sides. */
   readonly digest: string
-  readonly parameters: Readonly<Record<string, unknown>>
-  readonly note: string | null
+  readonly parameters: ProposedParameters
 }
 
 /** How one side stands to the other, as it says itself. */
@@ -34,9 +34,13 @@ export interface PeerStatus {
   readonly consent: ToldConsent
   /** Its bundles and their newest sequence. */
   readonly bundles: readonly { readonly trustDomain: TrustDomain; readonly sequence: bigint }[]
-  readonly proposal: ToldProposal | undefined
-  /** Digest of the other side's proposal that it has agreed to last. */
-  readonly agreedTo: string | undefined
+  /**
+   * Its own parameters; where they differ from those that the other side has in force they are a proposal, with
+   * its consent, and theirs is for a person. Absent where another system signs for it.
+   */
+  readonly parameters: ToldParameters | undefined
+  /** Digest of the parameters that it has in force about the other side. */
+  readonly holds: string | undefined
 }
 
 /** Our consent in the words of {@link TOLD_CONSENTS}. */
@@ -46,7 +50,7 @@ export function toldConsent(ours: Consent): ToldConsent {
 
 /** The answer to a peer that asks. */
 export function writeStatus(status: PeerStatus): Record<string, unknown> {
-  const { trustDomain, consent, bundles, proposal, agreedTo } = status
+  const { trustDomain, consent, bundles, parameters, holds } = status
   return {
     trustDomain,
     consent,
@@ -54,8 +58,22 @@ export function writeStatus(status: PeerStatus): Record<string, unknown> {
       trustDomain: one.trustDomain,
       sequence: one.sequence.toString(),
     })),
-    proposal: proposal ?? null,
-    agreedTo: agreedTo ?? null,
+    parameters: parameters === undefined ? null : writeParameters(parameters),
+    holds: holds ?? null,
+  }
+}
+
+function writeParameters({ digest, parameters }: ToldParameters): Record<string, unknown> {
+  const { domains, exchange } = parameters
+  return {
+    digest,
+    domains: domains.map(({ trustDomain, source, endpointUrl, endpointSpiffeId }) => ({
+      trustDomain,
+      source,
+      endpointUrl: endpointUrl ?? null,
+      endpointSpiffeId: endpointSpiffeId ?? null,
+    })),
+    exchange: exchange === undefined ? null : { id: exchange.id, url: exchange.url },
   }
 }
 
@@ -71,14 +89,9 @@ export function readStatus(bytes: Uint8Array): PeerStatus {
     trustDomain: domainIn(object),
     consent,
     bundles: listIn(object.get('bundles')).map((entry) => bundleIn(objectIn(entry, 'a bundle'))),
-    proposal: proposalIn(object.get('proposal')),
-    agreedTo: digestIn(object.get('agreedTo')),
+    parameters: parametersIn(object.get('parameters')),
+    holds: digestIn(object.get('holds')),
   }
-}
-
-/** SHA-256, hex, over parameters written with sorted members. */
-export function parametersDigest(parameters: unknown): string {
-  return createHash('sha256').update(canonicalJson(parameters)).digest('hex')
 }
 
 function parse(bytes: Uint8Array): JsonValue {
@@ -90,20 +103,34 @@ function parse(bytes: Uint8Array): JsonValue {
   }
 }
 
-function proposalIn(value: JsonValue | undefined): ToldProposal | undefined {
+function parametersIn(value: JsonValue | undefined): ToldParameters | undefined {
   if (value === undefined || value === null) return undefined
-  const object = objectIn(value, 'the proposal')
-  const parameters = plain(objectIn(object.get('parameters'), "the proposal's parameters"))
-  const note = object.get('note')
-  const digest = digestIn(object.get('digest'))
-  if (digest === undefined || digest !== parametersDigest(parameters)) {
-    throw refused("the proposal's digest is not that of its parameters")
+  const object = objectIn(value, 'parameters')
+  const domains = listIn(object.get('domains')).map((entry) => draftIn(objectIn(entry, 'a domain')))
+  const exchange = objectIn(object.get('exchange'), 'exchange')
+  const parameters = {
+    domains,
+    exchange: { id: textIn(exchange, 'id'), url: textIn(exchange, 'url') },
   }
-  return {
-    digest,
-    parameters: parameters as Record<string, unknown>,
-    note: typeof note === 'string' ? note.slice(0, 2000) : null,
-  }
+  const digest = digestOfParameters(parameters)
+  if (digest === object.get('digest')) return { digest, parameters }
+  throw refused('the digest of its parameters is another')
+}
+
+/** Never with a bundle: keys come by the bundle endpoint alone. */
+function draftIn(object: JsonObject): DomainDraft {
+  const source = PROFILES.find((known) => known === object.get('source'))
+  if (source === undefined) throw refused('a domain has no profile')
+  const endpointUrl = textIn(object, 'endpointUrl')
+  const draft = { trustDomain: domainIn(object), source, endpointUrl }
+  if (source === 'https_web') return draft
+  return { ...draft, endpointSpiffeId: textIn(object, 'endpointSpiffeId') }
+}
+
+function textIn(object: JsonObject, name: string): string {
+  const value = object.get(name)
+  if (typeof value === 'string' && value.length <= MAX_TEXT) return value
+  throw refused(`${name} is no text of at most ${MAX_TEXT} characters`)
 }
 
 function bundleIn(object: JsonObject) {
@@ -132,6 +159,9 @@ function digestIn(value: JsonValue | undefined): string | undefined {
   throw refused('a digest is no SHA-256 in hex')
 }
 
+/** Longest URL or SPIFFE ID. */
+const MAX_TEXT = 2048
+
 /** At most as many as a mesh has trust domains. */
 const MOST_BUNDLES = 64
 
@@ -143,13 +173,6 @@ function listIn(value: JsonValue | undefined): readonly JsonValue[] {
 function objectIn(value: JsonValue | undefined, what: string): JsonObject {
   if (isJsonObject(value)) return value
   throw refused(`${what} is no JSON object`)
-}
-
-/** JSON as plain values; `__proto__` becomes a member like any other. */
-function plain(value: JsonValue): unknown {
-  if (isJsonArray(value)) return value.map(plain)
-  if (!isJsonObject(value)) return typeof value === 'bigint' ? Number(value) : value
-  return Object.fromEntries([...value].map(([name, member]) => [name, plain(member)]))
 }
 
 function refused(what: string): ServiceError {

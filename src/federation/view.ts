@@ -19,6 +19,7 @@ import { type ForecastMembers, forecastsOf, viewCoverage } from './view-forecast
 import { type RelayMembers, relaysOf } from './view-relay.ts'
 import { viewProposal } from './view-proposal.ts'
 import { findVoucher, type Voucher } from './voucher.ts'
+import { viewExchanges } from './view-exchange.ts'
 
 /** What showing relationships needs. */
 export interface ViewDeps {
@@ -52,6 +53,7 @@ export async function viewRelationships(
   const waiting = keyed(await listWaitingHeads(deps.db, meshId, ids))
   const proposals = await listProposalsOf(deps.db, meshId, ids)
   const urlOf = await deps.readers.urls(deps.db, meshId)
+  const exchangeOf = await viewExchanges(deps.db, meshId, relationships)
   const relayOf = await relaysOf(deps, meshId, relationships)
   const views: BareView[] = []
   const inForce = new Map<string, DomainInForce>()
@@ -68,7 +70,8 @@ export async function viewRelationships(
     }
     const waitingFor = await whatItWaitsFor(deps.db, relationship)
     const open = proposals.get(relationship.id) ?? []
-    views.push(viewWhole(relationship, domains, { urlOf, waitingFor, open }))
+    const exchange = exchangeOf(relationship)
+    views.push(viewWhole(relationship, domains, { urlOf, waitingFor, open, exchange }))
   }
   const forecastOf = await forecastsOf(
     { ...deps, webCertificate: deps.readers.webCertificate?.() },
@@ -216,6 +219,7 @@ function viewWhole(
     readonly urlOf: (readerId: string) => string
     readonly waitingFor: string[]
     readonly open: readonly Proposal[]
+    readonly exchange: RelationshipView['exchange']
   },
 ): BareView {
   const readerId = relationship.domains[0]?.readerId
@@ -233,6 +237,7 @@ function viewWhole(
     hintMaxSeconds: relationship.hintMaxSeconds ?? null,
     ...writeOwnerData(relationship),
     readerUrl: readerId === undefined ? null : about.urlOf(readerId),
+    exchange: about.exchange,
     domains,
     proposals: about.open.map((proposal) => viewProposal(relationship, proposal)),
     generation: relationship.generation.toString(),

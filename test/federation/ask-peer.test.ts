@@ -4,6 +4,7 @@ import t, { type Test } from 'tap'
 import { bumpChange } from '../../src/db/changes.ts'
 import { inTransaction } from '../../src/db/connect.ts'
 import { DistrustedKeys } from '../../src/federation/distrusted-keys.ts'
+import { OurSide } from '../../src/federation/our-side.ts'
 import { openExchange } from '../../src/federation/open-exchange.ts'
 import { verifyPeerCall } from '../../src/federation/peer-call-token.ts'
 import { generateKeyPair, keyId, publicJwk } from '../../src/pki/key-pair.ts'
@@ -65,6 +66,7 @@ const withPeer = async (t: Pick<Test, 'teardown'>) => {
     signers: { jwt: async () => signer },
     peerBundles: { invalidate: (meshId) => void changed.push(meshId) },
     scheduler: fed.scheduler,
+    side: new OurSide({ publicUrl: 'https://localhost:8443', secret: new Uint8Array(32) }),
   })
   const ask = async (): Promise<void> => {
     await exchange.asks.look()
@@ -183,9 +185,16 @@ t.test(
           bundles: Array.from({ length: 65 }, () => ({ trustDomain: 'a.example', sequence: '1' })),
         }),
       ),
-      'a proposal with another digest': answers(
+      'parameters with another digest': answers(
         peer,
-        status({ consent: 'withdrawn', proposal: { digest: sha256('x'), parameters: { a: 1 } } }),
+        status({
+          consent: 'withdrawn',
+          parameters: {
+            digest: sha256('x'),
+            domains: [],
+            exchange: { id: 'spiffe://globex.example/entente/exchange', url: 'https://x/' },
+          },
+        }),
       ),
       'deeper than anything': answers(peer, `${'['.repeat(500)}${']'.repeat(500)}`),
     }

@@ -7,6 +7,7 @@ import { createRelationship } from '../../src/federation/create-relationship.ts'
 import { DistrustedKeys } from '../../src/federation/distrusted-keys.ts'
 import { exchangeRoutes } from '../../src/federation/exchange-routes.ts'
 import { NoticeDesk } from '../../src/federation/notice-desk.ts'
+import { OurSide } from '../../src/federation/our-side.ts'
 import { PeerCallKeys } from '../../src/federation/peer-call-keys.ts'
 import { PeerLimits } from '../../src/federation/peer-limits.ts'
 import { takeNotice } from '../../src/federation/take-notice.ts'
@@ -67,6 +68,7 @@ export async function openReceiver(t: Pick<Test, 'teardown'>): Promise<Receiver>
     clock,
     keys,
     limits,
+    side: new OurSide({ publicUrl: 'https://localhost:8443', secret: new Uint8Array(32) }),
     metrics,
     log,
     takeLater: (arrived, notice) => desk.add(arrived, notice),

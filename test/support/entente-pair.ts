@@ -1,10 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { type Test } from 'tap'
-import { bumpChange } from '../../src/db/changes.ts'
-import { inTransaction } from '../../src/db/connect.ts'
-import { parseMeshId } from '../../src/db/ids.ts'
-import { exchangeId } from '../../src/spiffe/spiffe-id.ts'
-import { parseTrustDomain } from '../../src/spiffe/trust-domain.ts'
 import { startTestService, type TestService } from './service.ts'
 
 /** One of two services that federate, with its one mesh. */
@@ -30,7 +25,6 @@ export async function ententePair(
   const acme = await makeSide(t, { folder, mesh: 'acme', peer: 'globex', ...settings })
   const globex = await makeSide(t, { folder, mesh: 'globex', peer: 'acme', ...settings })
   await federate(acme, globex)
-  await federate(globex, acme)
   for (const side of [acme, globex]) {
     await until(
       () => relationship(side),
@@ -91,36 +85,11 @@ async function makeSide(
 }
 
 async function federate(ours: Side, theirs: Side): Promise<void> {
-  const { service, mesh } = ours
-  const domain = await handOut(theirs)
-  const body = { name: theirs.mesh, domains: [domain] }
-  const made = await service.admin('POST', `/meshes/${mesh}/relationships`, body)
-  if (made.status !== 201)
-    throw new Error(JSON.stringify(made.body) + service.lines.slice(-4).join(''))
-  const { db } = service.service.base.database
-  await inTransaction(db, async (trx) => {
-    await trx
-      .updateTable('relationship')
-      .set({
-        their_consent: 'given',
-        their_exchange_id: exchangeId(parseTrustDomain(domain.trustDomain)),
-        their_exchange_url: `${theirs.service.publicUrl}/federation/v1`,
-      })
-      .where('name', '=', theirs.mesh)
-      .execute()
-    await bumpChange(trx, parseMeshId(mesh), 'relationship')
-  })
-}
-
-async function handOut({ service, mesh }: Side) {
-  const shown = await service.admin('GET', `/meshes/${mesh}`)
-  const [domain] = shown.body.trustDomains
-  const { body } = await service.admin('GET', `/meshes/${mesh}/bundle`)
-  return {
-    trustDomain: domain.name as string,
-    source: domain.profile,
-    endpointUrl: domain.bundleUrl,
-    endpointSpiffeId: domain.endpointSpiffeId,
-    bundle: typeof body.document === 'string' ? body.document : JSON.stringify(body),
-  }
+  const wish = { for: `${theirs.mesh}.example`, autoApprove: true }
+  const made = await ours.service.admin('POST', `/meshes/${ours.mesh}/invites`, wish)
+  if (made.status !== 201) throw new Error(JSON.stringify(made.body))
+  const { invite } = made.body
+  const path = `/meshes/${theirs.mesh}/invites/accept`
+  const accepted = await theirs.service.admin('POST', path, { invite })
+  if (accepted.status >= 300) throw new Error(JSON.stringify(accepted.body))
 }

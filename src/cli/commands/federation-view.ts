@@ -48,9 +48,28 @@ export function shownRelationship(view: RelationshipView): Record<string, unknow
     ['policy', view.changePolicy === 'auto' ? '' : view.changePolicy],
     ['hintLimits', limits(view)],
     ['readerUrl', view.readerUrl ?? ''],
+    ...shownExchange(view),
     ...view.domains.flatMap(shownDomain),
   ]
   return Object.fromEntries(lines.filter(([, value]) => value !== ''))
+}
+
+/** The channel to a peer that speaks Entente too, and what it last said. */
+function shownExchange({ exchange }: RelationshipView): [string, string][] {
+  if (exchange === null) return []
+  const { askedAt, answeredAt, lastError, theySay, noticesWaiting, noticeError } = exchange
+  const said = theySay === null ? 'nothing yet' : `consent ${theySay}, ${answeredAt}`
+  return [
+    ['exchange', `${exchange.id} at ${exchange.url}`],
+    ['they say', said],
+    ['last asked', lastError === null ? (askedAt ?? 'not yet') : `${askedAt}: ${lastError}`],
+    ['last notice', exchange.noticedAt === null ? '' : `from them ${exchange.noticedAt}`],
+    ['last notified', exchange.notifiedAt ?? ''],
+    [
+      'notices waiting',
+      noticesWaiting === 0 ? '' : `${noticesWaiting}: ${noticeError ?? 'not tried yet'}`,
+    ],
+  ]
 }
 
 const STOPS = { we: 'we stop', they: 'they stop', both: 'both stop' } as const

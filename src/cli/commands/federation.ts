@@ -14,6 +14,7 @@ import { givenBundle } from './bundle-text.ts'
 import { registerFederationHelp } from './federation-help.ts'
 import { registerFederationBundle } from './federation-bundle.ts'
 import { registerInvites } from './federation-invite.ts'
+import { registerMove } from './federation-move.ts'
 import {
   changedOwnerBody,
   newOwnerBody,
@@ -60,6 +61,7 @@ export function registerFederation(program: Command, cli: Cli): void {
   registerStanding(federation, cli)
   registerProposals(federation, cli)
   registerEnds(federation, cli)
+  registerMove(federation, cli)
   registerFederationBundle(federation, cli)
   registerDistrust(federation, cli)
   registerFederationHelp(federation, cli)
