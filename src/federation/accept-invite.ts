@@ -1,7 +1,7 @@
 import { type ChangeContext } from '../audit/record.ts'
 import { inTransaction } from '../db/connect.ts'
 import { type MeshId } from '../db/ids.ts'
-import { ServiceError } from '../errors.ts'
+import { type ErrorCode, ServiceError } from '../errors.ts'
 import { changeStanding } from './change-standing.ts'
 import { type NamedFingerprint } from './create-invite.ts'
 import { type FirstBundle } from './create-relationship.ts'
@@ -93,12 +93,24 @@ export async function acceptInvite(
 /** Milliseconds for each bundle of the inviter. */
 const REACH_MS = 10_000
 
-function reach(
+const STALE: Partial<Record<ErrorCode, string>> = {
+  PEER_IDENTITY_REFUSED:
+    'if they replaced all their keys since the invite was made, ask for another invite',
+  PEER_ANSWER_REFUSED: 'if the invite was cancelled or replaced, ask for another invite',
+}
+
+async function reach(
   deps: AcceptDeps,
   meshId: MeshId,
   { side }: Invite,
 ): Promise<ReadonlyMap<TrustDomain, FirstBundle>> {
-  return fetchSide(deps, side, { meshId, timeoutMs: REACH_MS })
+  try {
+    return await fetchSide(deps, side, { meshId, timeoutMs: REACH_MS })
+  } catch (cause) {
+    const next = cause instanceof ServiceError ? STALE[cause.code] : undefined
+    if (!(cause instanceof ServiceError) || next === undefined) throw cause
+    throw new ServiceError(cause.code, cause.message, { cause, next })
+  }
 }
 
 /** Refusals after which the same invite can never succeed; what was made for it is taken away again. */
