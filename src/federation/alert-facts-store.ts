@@ -100,20 +100,29 @@ export async function listEndingDomains(db: Db, now: Date): Promise<EndingDomain
       failures: number | null
     }
   >`
-    select d.mesh_id, d.relationship_id, r.name, d.trust_domain, r.state, d.source,
-      f.trust_domain as ending_domain, f.breaks_at, f.life_seconds, p.failures
-    from bundle_forecast f
-    join relationship_domain d on d.mesh_id = f.mesh_id and (
-      (d.relationship_id = f.relationship_id and d.trust_domain = f.trust_domain)
-      or (d.source = 'https_spiffe' and d.trust_domain <> f.trust_domain
-        and split_part(d.endpoint_spiffe_id, '/', 3) = f.trust_domain))
-    join relationship r on r.mesh_id = d.mesh_id and r.id = d.relationship_id
-    left join poll p on p.mesh_id = d.mesh_id and p.relationship_id = d.relationship_id
-      and p.trust_domain = d.trust_domain
-    where r.state <> 'terminated' and f.breaks_at < ${now}::timestamptz
-      + make_interval(secs => least(${HORIZON_SECONDS}::float8, coalesce(nullif(f.life_seconds, 0) / 2.0, 1e9)))`.execute(
-    db,
-  )
+    with ending as (
+      select mesh_id, relationship_id, trust_domain, breaks_at, life_seconds from bundle_forecast
+      where breaks_at < ${now}::timestamptz + make_interval(secs =>
+        least(${HORIZON_SECONDS}::float8, coalesce(nullif(life_seconds, 0) / 2.0, 1e9)))
+    ), concerned as (
+      select mesh_id, relationship_id, trust_domain, trust_domain as ending_domain, breaks_at, life_seconds
+      from ending
+      union all
+      select d.mesh_id, d.relationship_id, d.trust_domain, e.trust_domain, e.breaks_at, e.life_seconds
+      from relationship_domain d
+      join ending e on e.mesh_id = d.mesh_id
+        and e.trust_domain = split_part(d.endpoint_spiffe_id, '/', 3)
+      where d.source = 'https_spiffe' and d.trust_domain <> e.trust_domain
+    )
+    select c.mesh_id, c.relationship_id, r.name, c.trust_domain, r.state, d.source,
+      c.ending_domain, c.breaks_at, c.life_seconds, p.failures
+    from concerned c
+    join relationship_domain d on d.mesh_id = c.mesh_id
+      and d.relationship_id = c.relationship_id and d.trust_domain = c.trust_domain
+    join relationship r on r.mesh_id = c.mesh_id and r.id = c.relationship_id
+    left join poll p on p.mesh_id = c.mesh_id and p.relationship_id = c.relationship_id
+      and p.trust_domain = c.trust_domain
+    where r.state <> 'terminated'`.execute(db)
   return rows.map((row) => ({
     ...about(row),
     isActive: row.state === 'active',

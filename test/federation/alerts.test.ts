@@ -369,3 +369,30 @@ t.test('a document in quarantine is told of until somebody decides', async (t) =
   await app.evaluate()
   t.same(await app.open(), [])
 })
+
+t.test('an endpoint in another domain ends with the authorities of that domain', async (t) => {
+  const app = await alerting(t)
+  const peer = await FakePeer.open(t, 'globex.example')
+  const voucher = await FakePeer.open(t, 'hooli.example')
+  voucher.root = await FakeAuthority.root('hooli.example', { notAfter: inHours(20) })
+  await voucher.presentId(voucher.endpointId)
+  voucher.document = voucher.bundle(1n)
+  await app.addPeer(peer)
+  await app.addPeer(voucher, { name: 'hooli' })
+  await app.poll()
+  const { db } = app.database
+  await db
+    .updateTable('relationship_domain')
+    .set({ endpoint_spiffe_id: voucher.endpointId })
+    .where('trust_domain', '=', peer.trustDomain)
+    .execute()
+  await app.clock.advance(15 * HOUR * 1000)
+  await db.updateTable('poll').set({ last_success_at: app.clock.now() }).execute()
+  await app.evaluate()
+  t.same((await app.open()).toSorted(), [
+    'warning trust.breaks-soon globex/globex.example',
+    'warning trust.breaks-soon hooli/hooli.example',
+  ])
+  const { body } = await app.call('GET', '/meshes/acme/relationships/globex')
+  t.match(body.forecast[0], { reason: 'endpoint-unauthenticated', trustDomain: 'globex.example' })
+})
