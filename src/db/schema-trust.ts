@@ -3,7 +3,10 @@ import type { MeshId } from './ids.ts'
 import type { Json } from './json-column.ts'
 import type { Consent, RelationshipState, RevisionOrigin } from './schema-federation.ts'
 
-/** Every change in the standing of a relationship; outlives the relationship. */
+/**
+ * Every change in the standing of a relationship. Kept for 400 days beyond the relationship, and while it exists at most
+ * 1,000 beside our own consents (federation/keep-trust-history.ts).
+ */
 export interface RelationshipStandingTable {
   mesh_id: MeshId
   relationship_id: string
@@ -20,7 +23,8 @@ export interface RelationshipStandingTable {
 }
 
 /**
- * From when until when a mesh trusted one authority of a peer; outlives revision and relationship.
+ * From when until when a mesh trusted one authority of a peer; outlives revision and relationship. Ended ones are kept
+ * for 400 days and at most 20,000 of a relationship (federation/keep-trust-history.ts).
  *
  * Kind `local` stands for whatever a trust domain of this service published meanwhile.
  */
