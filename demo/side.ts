@@ -72,23 +72,23 @@ export class Side {
     return this.service.ask<BundleView>('bundle', 'show')
   }
 
-  /** Writes our bundle to a file that can be handed to the other side. */
-  async writeBundle(): Promise<string> {
-    const file = path.join(this.service.folder, `${this.name}-bundle.json`)
-    writeFileSync(file, await this.service.run('bundle', 'show'))
+  /** Allows connections to this machine, on which the other side is. */
+  async allowLocalhost(): Promise<void> {
+    await this.service.run('egress', 'allow', 'localhost')
+  }
+
+  /** Invites the other side; the file with the invite is sent to it as a secret. */
+  async invite(peer: Side): Promise<string> {
+    const file = path.join(this.service.folder, `${peer.name}.invite`)
+    const whom = ['--for', peer.trustDomain, '--auto-approve']
+    await this.service.run('federation', 'invite', ...whom, '--out', file)
     return file
   }
 
-  /** Federates with the other side, whose bundle came as a file. */
-  async federateWith(peer: Side, bundleFile: string): Promise<void> {
-    const [domain] = peer.mesh.trustDomains
-    if (domain === undefined || domain.endpointSpiffeId === null)
-      throw new Error(`${peer.name} has no https_spiffe endpoint`)
-    await this.service.run('egress', 'allow', 'localhost')
-    const endpoint = ['--url', domain.bundleUrl, '--endpoint-id', domain.endpointSpiffeId]
-    const names = [peer.name, '--trust-domain', peer.trustDomain, '--profile', 'https_spiffe']
-    const bundle = ['--bundle-file', bundleFile]
-    await this.service.run('federation', 'add', ...names, ...endpoint, ...bundle)
+  /** Accepts an invite; answers with the lines that the command prints: four ticks and the fingerprints. */
+  async accept(inviteFile: string): Promise<string[]> {
+    const text = await this.service.run('federation', 'accept', inviteFile)
+    return text.split('\n').filter((line) => line !== '')
   }
 
   /** Our relationship with the other side. */

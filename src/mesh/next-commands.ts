@@ -6,13 +6,12 @@ export function nextAfterCreate(mesh: MeshView): string[] {
   const [domain] = mesh.trustDomains
   if (domain === undefined) return []
   const { name, bundleUrl: url, profile, endpointSpiffeId, hostCheck } = domain
-  const endpoint = endpointSpiffeId === null ? '' : ` --endpoint-id ${endpointSpiffeId}`
-  const bootstrap = endpointSpiffeId === null ? '' : ` --bundle-file ${meshId}-bundle.json`
+  const endpoint = endpointSpiffeId === null ? '' : `, endpoint ID ${endpointSpiffeId}`
   const dns = hostCheck?.resolvesToUs === false ? [`# ${hostCheck.detail}`] : []
   return [
     ...dns,
-    `entente bundle show --mesh ${meshId} > ${meshId}-bundle.json`,
-    `# at the peer: entente federation add ${meshId} --trust-domain ${name} --profile ${profile} --url ${url}${endpoint}${bootstrap}`,
+    `entente federation invite --mesh ${meshId} --for PEER-TRUST-DOMAIN > peer.invite`,
+    `# at a peer that is no Entente: trust domain ${name}, profile ${profile}, URL ${url}${endpoint}, and our bundle: entente bundle show --mesh ${meshId}`,
     `entente join-token create --mesh ${meshId} --id /web`,
   ]
 }

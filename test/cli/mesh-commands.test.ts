@@ -15,7 +15,7 @@ t.test('the commands', async (t) => {
   t.match(created.out, /bundle url +https:\/\/localhost:[0-9]+\/bundles\/acme\.example/)
   t.match(created.out, /profile +https_spiffe/)
   t.match(created.out, /endpoint id +spiffe:\/\/acme\.example\/entente\/bundle-endpoint/)
-  t.match(created.out, /next:\n {2}entente bundle show --mesh acme > acme-bundle\.json/)
+  t.match(created.out, /next:\n {2}entente federation invite --mesh acme --for PEER-TRUST-DOMAIN/)
 
   t.test('mesh show, set and delete', async (t) => {
     t.match((await entente('mesh', 'show')).out, /host +localhost resolves to this service/)
