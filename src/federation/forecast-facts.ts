@@ -9,7 +9,6 @@ import { type ForecastDomain, type ForecastFacts, type ForecastOwn } from './for
 import {
   type HeldSequence,
   listHeldSequences,
-  listLocalDocuments,
   listOwnRevisions,
   listSigningKeys,
   listVouchingHeads,
@@ -51,7 +50,6 @@ export async function readForecastFacts(
   const meshId = relationships[0]?.meshId
   if (meshId === undefined) return new Map()
   const vouching = await vouchersOf(deps, meshId, relationships)
-  const local = await localBundles(deps.db, relationships)
   const own = await ownFacts(deps, meshId, relationships)
   return new Map(
     relationships.map((relationship) => [
@@ -60,7 +58,7 @@ export async function readForecastFacts(
         expiresAt: relationship.expiresAt,
         domains: relationship.domains.map((domain) =>
           domainFacts(domain, {
-            inForce: local.get(domain.trustDomain) ?? inForce(relationship, domain),
+            inForce: inForce(relationship, domain),
             vouching,
           }),
         ),
@@ -119,23 +117,6 @@ async function vouchersOf(
     found.set(head.trustDomain, isInForce ? await anchors.of(db, meshId, head) : NONE)
   }
   return found
-}
-
-/** What peers of this same service publish now; a local relationship stores nothing. */
-async function localBundles(
-  db: Db,
-  relationships: readonly Relationship[],
-): Promise<ReadonlyMap<TrustDomain, DomainInForce>> {
-  const names = relationships.flatMap(({ domains }) =>
-    domains.flatMap(({ trustDomain, source }) => (source === 'local' ? [trustDomain] : [])),
-  )
-  const documents = await listLocalDocuments(db, names)
-  return new Map(
-    documents.map(({ trustDomain, document, createdAt }) => [
-      trustDomain,
-      { receivedAt: createdAt, anchors: anchorsOf(trustDomain, document) },
-    ]),
-  )
 }
 
 async function ownFacts(

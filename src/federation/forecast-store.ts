@@ -106,24 +106,3 @@ export async function listSigningKeys(db: Db, meshId: MeshId): Promise<SigningKe
       : [{ trustDomain, publishedSequence: published_sequence, activatedAt: activated_at }],
   )
 }
-
-/** The newest documents of trust domains of this service, which local relationships read. */
-export async function listLocalDocuments(
-  db: Db,
-  trustDomains: readonly TrustDomain[],
-): Promise<(Pick<OwnRevision, 'trustDomain' | 'document'> & { readonly createdAt: Date })[]> {
-  if (trustDomains.length === 0) return []
-  const rows = await db
-    .selectFrom('bundle_revision')
-    .distinctOn('trust_domain')
-    .select(['trust_domain', 'document', 'created_at'])
-    .where('trust_domain', 'in', trustDomains)
-    .orderBy('trust_domain')
-    .orderBy('sequence', 'desc')
-    .execute()
-  return rows.map((row) => ({
-    trustDomain: row.trust_domain,
-    document: row.document,
-    createdAt: row.created_at,
-  }))
-}
