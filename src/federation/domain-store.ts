@@ -1,5 +1,6 @@
 import { type MeshId } from '../db/ids.ts'
 import { type Db } from '../db/schema.ts'
+import { writeRecovery } from './recovery.ts'
 import { type RelationshipDomain } from './relationship.ts'
 import { type DomainKey } from './revision-store.ts'
 
@@ -48,10 +49,11 @@ export async function deleteDomain(trx: Db, meshId: MeshId, key: DomainKey): Pro
     .execute()
 }
 
-function parametersOf({ source, endpointUrl, endpointId }: RelationshipDomain) {
+function parametersOf({ source, endpointUrl, endpointId, recovery }: RelationshipDomain) {
   return {
     source,
     endpoint_url: endpointUrl ?? null,
     endpoint_spiffe_id: endpointId ?? null,
+    recovery: JSON.stringify(recovery.map(writeRecovery)),
   }
 }

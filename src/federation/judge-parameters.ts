@@ -5,6 +5,7 @@ import { parseSpiffeId } from '../spiffe/spiffe-id.ts'
 import { loadDraftContext } from './load-draft-context.ts'
 import { parseDomains } from './parse-domains.ts'
 import { type ProposedParameters } from './proposal.ts'
+import { writeRecovery } from './recovery.ts'
 import { type Exchange, type NewDomain, type Relationship } from './relationship.ts'
 
 /** Parameters that may take the place of those in force. */
@@ -15,7 +16,7 @@ export interface JudgedParameters {
 
 /**
  * Judges proposed parameters as those of a new relationship; a trust domain that stays needs no bundle while the
- * stored one can authenticate. Throws what judging a new relationship throws.
+ * stored one can authenticate, and keeps its recovery paths where none are named. Throws what judging a new relationship throws.
  */
 export async function judgeParameters(
   db: Db,
@@ -24,10 +25,15 @@ export async function judgeParameters(
 ): Promise<JudgedParameters> {
   const { name, changePolicy, purpose, meshId } = relationship
   if (parameters.domains.some(({ source }) => source === 'local')) throw neverLocal()
-  const draft = { name, changePolicy, domains: parameters.domains }
+  const before = new Map(relationship.domains.map((one) => [one.trustDomain as string, one]))
+  const domains = parameters.domains.map((domain) => ({
+    ...domain,
+    recovery: domain.recovery ?? before.get(domain.trustDomain)?.recovery.map(writeRecovery) ?? [],
+  }))
+  const draft = { name, changePolicy, domains }
   const subject = { draft, purpose, now, changing: relationship }
-  const domains = parseDomains(draft, await loadDraftContext(db, meshId, subject))
-  return { domains, exchange: exchangeOf(parameters.exchange) ?? relationship.exchange }
+  const judged = parseDomains(draft, await loadDraftContext(db, meshId, subject))
+  return { domains: judged, exchange: exchangeOf(parameters.exchange) ?? relationship.exchange }
 }
 
 function exchangeOf(exchange: ProposedParameters['exchange']): Exchange | undefined {

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { type RecoveryDraft, recoveryLine, writeRecovery } from './recovery.ts'
 import { type DomainDraft, type Relationship, type RelationshipDomain } from './relationship.ts'
 
 /** Which side wants a change. */
@@ -45,6 +46,7 @@ export function digestOfParameters({ domains, exchange }: ProposedParameters): s
       domain.endpointSpiffeId ?? null,
       domain.bundle ?? null,
       domain.bundlePem ?? null,
+      domain.recovery?.map(recoveryLine) ?? null,
     ])
   const called = exchange === undefined ? null : [exchange.id, exchange.url]
   return createHash('sha256')
@@ -60,7 +62,13 @@ export function changesOf(
   const before = new Map(
     domains.map((domain) => [domain.trustDomain as string, pinnedLine(domain)]),
   )
-  const after = new Map(wanted.domains.map((domain) => [domain.trustDomain, draftLine(domain)]))
+  const known = new Map(domains.map((domain) => [domain.trustDomain as string, domain]))
+  const after = new Map(
+    wanted.domains.map((domain) => [
+      domain.trustDomain,
+      draftLine(domain, known.get(domain.trustDomain)),
+    ]),
+  )
   const names = [...new Set([...before.keys(), ...after.keys()])].toSorted()
   const changes = names.flatMap((trustDomain) =>
     changed(trustDomain, { before: before.get(trustDomain), after: after.get(trustDomain) }),
@@ -79,14 +87,26 @@ function changed(
   return [{ trustDomain, what, before, after }]
 }
 
-function pinnedLine({ source, endpointUrl, endpointId }: RelationshipDomain): string {
-  return [source, endpointUrl, endpointId].filter((part) => part !== undefined).join(' ')
+function pinnedLine({ source, endpointUrl, endpointId, recovery }: RelationshipDomain): string {
+  return lineOf([source, endpointUrl, endpointId], recovery.map(writeRecovery))
 }
 
-function draftLine({ source, endpointUrl, endpointSpiffeId, ...given }: DomainDraft): string {
+function lineOf(
+  parts: readonly (string | undefined)[],
+  recovery: readonly RecoveryDraft[],
+): string {
+  const paths = recovery.map((path) => `or ${recoveryLine(path)}`)
+  return [...parts, ...paths].filter((part) => part !== undefined).join(' ')
+}
+
+// Recovery paths that a draft does not name stay as they are.
+function draftLine(
+  { source, endpointUrl, endpointSpiffeId, recovery, ...given }: DomainDraft,
+  before: RelationshipDomain | undefined,
+): string {
   const isGiven = given.bundle !== undefined || given.bundlePem !== undefined
   const parts = [source, endpointUrl, endpointSpiffeId, isGiven ? 'with a new bundle' : undefined]
-  return parts.filter((part) => part !== undefined).join(' ')
+  return lineOf(parts, recovery ?? before?.recovery.map(writeRecovery) ?? [])
 }
 
 function exchangeLine(exchange: { id: string; url: string } | undefined): string | undefined {

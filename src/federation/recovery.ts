@@ -76,6 +76,20 @@ export function writeRecovery(path: RecoveryPath): RecoveryDraft {
   }
 }
 
+/** A recovery path in one line that is the same whatever the order of its members; for comparing and showing. */
+export function recoveryLine({
+  kind,
+  source,
+  endpointUrl,
+  endpointSpiffeId,
+  publicKey,
+}: RecoveryDraft): string {
+  const key = publicKey === undefined ? undefined : `key ${publicKey['x']} ${publicKey['y']}`
+  return [kind, source, endpointUrl, endpointSpiffeId, key]
+    .filter((part) => part !== undefined)
+    .join(' ')
+}
+
 /** Recovery paths as they are stored; judged again, so that nothing but paths comes out. */
 export function readRecovery(stored: readonly unknown[], trustDomain: TrustDomain): RecoveryPath[] {
   return parseRecovery(stored as readonly RecoveryDraft[], { trustDomain, at: '/recovery' })

@@ -214,3 +214,23 @@ t.test(
     t.match((await propose(moved)).body, { code: 'CONFLICT', detail: /is terminated/ })
   },
 )
+
+t.test(
+  'recovery paths are pinned: a change of them is proposed, and others keep them',
+  async (t) => {
+    const { app, peer, domain, propose, decide } = await federated(t)
+    const path = { kind: 'endpoint', source: 'https_web', endpointUrl: 'https://second.example/b' }
+    const proposed = await propose([{ ...domain, recovery: [path] }])
+    t.match(proposed.body.proposal.changes, [
+      { what: 'changed', after: /or endpoint https_web https:\/\/second\.example\/b$/ },
+    ])
+    await decide('approve', proposed.body.proposal.id)
+    t.match((await app.show()).domains[0]?.recovery, [path])
+    const moved = await propose([{ ...domain, endpointUrl: peer.at('/moved') }])
+    await decide('approve', moved.body.proposal.id)
+    t.match((await app.show()).domains[0]?.recovery, [path])
+    const emptied = await propose([{ ...domain, endpointUrl: peer.at('/moved'), recovery: [] }])
+    await decide('approve', emptied.body.proposal.id)
+    t.same((await app.show()).domains[0]?.recovery, [])
+  },
+)
