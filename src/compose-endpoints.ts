@@ -19,7 +19,7 @@ import type { App } from './http/listener.ts'
 import { SniContexts } from './http/tls.ts'
 import { WebCertificate } from './http/tls-files.ts'
 import { hostOf } from './mesh/bundle-host.ts'
-import type { Dependants, Founder } from './mesh/hooks.ts'
+import type { Dependants, Founder, MeshEnder } from './mesh/hooks.ts'
 import { meshRoutes } from './mesh/routes.ts'
 import { trustDomainRoutes } from './mesh/trust-domain-routes.ts'
 import { startTicker, type Ticker } from './ticker.ts'
@@ -177,6 +177,7 @@ export function endpointTickers(base: Base, endpoints: Endpoints): readonly Tick
 export interface MeshHooks {
   readonly founders: readonly Founder[]
   readonly dependants: readonly Dependants[]
+  readonly enders: readonly MeshEnder[]
 }
 
 /** Mounts the admin routes of meshes, authorities and bundles. */
@@ -198,6 +199,7 @@ export function mountEndpointAdmin(
     founders: [authorityFounder(keyring), ...hooks.founders],
     followers: [republishOnSettings],
     dependants: hooks.dependants,
+    enders: hooks.enders,
   })
   v1.register(trustDomainRoutes, { db, publicUrl })
   v1.register(authorityRoutes, { db, now, keyring })

@@ -21,6 +21,7 @@ import { buildInvites, inviteTicker } from './compose-invites.ts'
 import { buildSvids, svidTickers } from './compose-svid.ts'
 import type { Config } from './config.ts'
 import { endingRelationships } from './federation/end-relationship.ts'
+import { endWithMesh } from './federation/end-with-mesh.ts'
 import type { PeerExchange } from './federation/open-exchange.ts'
 import type { Federation } from './federation/open-federation.ts'
 import type { HandshakeDeps } from './federation/receive-handshake.ts'
@@ -81,6 +82,7 @@ export async function buildParts(base: Base): Promise<Parts> {
     hooks: {
       founders: [seedPosture],
       dependants: [endingRelationships, catalogDependants, policyDependants, registryDependants],
+      enders: [endWithMesh],
     },
   }
 }

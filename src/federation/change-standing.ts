@@ -6,6 +6,7 @@ import { hasVerifiedBundles } from './waiting.ts'
 import { deletePolls } from './poll-store.ts'
 import { dropWaiting } from './ingestion-store.ts'
 import { pinFirstBundles } from './first-bundle-store.ts'
+import { consents, tellLocalPeers } from './local-consent.ts'
 import { recordTrust } from './record-trust.ts'
 import { type Relationship } from './relationship.ts'
 import { retireCurrent } from './revision-store.ts'
@@ -25,12 +26,32 @@ export interface StandingChange {
 
 /**
  * The one way in which the standing of a relationship changes: transition, row, what an ending takes with it,
- * audit record `relationship.<event>`, change counter. The caller holds the row's lock and its transaction.
+ * audit record `relationship.<event>`, change counter, and the other side when it is a mesh of this service. The
+ * caller holds the row's lock and its transaction.
  *
  * Throws CONFLICT naming what is allowed. Any change of standing but a first activation begins a new generation,
  * so that what a fetch in flight brings is thrown away.
  */
 export async function changeStanding(
+  trx: Db,
+  before: Relationship,
+  change: StandingChange,
+): Promise<Relationship> {
+  const after = await takeStep(trx, before, change)
+  if (consents(before) !== consents(after)) await tellOtherSides(trx, after, change.context)
+  return after
+}
+
+/** Makes peers of this same service agree with our consent, in the same transaction. */
+export async function tellOtherSides(
+  trx: Db,
+  relationship: Relationship,
+  context: ChangeContext,
+): Promise<void> {
+  await tellLocalPeers(trx, relationship, { context, step: takeStep })
+}
+
+async function takeStep(
   trx: Db,
   before: Relationship,
   change: StandingChange,

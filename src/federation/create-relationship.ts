@@ -10,6 +10,8 @@ import { type SpiffeId } from '../spiffe/spiffe-id.ts'
 import { type TrustDomain } from '../spiffe/trust-domain.ts'
 import { type ReadDocument } from './accept-bundle.ts'
 import { activateIfReady } from './activate.ts'
+import { tellOtherSides } from './change-standing.ts'
+import { consentToBegin } from './local-consent.ts'
 import { appendStanding } from './standing-history-store.ts'
 import { writeOwnerData, mergeOwnerData } from './owner-data.ts'
 import { loadDraftContext } from './load-draft-context.ts'
@@ -95,7 +97,8 @@ export interface CreateRelationship {
 }
 
 /**
- * Makes a relationship with a peer, one-way (FE-09): our consent is given by making it, the peer's assumed.
+ * Makes a relationship with a peer, one-way (FE-09): our consent is given by making it, the peer's assumed; a mesh of
+ * this same service gives its own by its own relationship with us.
  *
  * A static domain is verified by the hand that gave it; any other waits for its first fetch. Throws what
  * {@link parseDomains} throws, ALREADY_EXISTS for a taken name, NOT_FOUND without such a mesh.
@@ -109,9 +112,12 @@ export async function createRelationship(
   const domains = await judgeDraft(trx, meshId, { draft, purpose, now: context.now })
   const id = newId()
   const about = { relationshipId: id, label: draft.name, context }
-  const isReader = purpose === 'peer' && invited === undefined
+  const localConsent = await consentToBegin(trx, meshId, domains)
+  const isReader = purpose === 'peer' && invited === undefined && localConsent === undefined
   const readerId = isReader ? await readers.create(trx, meshId, about) : invited?.readerId
-  const made = { meshId, id, draft, purpose, domains, readerId, invited, now: context.now }
+  const theirConsent = invited?.theirConsent ?? localConsent ?? 'assumed'
+  const terms = { readerId, invited, theirConsent }
+  const made = { meshId, id, draft, purpose, domains, terms, now: context.now }
   const relationship = newRelationship(made)
   await insertNamed(trx, relationship)
   const created = { event: 'create', actor: context.actor, at: context.now }
@@ -129,6 +135,7 @@ export async function createRelationship(
     body: auditedRelationship(relationship, domains),
   })
   await activateIfReady(trx, relationship, context)
+  await tellOtherSides(trx, relationship, context)
   await bumpChange(trx, meshId, 'relationship')
   return (await lockRelationshipById(trx, meshId, id)) ?? relationship
 }
@@ -152,11 +159,14 @@ function newRelationship(about: {
   readonly draft: RelationshipDraft
   readonly purpose: Relationship['purpose']
   readonly domains: readonly NewDomain[]
-  readonly readerId: string | undefined
-  readonly invited: InvitedTerms | undefined
+  readonly terms: Pick<Relationship, 'theirConsent'> & {
+    readonly readerId: string | undefined
+    readonly invited: InvitedTerms | undefined
+  }
   readonly now: Date
 }): Relationship {
-  const { meshId, id, draft, purpose, domains, readerId, invited, now } = about
+  const { meshId, id, draft, purpose, domains, now } = about
+  const { readerId, invited, theirConsent } = about.terms
   return {
     meshId,
     id,
@@ -164,7 +174,7 @@ function newRelationship(about: {
     generation: 1n,
     peerMeshName: draft.peerMeshName,
     ourConsent: invited?.ourConsent ?? 'given',
-    theirConsent: invited?.theirConsent ?? 'assumed',
+    theirConsent,
     state: 'pending',
     changePolicy: draft.changePolicy ?? 'auto',
     onHold: false,

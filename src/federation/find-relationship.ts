@@ -2,6 +2,7 @@ import { type MeshId } from '../db/ids.ts'
 import { type Db, type RelationshipState } from '../db/schema.ts'
 import { quoted, ServiceError } from '../errors.ts'
 import { type TrustDomain } from '../spiffe/trust-domain.ts'
+import { listPeerMeshes, lockMeshes } from './local-store.ts'
 import { waitingFor } from './waiting.ts'
 import { type Relationship } from './relationship.ts'
 import { fetchedDomains } from './revision-store.ts'
@@ -61,12 +62,17 @@ export async function lockRelationship(
   return found
 }
 
-/** The relationship of this name if there is one, locked until the transaction ends. */
+/**
+ * The relationship of this name if there is one, locked until the transaction ends; with it, in a fixed order, the
+ * meshes of this service whose side may have to agree with a change of ours.
+ */
 export async function findRelationshipLocked(
   trx: Db,
   meshId: MeshId,
   name: string,
 ): Promise<Relationship | undefined> {
+  const peers = await listPeerMeshes(trx, meshId, name)
+  if (peers.length > 0) await lockMeshes(trx, [meshId, ...peers])
   return store.lockRelationship(trx, meshId, name)
 }
 

@@ -4,11 +4,15 @@ import { type EgressRule } from '../http/egress-rule.ts'
 import { type StandingAct } from './act-on-standing.ts'
 import { type RelationshipView } from './api.ts'
 
+const OTHER_MESH =
+  '# the other mesh consents by: entente federation add NAME --trust-domain OURS --profile local'
+
 /** The commands that are useful once a relationship exists, ready to paste. */
 export function nextAfterCreate(
-  { name, state, readerUrl }: RelationshipView,
+  { name, state, readerUrl, domains }: RelationshipView,
   egress: string | undefined,
 ): string[] {
+  const isLocal = domains.some(({ source }) => source === 'local')
   const peer =
     readerUrl === null
       ? []
@@ -16,9 +20,11 @@ export function nextAfterCreate(
           `# for the other side: its URL of our bundle is ${readerUrl} (entente mesh show has the rest)`,
         ]
   const show = state === 'active' ? [] : [`entente federation show ${name}`]
+  const other = isLocal && state === 'pending' ? [OTHER_MESH] : []
   return [
     ...(egress === undefined ? [] : [egress]),
     ...show,
+    ...other,
     ...peer,
     `entente rule export NAMESPACE/SERVICE --to ${name}`,
   ]

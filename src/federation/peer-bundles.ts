@@ -8,6 +8,7 @@ import { readDocument } from './accept-bundle.ts'
 import { readStanding } from './distrust-store.ts'
 import { effectiveBundle, type KeyDigests } from './effective-bundle.ts'
 import { relationshipsOf } from './find-relationship.ts'
+import { listLocalBundles } from './local-store.ts'
 import { listGroupDomains } from './peer-group-store.ts'
 import { type ActiveBundleRow, listActiveBundles } from './revision-store.ts'
 
@@ -33,16 +34,20 @@ interface PeerSnapshot {
   readonly bundles: ReadonlyMap<TrustDomain, PeerBundle>
   readonly missing: readonly MissingBundle[]
   readonly groups: ReadonlyMap<string, ReadonlySet<TrustDomain>>
+  /** The meshes of this service whose published bundles are in it. */
+  readonly reads: ReadonlySet<MeshId>
 }
 
 interface Cached {
   readonly loading: Promise<PeerSnapshot>
   stale: boolean
+  /** Known once loaded. */
+  reads: ReadonlySet<MeshId> | undefined
 }
 
 /**
  * The peer bundles of each mesh, in memory until a relationship of it changes: one per trust domain, only of
- * active relationships, never pooled (FE-39).
+ * active relationships, never pooled (FE-39). Of peers in this same service it is what they publish at that moment.
  *
  * While the database is away what was last known stays in force, as a failed fetch would not revoke it either.
  */
@@ -56,7 +61,10 @@ export class PeerBundles {
     changes.on('distrust', (meshId) => this.invalidate(meshId))
     changes.on('mesh', (meshId) => this.invalidate(meshId))
     // Our own keys are trusted of no peer.
-    changes.on('bundle', (meshId) => this.invalidate(meshId))
+    changes.on('bundle', (meshId) => {
+      this.invalidate(meshId)
+      this.#invalidateReaders(meshId)
+    })
   }
 
   /** The bundles in force, by trust domain. */
@@ -80,13 +88,22 @@ export class PeerBundles {
     if (cached !== undefined) cached.stale = true
   }
 
+  /** Meshes that read this mesh's bundle here; one that is being loaded may be among them. */
+  #invalidateReaders(meshId: MeshId): void {
+    for (const cached of this.#cached.values()) {
+      if (cached.reads?.has(meshId) ?? true) cached.stale = true
+    }
+  }
+
   async #snapshot(meshId: MeshId): Promise<PeerSnapshot> {
     const cached = this.#cached.get(meshId)
     if (cached !== undefined && !cached.stale) return cached.loading
-    const fresh: Cached = { loading: this.#load(meshId, cached), stale: false }
+    const fresh: Cached = { loading: this.#load(meshId, cached), stale: false, reads: undefined }
     this.#cached.set(meshId, fresh)
     try {
-      return await fresh.loading
+      const snapshot = await fresh.loading
+      fresh.reads = snapshot.reads
+      return snapshot
     } catch (error) {
       if (this.#cached.get(meshId) === fresh) this.#cached.delete(meshId)
       throw error
@@ -107,7 +124,8 @@ export class PeerBundles {
 
 async function loadSnapshot(db: Db, meshId: MeshId): Promise<PeerSnapshot> {
   const relationships = await relationshipsOf(db, meshId)
-  const rows = await listActiveBundles(db, meshId)
+  const local = await listLocalBundles(db, meshId)
+  const rows = [...(await listActiveBundles(db, meshId)), ...local]
   const { digests } = await readStanding(db, meshId)
   const bundles = new Map(rows.map((row) => [row.trustDomain, peerBundleOf(row, digests)]))
   const missing = relationships
@@ -121,7 +139,8 @@ async function loadSnapshot(db: Db, meshId: MeshId): Promise<PeerSnapshot> {
           reason: whyMissing({ name, state, trustDomain, waitingFor }),
         })),
     )
-  return { bundles, missing, groups: await listGroupDomains(db, meshId) }
+  const reads = new Set(local.map((row) => row.meshId))
+  return { bundles, missing, groups: await listGroupDomains(db, meshId), reads }
 }
 
 function whyMissing(about: {
@@ -138,7 +157,9 @@ function whyMissing(about: {
     : `relationship ${name} is ${state} and ${waits}`
 }
 
-function peerBundleOf(row: ActiveBundleRow, distrusted: KeyDigests): PeerBundle {
+type InForceRow = Pick<ActiveBundleRow, 'trustDomain' | 'relationship' | 'document'>
+
+function peerBundleOf(row: InForceRow, distrusted: KeyDigests): PeerBundle {
   const read = readDocument(row.trustDomain, row.document)
   const bundle = effectiveBundle(read.bundle, distrusted)
   return {

@@ -109,7 +109,15 @@ function keyOf(relationship: Relationship, trustDomain: TrustDomain) {
       { next: `entente federation delete ${relationship.name}` },
     )
   }
-  if (relationship.domains.some((domain) => domain.trustDomain === trustDomain)) {
+  const found = relationship.domains.find((domain) => domain.trustDomain === trustDomain)
+  if (found?.source === 'local') {
+    throw new ServiceError(
+      'CONFLICT',
+      `the bundle of ${trustDomain} is read where this service publishes it and cannot be set`,
+      { next: `entente federation show ${relationship.name}` },
+    )
+  }
+  if (found !== undefined) {
     return { relationshipId: relationship.id, trustDomain }
   }
   const known = relationship.domains.map((domain) => domain.trustDomain).join(', ')

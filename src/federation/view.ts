@@ -9,6 +9,7 @@ import { type DomainInForce } from './forecast-facts.ts'
 import { decideHealth, type HealthReport, worstHealth } from './health.ts'
 import { listWaitingHeads } from './ingestion-store.ts'
 import { writeOwnerData } from './owner-data.ts'
+import { localHeads, type ShownHead } from './local-heads.ts'
 import { listPolls, pollKey, type PollStatus } from './poll-store.ts'
 import { type Proposal } from './proposal.ts'
 import { listProposalsOf } from './proposal-store.ts'
@@ -33,7 +34,7 @@ type BareView = Omit<RelationshipView, keyof ForecastMembers>
 
 interface Facts {
   readonly poll: PollStatus | undefined
-  readonly head: RevisionHead | undefined
+  readonly head: ShownHead | undefined
   readonly waiting: RevisionHead | undefined
   readonly anchors: Anchors
   readonly voucher: Voucher | undefined
@@ -50,6 +51,7 @@ export async function viewRelationships(
   const ids = relationships.map(({ id }) => id)
   const polls = keyed(await listPolls(deps.db, meshId, ids))
   const heads = keyed(await listCurrentHeads(deps.db, meshId, ids))
+  const local = await localHeads(deps, relationships)
   const waiting = keyed(await listWaitingHeads(deps.db, meshId, ids))
   const proposals = await listProposalsOf(deps.db, meshId, ids)
   const urlOf = await deps.readers.urls(deps.db, meshId)
@@ -61,8 +63,9 @@ export async function viewRelationships(
     const domains: RelationshipDomainView[] = []
     for (const domain of relationship.domains) {
       const key = pollKey(relationship.id, domain.trustDomain)
-      const head = heads.get(key)
-      const anchors = await deps.anchors.of(deps.db, meshId, head)
+      const read = local.get(key)
+      const head = read?.head ?? heads.get(key)
+      const anchors = read?.anchors ?? (await deps.anchors.of(deps.db, meshId, heads.get(key)))
       inForce.set(key, { receivedAt: head?.receivedAt, anchors })
       const voucher = await voucherOf(deps, relationship, domain)
       const facts = { poll: polls.get(key), head, waiting: waiting.get(key), anchors, voucher }
@@ -169,7 +172,7 @@ function viewHealth(report: HealthReport | undefined) {
 
 function viewBundle({ head, poll, anchors }: Facts, now: Date): RelationshipDomainView['bundle'] {
   if (head === undefined) return null
-  const confirmedAt = confirmed(head, poll)
+  const confirmedAt = head.origin === 'published' ? now : confirmed(head, poll)
   return {
     n: head.n.toString(),
     sequence: head.sequence?.toString() ?? null,
@@ -195,7 +198,7 @@ function viewWaiting(head: RevisionHead | undefined): RelationshipDomainView['wa
   }
 }
 
-function confirmed(head: RevisionHead, poll: PollStatus | undefined): Date {
+function confirmed(head: ShownHead, poll: PollStatus | undefined): Date {
   const success = poll?.lastSuccessAt
   return success !== undefined && success > head.receivedAt ? success : head.receivedAt
 }

@@ -6,13 +6,14 @@ import type { Db } from '../db/schema.ts'
 import { ServiceError } from '../errors.ts'
 import { auditedMesh } from './create-mesh.ts'
 import { noSuchMesh } from './find-mesh.ts'
-import type { Dependant, Dependants } from './hooks.ts'
+import type { Dependant, Dependants, MeshEnder } from './hooks.ts'
 import * as store from './store.ts'
 
 /** How a mesh is deleted. */
 export interface DeleteMesh {
   readonly context: ChangeContext
   readonly dependants: readonly Dependants[]
+  readonly enders?: readonly MeshEnder[] | undefined
   /** Delete although active relationships end with it. */
   readonly force: boolean
   /** Only tell what would end: then nothing that blocks is a refusal. */
@@ -27,7 +28,7 @@ export interface DeleteMesh {
 export async function deleteMesh(
   trx: Db,
   meshId: MeshId,
-  { context, dependants, force, dryRun }: DeleteMesh,
+  { context, dependants, enders = [], force, dryRun }: DeleteMesh,
 ): Promise<Dependant[]> {
   const mesh = await store.lockMesh(trx, meshId)
   if (mesh === undefined) throw noSuchMesh(meshId)
@@ -35,6 +36,7 @@ export async function deleteMesh(
   for (const ask of dependants) ending.push(...(await ask(trx, { kind: 'mesh', meshId })))
   const blocking = ending.filter((dependant) => dependant.blocks)
   if (blocking.length > 0 && !force && !dryRun) throw refusal(meshId, blocking)
+  for (const end of enders) await end(trx, meshId, context)
   await bumpChange(trx, meshId, 'mesh')
   await bumpChange(trx, meshId, 'bundle')
   await endMeshGrants(trx, meshId, context)

@@ -28,3 +28,6 @@ export type Founder = (trx: Db, mesh: Mesh, context: ChangeContext) => Promise<v
 
 /** Follows a change of a mesh's settings, in its transaction. */
 export type SettingsFollower = (trx: Db, mesh: Mesh, context: ChangeContext) => Promise<void>
+
+/** Ends what of a mesh others hold on to, in the transaction that deletes it and before its rows go. */
+export type MeshEnder = (trx: Db, meshId: MeshId, context: ChangeContext) => Promise<void>

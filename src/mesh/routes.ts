@@ -20,7 +20,7 @@ import { changeMesh } from './change-mesh.ts'
 import { createMesh, type CreateMeshDeps, type NewMesh } from './create-mesh.ts'
 import { deleteMesh } from './delete-mesh.ts'
 import { loadMesh } from './find-mesh.ts'
-import type { Dependants, SettingsFollower } from './hooks.ts'
+import type { Dependants, MeshEnder, SettingsFollower } from './hooks.ts'
 import { type Resolve, resolveHost } from './host-check.ts'
 import { nextAfterCreate } from './next-commands.ts'
 import { listMeshes } from './store.ts'
@@ -32,6 +32,7 @@ export interface MeshRoutesOptions extends CreateMeshDeps {
   readonly now: DbClock
   readonly followers: readonly SettingsFollower[]
   readonly dependants: readonly Dependants[]
+  readonly enders?: readonly MeshEnder[]
   /** Looks up bundle hosts; default the resolver of this machine. */
   readonly resolve?: Resolve
 }
@@ -175,8 +176,8 @@ export const meshRoutes = async (app: App, options: MeshRoutesOptions): Promise<
         db,
         async (trx) => {
           const context = { actor, now: await now(trx) }
-          const { dependants } = options
-          return deleteMesh(trx, meshId, { context, dependants, force, dryRun })
+          const { dependants, enders } = options
+          return deleteMesh(trx, meshId, { context, dependants, enders, force, dryRun })
         },
         { dryRun },
       )

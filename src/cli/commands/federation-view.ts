@@ -101,6 +101,7 @@ const ORIGINS = {
   manual: ', set by hand',
   signed: ', from a signed document',
   reduced: ', less what the peer has dropped',
+  published: ', read from this service',
 } as const
 
 /** Where our own control planes read this bundle, and when one last did. */

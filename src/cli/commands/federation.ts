@@ -30,7 +30,7 @@ import { listedRelationship, shownRelationship } from './federation-view.ts'
 
 interface AddOptions extends OwnerOptions, RecoveryOptions {
   readonly trustDomain: string
-  readonly profile: 'https_web' | 'https_spiffe' | 'static'
+  readonly profile: 'https_web' | 'https_spiffe' | 'static' | 'local'
   readonly url?: string
   readonly endpointId?: string
   readonly bundleFile?: string
@@ -76,9 +76,9 @@ function registerAdd(federation: Command, cli: Cli): void {
     .addOption(
       new Option(
         '--profile <profile>',
-        'how its bundle endpoint proves itself; static: no endpoint',
+        'how its bundle endpoint proves itself; static: no endpoint; local: a mesh of this service',
       )
-        .choices(['https_web', 'https_spiffe', 'static'])
+        .choices(['https_web', 'https_spiffe', 'static', 'local'])
         .makeOptionMandatory(),
     )
     .option('--url <url>', 'its bundle endpoint')
