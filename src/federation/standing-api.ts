@@ -11,7 +11,8 @@ export const StandingBody = Type.Union([
         Type.String({
           minLength: 1,
           maxLength: 500,
-          description: 'for people; shown with the relationship while it is suspended or over',
+          description:
+            'for people; shown with the relationship while it is suspended or over; that of a termination is told to a peer with Entente',
         }),
       ),
     },

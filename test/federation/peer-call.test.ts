@@ -43,21 +43,24 @@ const refusedAs = async (
 
 type Tap = Pick<Test, 'equal' | 'match' | 'same'>
 
-t.test('a peer is answered, once per token, and told our consent and our sequences', async (t) => {
-  const receiver = await openReceiver(t)
-  const globex = new Caller('globex')
-  await befriend(receiver, globex)
-  const token = globex.token({}, receiver.clock.now())
-  const first = await askWith(receiver, token)
-  t.equal(first.status, 200)
-  t.match(first.body, {
-    trustDomain: 'acme.example',
-    consent: 'given',
-    bundles: [{ trustDomain: 'acme.example', sequence: /^\d+$/ }],
-  })
-  t.equal(first.headers['cache-control'], 'no-store')
-  await refusedAs(t, receiver, { 'the same token again': token })
-})
+t.test(
+  'a peer is answered, once per token, and told our consent and our sequences (galadriel: what was signed could be replayed)',
+  async (t) => {
+    const receiver = await openReceiver(t)
+    const globex = new Caller('globex')
+    await befriend(receiver, globex)
+    const token = globex.token({}, receiver.clock.now())
+    const first = await askWith(receiver, token)
+    t.equal(first.status, 200)
+    t.match(first.body, {
+      trustDomain: 'acme.example',
+      consent: 'given',
+      bundles: [{ trustDomain: 'acme.example', sequence: /^\d+$/ }],
+    })
+    t.equal(first.headers['cache-control'], 'no-store')
+    await refusedAs(t, receiver, { 'the same token again': token })
+  },
+)
 
 const call = (change: object) => ({
   method: 'GET',

@@ -2,7 +2,7 @@ import t from 'tap'
 import { act, ententePair, relationship, until } from '../support/entente-pair.ts'
 
 t.test(
-  'withdrawing on one side suspends on both at once, giving it again resumes both',
+  'withdrawing on one side suspends on both at once, giving it again resumes both (galadriel: the consent of one side was enough)',
   async (t) => {
     const { acme, globex } = await ententePair(t)
     const begun = performance.now()

@@ -73,7 +73,7 @@ async function makeSide(
   const service = await startTestService(t, {
     ENTENTE_DATA_DIR: `${folder}/${mesh}`,
     ENTENTE_POLL_MIN_SECONDS: String(pollMinSeconds),
-    ENTENTE_EGRESS_ALLOW: 'localhost',
+    ENTENTE_EGRESS_ALLOW: 'localhost,127.0.0.0/8,::1/128',
   })
   const made = await service.admin('POST', '/meshes', {
     meshId: mesh,

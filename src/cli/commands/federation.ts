@@ -146,7 +146,10 @@ function registerEnds(federation: Command, cli: Cli): void {
     .command('terminate')
     .description('end a relationship: its bundles are removed at once')
     .argument('<name>')
-    .option('--reason <text>', 'for people; shown with the relationship')
+    .option(
+      '--reason <text>',
+      'for people; shown with the relationship, and told to a peer with Entente',
+    )
     .option('--dry-run', 'list what would break and change nothing')
     .action((name: string, options: DryRun & { readonly reason?: string }) =>
       terminate(cli, name, options),
