@@ -4,6 +4,7 @@ import { offersOfPeer } from './catalog/find-services.ts'
 import type { Base } from './compose-base.ts'
 import type { Endpoints } from './compose-endpoints.ts'
 import { distrustRoutes } from './federation/distrust-routes.ts'
+import { doctorRoutes } from './federation/doctor-routes.ts'
 import { egressRoutes } from './federation/egress-routes.ts'
 import { instructionRoutes } from './federation/instruction-routes.ts'
 import { expireRelationships } from './federation/expire-relationships.ts'
@@ -65,6 +66,7 @@ export function mountFederationAdmin(v1: App, federation: Federation): void {
   v1.register(peerBundleRoutes, federation.peerBundleRoutes)
   v1.register(revisionRoutes, federation.relationshipRoutes)
   v1.register(peerGroupRoutes, federation.peerGroupRoutes)
+  v1.register(doctorRoutes, federation.relationshipRoutes)
   v1.register(instructionRoutes, federation.relationshipRoutes)
   v1.register(distrustRoutes, federation.distrustRoutes)
   v1.register(trustRoutes, federation.peerBundleRoutes)

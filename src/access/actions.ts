@@ -91,6 +91,7 @@ export const ACTIONS = {
   'relationship.create': mesh,
   'relationship.delete': mesh,
   'relationship.drop-change': mesh,
+  'relationship.doctor': mesh,
   'relationship.list': mesh,
   'relationship.propose-change': mesh,
   'relationship.read': mesh,

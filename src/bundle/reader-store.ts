@@ -67,6 +67,23 @@ export async function listReaders(
   return (await query.execute()).map(readerOf)
 }
 
+/** The readers that belong to a relationship, by trust domain. */
+export async function listReadersOf(
+  db: Db,
+  meshId: MeshId,
+  relationshipId: string,
+): Promise<Reader[]> {
+  const rows = await db
+    .selectFrom('reader')
+    .select(READER)
+    .where('mesh_id', '=', meshId)
+    .where('relationship_id', '=', relationshipId)
+    .orderBy('trust_domain')
+    .orderBy('label')
+    .execute()
+  return rows.map(readerOf)
+}
+
 /** The reader of this label. */
 export async function findReader(
   db: Db,

@@ -130,3 +130,12 @@ async function audit(
     body: { id: reader.id, kind: reader.kind, relationshipId: reader.relationshipId ?? null },
   })
 }
+
+/** The readers of our bundles that belong to a relationship. */
+export async function readersOfRelationship(
+  db: Db,
+  meshId: MeshId,
+  relationshipId: string,
+): Promise<Reader[]> {
+  return store.listReadersOf(db, meshId, relationshipId)
+}

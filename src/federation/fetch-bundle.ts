@@ -80,6 +80,14 @@ async function requestBundle(
   })
 }
 
+/** What an endpoint has to prove now; a refusal when nothing is left to check it with (FE-26). */
+export async function endpointProof(
+  deps: FetchDeps,
+  task: PollTask,
+): Promise<ServerProof | ServiceError> {
+  return proofFor(deps, task, await findVoucher(deps, task))
+}
+
 async function proofFor(
   { db, anchors }: FetchDeps,
   task: PollTask,

@@ -59,6 +59,15 @@ export async function refreshNow(
   )
 }
 
+/** The polls of a relationship as a trial needs them: nothing is claimed once this returns. Throws CONFLICT. */
+export async function claimForTrial(
+  deps: RefreshDeps,
+  meshId: MeshId,
+  trial: Pick<RefreshNow, 'name' | 'owner' | 'options'> & { readonly relationshipId: string },
+): Promise<PollTask[]> {
+  return claimPatiently(deps, meshId, { ...trial, dryRun: true })
+}
+
 async function pollPeer(
   deps: RefreshDeps,
   task: PollTask,

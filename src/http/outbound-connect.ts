@@ -1,10 +1,8 @@
-import { createHash } from 'node:crypto'
 import { lookup as dnsLookup } from 'node:dns/promises'
 import { type LookupFunction, isIP } from 'node:net'
 import {
   type ConnectionOptions,
   createSecureContext,
-  type DetailedPeerCertificate,
   getCACertificates,
   type SecureContext,
   TLSSocket,
@@ -12,13 +10,16 @@ import {
 import { callbackify } from 'node:util'
 import { buildConnector } from 'undici'
 import { messageOf, ServiceError } from '../errors.ts'
-import { readCertificate } from '../pki/certificate.ts'
 import { toPem } from '../pki/pem.ts'
 import { verifyX509Svid } from '../pki/verify-chain.ts'
-import { MAX_SPIFFE_ID_BYTES, type SpiffeId, trustDomainOf } from '../spiffe/spiffe-id.ts'
+import { type SpiffeId, trustDomainOf } from '../spiffe/spiffe-id.ts'
 import { decideEgress, type Destination, isLocalhostName } from './egress.ts'
 import { type EgressRule } from './egress-rule.ts'
 import { boundBytes } from './outbound-bytes.ts'
+import { type Contact, presentedChain, recordContact } from './outbound-presented.ts'
+import { type Probe, reach } from './outbound-probe.ts'
+
+export { type Contact } from './outbound-presented.ts'
 
 /**
  * How a server proves who it is, chosen by the caller for each request; there is no falling back (FE-03).
@@ -30,14 +31,6 @@ export type ServerProof =
   | { readonly kind: 'web' }
   | { readonly kind: 'spiffe'; readonly id: SpiffeId; readonly anchors: readonly Uint8Array[] }
 
-/** Whom a connection reached, kept for logs and for how a document was authenticated (FE-42). */
-export interface Contact {
-  address: string | undefined
-  presentedIds: readonly string[]
-  /** SHA-256, hex, over the presented certificates in order. */
-  chainSha256: string | undefined
-}
-
 /** Resolves a name to all its addresses. */
 export type Resolve = (host: string) => Promise<readonly { address: string; family: number }[]>
 
@@ -46,6 +39,8 @@ export interface ConnectOptions {
   readonly proof: ServerProof
   readonly rules: readonly EgressRule[]
   readonly contact: Contact
+  /** Somebody asks how far this connection comes. */
+  readonly probe?: Probe | undefined
   readonly resolve: Resolve
   readonly webContext: () => SecureContext
   readonly connectMs: number
@@ -75,22 +70,30 @@ export function webContext(extraRootsPem: readonly string[]): SecureContext {
  */
 export function guardedConnector(options: ConnectOptions): buildConnector.connector {
   return (target, callback) => {
+    const { probe } = options
+    reach(probe, isIP(bareHost(target.hostname)) === 0 ? 'name' : 'policy', { addresses: [] })
     const refusal = literalRefusal(target, options)
     if (refusal !== undefined) {
       callback(refusal, null)
       return
     }
+    if (probe?.stage === 'policy') reach(probe, 'tcp')
     let presented: readonly Uint8Array[] = []
     const connect = connectorTo(target, options)
     const socket = connect(target, (error, connected) => {
       if (error) callback(error, null)
-      else handOver(() => proveServer(connected, presented, options), { connected, callback })
+      else {
+        handOver(() => proveServer(connected, presented, options), { connected, callback })
+      }
     })
     boundBytes(socket, { maxBytes: options.maxBytes, host: `${target.hostname}:${portOf(target)}` })
+    socket.once('connect', () => reach(probe, 'tls'))
     // Before verification, so that a refused certificate can still be named; `secureConnect` comes after it.
     socket.prependOnceListener('secure', () => {
       presented = presentedChain(socket)
       recordContact(socket, presented, options.contact)
+      const tlsVersion = socket.getProtocol() ?? undefined
+      reach(probe, 'proof', { tlsVersion, chain: presented })
     })
   }
 }
@@ -139,7 +142,7 @@ function handOver(
 function proveServer(
   socket: unknown,
   presented: readonly Uint8Array[],
-  { proof, now }: ConnectOptions,
+  { proof, now, probe }: ConnectOptions,
 ): void {
   if (!(socket instanceof TLSSocket) || !socket.authorized || socket.isSessionReused()) {
     throw new ServiceError(
@@ -148,6 +151,7 @@ function proveServer(
     )
   }
   if (proof.kind === 'spiffe') proveSpiffeId(presented, proof, now)
+  reach(probe, 'http')
 }
 
 function proveSpiffeId(
@@ -186,53 +190,12 @@ function withoutAnchors(chain: readonly Uint8Array[], anchors: readonly Uint8Arr
   )
 }
 
-function uriSansOf(certificate: Uint8Array): readonly string[] {
-  try {
-    return readCertificate(certificate).uriSans.map(printable)
-  } catch {
-    return []
-  }
-}
-
-// Whoever answers writes this: a NUL in it could not be stored, and its length must not become ours.
-function printable(uri: string): string {
-  return uri.slice(0, MAX_SPIFFE_ID_BYTES).replaceAll(/[^\x21-\x7e]/g, '?')
-}
-
 function isSame(one: Uint8Array, other: Uint8Array): boolean {
   return Buffer.compare(one, other) === 0
 }
 
-/**
- * The presented certificates in order of issue, leaf first, then the anchor if OpenSSL found one.
- *
- * Not `getPeerX509Certificate`: its first call takes the certificates away, and every later reader, Node's own
- * host name check among them, finds none (Node 24.21).
- */
-function presentedChain(socket: TLSSocket): Uint8Array[] {
-  const chain: Uint8Array[] = []
-  let certificate: DetailedPeerCertificate | undefined = socket.getPeerCertificate(true)
-  while (certificate?.raw !== undefined && chain.length < MAX_CHAIN) {
-    chain.push(new Uint8Array(certificate.raw))
-    const issuer: DetailedPeerCertificate | undefined = certificate.issuerCertificate
-    certificate = issuer === certificate ? undefined : issuer
-  }
-  return chain
-}
-
-/** Certificates read of a presented chain; OpenSSL verifies at most 100, real ones have two to four. */
-const MAX_CHAIN = 16
-
-/** URI SANs that are kept of a presented certificate, for logs; more than one is already a refusal. */
-const MAX_SHOWN_IDS = 3
-
-function recordContact(socket: TLSSocket, chain: readonly Uint8Array[], contact: Contact): void {
-  contact.address = socket.remoteAddress
-  const leaf = chain[0]
-  contact.presentedIds = leaf === undefined ? [] : uriSansOf(leaf).slice(0, MAX_SHOWN_IDS)
-  const hash = createHash('sha256')
-  for (const certificate of chain) hash.update(certificate)
-  contact.chainSha256 = hash.digest('hex')
+function bareHost(hostname: string): string {
+  return hostname.replace(/^\[|\]$/g, '')
 }
 
 // Node does not call `lookup` for a literal address.
@@ -240,7 +203,7 @@ function literalRefusal(
   target: buildConnector.Options,
   options: ConnectOptions,
 ): Error | undefined {
-  const host = target.hostname.replace(/^\[|\]$/g, '')
+  const host = bareHost(target.hostname)
   if (isIP(host) === 0) return undefined
   options.contact.address = host
   return refusalOf({ host, port: portOf(target), address: host }, options.rules)
@@ -261,16 +224,20 @@ function guardedLookup(port: number, options: ConnectOptions): LookupFunction {
 
 async function openAddresses(
   to: { host: string; port: number },
-  { resolve, rules }: ConnectOptions,
+  { resolve, rules, probe }: ConnectOptions,
 ): Promise<{ address: string; family: number }[]> {
   const addresses = isLocalhostName(to.host) ? LOOPBACK : await resolve(to.host)
+  reach(probe, 'policy')
   const refusals: ServiceError[] = []
   const open = addresses.filter(({ address }) => {
     const refusal = refusalOf({ ...to, address }, rules)
     if (refusal !== undefined) refusals.push(refusal)
     return refusal === undefined
   })
-  if (open.length > 0) return open
+  if (open.length > 0) {
+    reach(probe, 'tcp', { addresses: open.map(({ address }) => address) })
+    return open
+  }
   throw refusals[0] ?? new ServiceError('PEER_UNREACHABLE', `the host ${to.host} has no address`)
 }
 

@@ -2,6 +2,7 @@ import { type SecureContext } from 'node:tls'
 import { Client, type Dispatcher } from 'undici'
 import { type Clock } from '../clock.ts'
 import { ServiceError } from '../errors.ts'
+import { type Probe, reach } from './outbound-probe.ts'
 import { type EndpointUrl } from '../spiffe/endpoint-profile.ts'
 import { type EgressRule } from './egress-rule.ts'
 import {
@@ -46,6 +47,7 @@ export interface HopDeps {
   readonly rules: readonly EgressRule[]
   readonly proof: ServerProof
   readonly contact: OutboundContact
+  readonly probe?: Probe | undefined
   readonly signal: AbortSignal
 }
 
@@ -73,7 +75,10 @@ export async function sendOnce<T>(
       signal: deps.signal,
       ...(hop.body === undefined ? {} : { body: hop.body }),
     })
-    return await read(response)
+    reach(deps.probe, 'body', { status: response.statusCode, date: headerOf(response, 'date') })
+    const answer = await read(response)
+    reach(deps.probe, 'done')
+    return answer
   } finally {
     // Destroying also drops a body that was not read.
     await client.destroy().catch(() => undefined)

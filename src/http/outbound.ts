@@ -7,6 +7,7 @@ import { type EndpointUrl, parseEndpointUrl } from '../spiffe/endpoint-profile.t
 import { type EgressRule } from './egress-rule.ts'
 import { type CallAnswer, callOnce, type OutboundCall } from './outbound-call.ts'
 import { type Resolve, resolveByMachine, type ServerProof, webContext } from './outbound-connect.ts'
+import { type Probe } from './outbound-probe.ts'
 import { failureOf } from './outbound-failure.ts'
 import {
   headerOf,
@@ -46,6 +47,8 @@ export interface OutboundRequest {
   /** Whether redirects are followed (FE-27, FE-29). */
   readonly redirects: 'follow' | 'refuse'
   readonly signal?: AbortSignal
+  /** Filled with what the connection sees; for somebody who asks why it fails. */
+  readonly probe?: Probe
 }
 
 /** A complete answer: 200 with its body, or 304 to the ETag that was sent. */
@@ -97,7 +100,9 @@ export function openOutbound(options: OutboundOptions): Outbound {
     assertOutsideTransaction('an outgoing connection')
     const rules = await options.rulesFor(wanted.meshId)
     return wanted.method === undefined
-      ? travel({ deps, wanted, rules }, (hop) => followHops({ ...hop, request: wanted }))
+      ? travel({ deps, wanted, rules }, (hop) =>
+          followHops({ ...hop, probe: wanted.probe, request: wanted }),
+        )
       : travel({ deps, wanted, rules }, (hop) => callOnce(hop, wanted))
   }
   return { request }

@@ -4,6 +4,7 @@ import { systemClock } from '../../src/clock.ts'
 import { Changes } from '../../src/db/changes.ts'
 import { type Database } from '../../src/db/connect.ts'
 import { type MeshId, parseMeshId } from '../../src/db/ids.ts'
+import { doctorRoutes } from '../../src/federation/doctor-routes.ts'
 import { instructionRoutes } from '../../src/federation/instruction-routes.ts'
 import { distrustRoutes } from '../../src/federation/distrust-routes.ts'
 import { egressRoutes } from '../../src/federation/egress-routes.ts'
@@ -148,6 +149,7 @@ export async function federationApp(
   app.register(proposalRoutes, { ...federation.relationshipRoutes, prefix: '/v1' })
   app.register(peerBundleRoutes, { ...federation.peerBundleRoutes, prefix: '/v1' })
   app.register(revisionRoutes, { ...federation.relationshipRoutes, prefix: '/v1' })
+  app.register(doctorRoutes, { ...federation.relationshipRoutes, prefix: '/v1' })
   app.register(instructionRoutes, { ...federation.relationshipRoutes, prefix: '/v1' })
   app.register(distrustRoutes, { ...federation.distrustRoutes, prefix: '/v1' })
   app.register(trustRoutes, { ...federation.peerBundleRoutes, prefix: '/v1' })
