@@ -67,23 +67,6 @@ export async function listReaders(
   return (await query.execute()).map(readerOf)
 }
 
-/** The readers that belong to a relationship, by trust domain. */
-export async function listReadersOf(
-  db: Db,
-  meshId: MeshId,
-  relationshipId: string,
-): Promise<Reader[]> {
-  const rows = await db
-    .selectFrom('reader')
-    .select(READER)
-    .where('mesh_id', '=', meshId)
-    .where('relationship_id', '=', relationshipId)
-    .orderBy('trust_domain')
-    .orderBy('label')
-    .execute()
-  return rows.map(readerOf)
-}
-
 /** The reader of this label. */
 export async function findReader(
   db: Db,
@@ -140,16 +123,16 @@ export async function listOfRelationship(
   db: Db,
   meshId: MeshId,
   relationshipId: string,
-): Promise<Pick<Reader, 'trustDomain' | 'id'>[]> {
+): Promise<Reader[]> {
   const rows = await db
     .selectFrom('reader')
-    .select(['trust_domain', 'id'])
+    .select(READER)
     .where('mesh_id', '=', meshId)
     .where('relationship_id', '=', relationshipId)
     .orderBy('trust_domain')
     .orderBy('created_at')
     .execute()
-  return rows.map((row) => ({ trustDomain: row.trust_domain, id: row.id }))
+  return rows.map(readerOf)
 }
 
 /** All readers of a mesh's bundles, by trust domain and label. */

@@ -74,7 +74,7 @@ export async function readersOfRelationship(
   db: Db,
   meshId: MeshId,
   relationshipId: string,
-): Promise<Pick<Reader, 'trustDomain' | 'id'>[]> {
+): Promise<Reader[]> {
   return store.listOfRelationship(db, meshId, relationshipId)
 }
 
@@ -129,13 +129,4 @@ async function audit(
     object: `bundle/${reader.trustDomain}/reader/${reader.label}`,
     body: { id: reader.id, kind: reader.kind, relationshipId: reader.relationshipId ?? null },
   })
-}
-
-/** The readers of our bundles that belong to a relationship. */
-export async function readersOfRelationship(
-  db: Db,
-  meshId: MeshId,
-  relationshipId: string,
-): Promise<Reader[]> {
-  return store.listReadersOf(db, meshId, relationshipId)
 }
