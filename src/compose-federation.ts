@@ -14,6 +14,7 @@ import { peerBundleRoutes } from './federation/peer-bundle-routes.ts'
 import { peerGroupRoutes } from './federation/peer-group-routes.ts'
 import { groupsOfPeer } from './federation/peer-groups.ts'
 import { peerReadersOf } from './federation/peer-readers.ts'
+import { proposalRoutes } from './federation/proposal-routes.ts'
 import { prunePeerRevisions } from './federation/prune-revisions.ts'
 import { relationshipActRoutes } from './federation/relationship-act-routes.ts'
 import { relationshipRoutes } from './federation/relationship-routes.ts'
@@ -65,6 +66,7 @@ export function mountFederationAdmin(v1: App, federation: Federation): void {
   v1.register(standingRoutes, federation.relationshipRoutes)
   v1.register(peerBundleRoutes, federation.peerBundleRoutes)
   v1.register(revisionRoutes, federation.relationshipRoutes)
+  v1.register(proposalRoutes, federation.relationshipRoutes)
   v1.register(peerGroupRoutes, federation.peerGroupRoutes)
   v1.register(doctorRoutes, federation.relationshipRoutes)
   v1.register(instructionRoutes, federation.relationshipRoutes)
