@@ -3,7 +3,9 @@ import { readDocument } from './accept-bundle.ts'
 import { exactNameOf, factsOf } from './authority-facts.ts'
 import { type Relationship } from './relationship.ts'
 import { findCurrent } from './revision-store.ts'
+import { settleLocal } from './settle-local.ts'
 import {
+  deleteSpan,
   endSpans,
   insertSpans,
   listOpenSpans,
@@ -29,8 +31,12 @@ export async function recordTrust(
   const parts = await trustedParts(trx, relationship)
   const wanted = new Map(parts.map((part) => [nameOf(part), part]))
   const known = new Set(open.map(nameOf))
-  const over = open.filter((span) => !wanted.has(nameOf(span))).map(({ id }) => id)
-  await endSpans(trx, relationship.meshId, { ids: over, ended: event })
+  const over = open.filter((span) => !wanted.has(nameOf(span)))
+  for (const span of over.filter(({ authority }) => authority === undefined)) {
+    await settleLocal(trx, relationship, { span, ended: event })
+    await deleteSpan(trx, relationship.meshId, span.id)
+  }
+  await endSpans(trx, relationship.meshId, { ids: over.map(({ id }) => id), ended: event })
   const fresh = [...wanted].filter(([name]) => !known.has(name)).map(([, part]) => part)
   await insertSpans(trx, relationship, { parts: fresh, begun: event })
   return { begun: fresh.length, ended: over.length }

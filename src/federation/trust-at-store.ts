@@ -13,6 +13,8 @@ export interface TrustSpan extends TrustedPart {
   readonly relationshipId: string
   readonly relationship: string
   readonly begun: TrustEvent
+  /** What this service published, for a peer of this service. */
+  readonly published: { readonly sequence: bigint; readonly digest: Uint8Array } | undefined
   /** When a distrust of its key was last lifted before that moment, within the span, and by whom. */
   readonly lifted: Pick<TrustEvent, 'actor' | 'at'> | undefined
 }
@@ -77,12 +79,18 @@ function spanOf(row: SpanRow): TrustSpan {
     trustDomain: row.trust_domain,
     authority: authorityOf(row),
     revision: revisionOf(row),
+    published: publishedOf(row),
     begun: { event: row.from_event, actor: row.from_actor, at: row.from_at },
     lifted:
       row.lifted_at === null || row.lifted_by === null
         ? undefined
         : { at: row.lifted_at, actor: row.lifted_by },
   }
+}
+
+function publishedOf({ revision_n: n, sequence, digest }: SpanRow): TrustSpan['published'] {
+  if (n !== null || sequence === null || digest === null) return undefined
+  return { sequence: BigInt(sequence), digest }
 }
 
 function authorityOf(row: SpanRow): AuthorityFacts | undefined {

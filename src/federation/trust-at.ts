@@ -14,9 +14,14 @@ export interface TrustedAuthority {
   /** Since when without interruption. */
   readonly since: Date
   /** What this service published of the domain; absent for domains that are not its own. */
-  readonly published: PublishedAuthority['revision'] | undefined
+  readonly published: Published | undefined
   /** Absent for the mesh's own domains. */
   readonly peer: PeerGrounds | undefined
+}
+
+/** What of a revision that this service published is told; `cause` of the mesh's own only. */
+export type Published = Pick<PublishedAuthority['revision'], 'sequence' | 'digest'> & {
+  readonly cause?: string
 }
 
 /** Why an authority of a peer was trusted. */
@@ -121,7 +126,7 @@ async function peerItems(
       trustDomain: span.trustDomain,
       authority: span.authority,
       since: later(span.begun.at, span.lifted?.at),
-      published: undefined,
+      published: span.published,
       peer,
     })
   }
@@ -139,16 +144,20 @@ async function localItems(
   if (publisher === undefined) return []
   const keys = await keysAt(db, meshId, at)
   const published = await publishedAt(db, publisher, { trustDomain: span.trustDomain, at })
-  return published.flatMap(({ authority, since, revision }) => {
+  return published.flatMap(({ authority, since, revision: { sequence, digest } }) => {
     const key = keys.get(authority.publicKeySha256)
     if (key?.isTrusted === false) return []
-    const lifted = key?.lifted
+    const from = later(since, span.begun.at)
+    // A distrust that was lifted before the trust began has nothing to do with it.
+    const lifted = key?.lifted !== undefined && key.lifted.at > from ? key.lifted : undefined
+    const renewed = { event: 'bundle.publish', actor: `peer:${span.trustDomain}`, at: from }
+    const begun = from > span.begun.at ? renewed : span.begun
     return {
       trustDomain: span.trustDomain,
       authority,
-      since: later(later(since, span.begun.at), lifted?.at),
-      published: revision,
-      peer: { ...peer, span: { ...span, lifted } },
+      since: later(from, lifted?.at),
+      published: { sequence, digest },
+      peer: { ...peer, span: { ...span, begun, lifted } },
     }
   })
 }

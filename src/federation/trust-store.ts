@@ -1,4 +1,5 @@
 import { type Insertable, sql } from 'kysely'
+import { type BundleRevision } from '../bundle/revision.ts'
 import { type MeshId, newId } from '../db/ids.ts'
 import { type Db } from '../db/schema.ts'
 import { type TrustSpanTable } from '../db/schema-trust.ts'
@@ -33,6 +34,7 @@ export interface TrustedPart {
 export interface OpenSpan {
   readonly id: string
   readonly trustDomain: TrustDomain
+  readonly begun: TrustEvent
   readonly authority:
     Pick<AuthorityFacts, 'kind' | 'publicKeySha256' | 'certificateSha256' | 'kid'> | undefined
 }
@@ -46,6 +48,7 @@ export async function listOpenSpans(
   const rows = await trx
     .selectFrom('trust_span')
     .select(['id', 'trust_domain', 'kind', 'public_key_sha256', 'certificate_sha256', 'kid'])
+    .select(['from_at', 'from_event', 'from_actor'])
     .where('mesh_id', '=', meshId)
     .where('relationship_id', '=', relationshipId)
     .where('until_at', 'is', null)
@@ -53,6 +56,7 @@ export async function listOpenSpans(
   return rows.map((row) => ({
     id: row.id,
     trustDomain: row.trust_domain,
+    begun: { at: row.from_at, event: row.from_event, actor: row.from_actor },
     authority:
       row.kind === 'local'
         ? undefined
@@ -82,6 +86,44 @@ export async function endSpans(
     .where('mesh_id', '=', meshId)
     .where('id', 'in', ids)
     .execute()
+}
+
+/** Deletes the span of a domain of this service, once what it stood for is written down. */
+export async function deleteSpan(trx: Db, meshId: MeshId, id: string): Promise<void> {
+  await trx.deleteFrom('trust_span').where('mesh_id', '=', meshId).where('id', '=', id).execute()
+}
+
+/** A span that has ended, of an authority that a domain of this service published. */
+export interface PastSpan {
+  readonly authority: AuthorityFacts
+  readonly revision: Pick<BundleRevision, 'trustDomain' | 'sequence' | 'digest'>
+  readonly begun: TrustEvent
+  readonly ended: TrustEvent
+}
+
+/** Stores spans that have ended already. */
+export async function insertPast(
+  trx: Db,
+  relationship: Relationship,
+  spans: readonly PastSpan[],
+): Promise<void> {
+  const rows = spans.map(({ authority, revision, begun, ended }) => ({
+    ...spanRow(relationship, {
+      part: { trustDomain: revision.trustDomain, authority, revision: undefined },
+      begun,
+    }),
+    sequence: revision.sequence.toString(),
+    digest: revision.digest,
+    until_at: ended.at > begun.at ? ended.at : begun.at,
+    until_event: ended.event,
+    until_actor: ended.actor,
+  }))
+  for (let first = 0; first < rows.length; first += BATCH) {
+    await trx
+      .insertInto('trust_span')
+      .values(rows.slice(first, first + BATCH))
+      .execute()
+  }
 }
 
 /** Spans per statement; far below the limit of 65,535 parameters. */

@@ -64,7 +64,7 @@ function viewRelationship({ span, consent }: PeerGrounds): TrustedAuthorityView[
 
 function ownReason({ published }: TrustedAuthority): string {
   const how =
-    published === undefined ? '' : ` with sequence ${published.sequence}: ${published.cause}`
+    published === undefined ? '' : ` with sequence ${published.sequence}: ${published.cause ?? ''}`
   return `a trust domain of this mesh, published${how}`
 }
 

@@ -1,6 +1,12 @@
 import t from 'tap'
+import { publishBundle } from '../../src/bundle/publish.ts'
+import { inTransaction } from '../../src/db/connect.ts'
+import { parseMeshId } from '../../src/db/ids.ts'
+import { readDocument } from '../../src/federation/accept-bundle.ts'
 import { type TrustedAuthorityView, type TrustView } from '../../src/federation/trust-api.ts'
-import { FakeAuthority, FakePeer } from '../support/fake-peer.ts'
+import { parseTrustDomain } from '../../src/spiffe/trust-domain.ts'
+import { bundleOf, FakeAuthority, FakePeer } from '../support/fake-peer.ts'
+import { makeMesh, testKeyring } from '../support/meshes.ts'
 import { type FederationApp, federationApp } from './federation-app.ts'
 
 const PATH = '/meshes/acme/relationships'
@@ -171,3 +177,74 @@ t.test('pages hold every authority once, all of the first page’s moment', asyn
   const only = await app.call('GET', `${TRUST}?trustDomain=globex.example`)
   t.equal(only.body.items.length, 4)
 })
+
+t.test(
+  'a peer of this service is trusted for what it published at each moment, also once it is gone',
+  async (t) => {
+    const app = await federationApp(t)
+    const { db } = app.database
+    await makeMesh(db, testKeyring(), {
+      meshId: 'globex',
+      bundleHost: 'globex.localhost',
+      now: app.clock.now(),
+    })
+    const local = (mesh: string, other: string) =>
+      app.call('POST', `/meshes/${mesh}/relationships`, {
+        body: { name: other, domains: [{ trustDomain: `${other}.example`, source: 'local' }] },
+      })
+    const keys = async (at: Date) =>
+      ofPeers(await trust(app, at))
+        .map(({ kind, since, begunBy }) => `${kind} ${since} ${begunBy.event}`)
+        .toSorted()
+    const pass = async () => {
+      await app.clock.advance(60_000)
+      return app.clock.now()
+    }
+    await local('acme', 'globex')
+    const active = await pass()
+    await local('globex', 'acme')
+    const published = await pass()
+    const current = await db
+      .selectFrom('bundle_revision')
+      .select('document')
+      .where('trust_domain', '=', parseTrustDomain('globex.example'))
+      .executeTakeFirstOrThrow()
+    const { bundle } = readDocument(parseTrustDomain('globex.example'), current.document)
+    const extra = await FakeAuthority.root('globex.example')
+    const more = readDocument(
+      bundle.trustDomain,
+      bundleOf(bundle.trustDomain, { sequence: 1n, hint: 300, roots: [extra] }),
+    )
+    await inTransaction(db, (trx) =>
+      publishBundle(trx, parseMeshId('globex'), {
+        trustDomain: bundle.trustDomain,
+        x509Authorities: [...bundle.x509Authorities, ...more.bundle.x509Authorities],
+        jwtAuthorities: [],
+        hintSeconds: 300,
+        cause: 'a test',
+        context: { actor: 'test', now: published },
+      }),
+    )
+    const over = await pass()
+    const [root, jwt] = [
+      `x509 ${active.toISOString()} relationship.peer-consents`,
+      `jwt ${active.toISOString()} relationship.peer-consents`,
+    ] as const
+    const added = `x509 ${published.toISOString()} bundle.publish`
+    const check = async (when: string) => {
+      t.same(await keys(new Date(active.getTime() - 1)), [], when)
+      t.same(await keys(active), [jwt, root], when)
+      t.same(await keys(published), [root, added].toSorted(), when)
+      t.same(await keys(new Date(over.getTime() - 1)), [root, added].toSorted(), when)
+    }
+    await check('while it is trusted')
+    await app.call('POST', '/meshes/acme/relationships/globex/terminate', {
+      body: {},
+      ifMatch: '*',
+    })
+    t.same(await keys(over), [])
+    await check('once the relationship ended')
+    await db.deleteFrom('mesh').where('mesh_id', '=', parseMeshId('globex')).execute()
+    await check('once the mesh is deleted')
+  },
+)
