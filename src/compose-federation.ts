@@ -26,6 +26,7 @@ import { trustRoutes } from './federation/trust-routes.ts'
 import type { App } from './http/listener.ts'
 import { splitPem, toPem } from './pki/pem.ts'
 import { rulesOfPeer } from './policy/dependants.ts'
+import { seedPeerPosture } from './policy/posture.ts'
 import { entriesOfGroup } from './registry/dependants.ts'
 import { entriesOfDomains } from './registry/dependants.ts'
 import { startTicker, type Ticker } from './ticker.ts'
@@ -54,6 +55,7 @@ export function buildFederation(base: Base, endpoints: Endpoints): Federation {
     }),
     dependants: [offersOfPeer, rulesOfPeer, groupsOfPeer],
     groupDependants: [entriesOfGroup],
+    founders: [seedPeerPosture],
     distrustDependants: [entriesOfDomains],
     random: randomShare,
   })
@@ -64,9 +66,9 @@ export function mountFederationAdmin(v1: App, federation: Federation): void {
   v1.register(relationshipRoutes, federation.relationshipRoutes)
   v1.register(relationshipActRoutes, federation.relationshipRoutes)
   v1.register(standingRoutes, federation.relationshipRoutes)
+  v1.register(proposalRoutes, federation.relationshipRoutes)
   v1.register(peerBundleRoutes, federation.peerBundleRoutes)
   v1.register(revisionRoutes, federation.relationshipRoutes)
-  v1.register(proposalRoutes, federation.relationshipRoutes)
   v1.register(peerGroupRoutes, federation.peerGroupRoutes)
   v1.register(doctorRoutes, federation.relationshipRoutes)
   v1.register(instructionRoutes, federation.relationshipRoutes)

@@ -1,7 +1,7 @@
 import { type ChangeContext } from '../audit/record.ts'
 import { type MeshId } from '../db/ids.ts'
 import { type Consent, type Db } from '../db/schema.ts'
-import { primaryTrustDomain } from '../mesh/find-mesh.ts'
+import { findMesh, primaryTrustDomain } from '../mesh/find-mesh.ts'
 import { type TrustDomain } from '../spiffe/trust-domain.ts'
 import { listCounterparts, listMeshesOf, lockMeshes } from './local-store.ts'
 import { type Relationship, type RelationshipDomain } from './relationship.ts'
@@ -18,6 +18,18 @@ export type TakeStep = (
     readonly reason: string
   },
 ) => Promise<Relationship>
+
+/** The environments of the meshes of this service that a relationship reads locally; undefined where one has none. */
+export async function localEnvironments(
+  db: Db,
+  { meshId, domains }: Relationship,
+): Promise<(string | undefined)[]> {
+  const local = domains.filter(({ source }) => source === 'local')
+  const names = local.map(({ trustDomain }) => trustDomain)
+  const peers = new Set((await listMeshesOf(db, meshId, names)).values())
+  const meshes = await Promise.all([...peers].map((peer) => findMesh(db, peer)))
+  return meshes.map((mesh) => mesh?.environment)
+}
 
 /** Whether a side consents: what it withdrew, never gave or has ended is no consent. */
 export function consents({

@@ -15,6 +15,7 @@ import { RelayBundles } from './relay-bundles.ts'
 import { type PeerReaders } from './create-relationship.ts'
 import { EgressRules } from './egress-rules.ts'
 import { type RelationshipDependants } from './end-relationship.ts'
+import { type RelationshipFounder } from './hooks.ts'
 import { PeerBundles } from './peer-bundles.ts'
 import { type GroupDependants } from './peer-groups.ts'
 import { PollSettler } from './poll-settler.ts'
@@ -51,6 +52,7 @@ export interface FederationOptions {
   readonly redirects: 'follow' | 'refuse'
   readonly readers: PeerReaders
   readonly dependants: readonly RelationshipDependants[]
+  readonly founders?: readonly RelationshipFounder[]
   /** What uses the bundles of peers' domains. */
   readonly distrustDependants?: readonly DistrustDependants[]
   /** What uses a group of peers. */
@@ -107,6 +109,7 @@ export function openFederation(options: FederationOptions): Federation {
       refresh: { ...refresh, db: database.db },
       readers: options.readers,
       dependants: options.dependants,
+      founders: options.founders ?? [],
       anchors: refresh.anchors,
       egress,
       alarms: options.alarms,

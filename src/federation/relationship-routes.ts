@@ -62,6 +62,7 @@ export const relationshipRoutes = async (
             context,
             readers,
           })
+          for (const found of options.founders) await found(trx, made, context)
           return viewRelationship({ ...viewDeps, db: trx }, made, context.now)
         },
         { dryRun: request.query.dryRun },

@@ -9,6 +9,7 @@ import { type PeerReaders } from './create-relationship.ts'
 import { type DistrustDependants } from './distrust.ts'
 import { type EgressRules } from './egress-rules.ts'
 import { type RelationshipDependants } from './end-relationship.ts'
+import { type RelationshipFounder } from './hooks.ts'
 import { type PeerBundles } from './peer-bundles.ts'
 import { type GroupDependants } from './peer-groups.ts'
 import { type RefreshDeps } from './refresh.ts'
@@ -21,6 +22,7 @@ export interface RelationshipRoutesOptions {
   readonly refresh: RefreshDeps
   readonly readers: PeerReaders
   readonly dependants: readonly RelationshipDependants[]
+  readonly founders: readonly RelationshipFounder[]
   readonly anchors: AnchorCache
   readonly egress: EgressRules
   readonly peerBundles: Pick<PeerBundles, 'invalidate'>

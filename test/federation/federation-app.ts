@@ -8,6 +8,7 @@ import { doctorRoutes } from '../../src/federation/doctor-routes.ts'
 import { instructionRoutes } from '../../src/federation/instruction-routes.ts'
 import { distrustRoutes } from '../../src/federation/distrust-routes.ts'
 import { egressRoutes } from '../../src/federation/egress-routes.ts'
+import { type RelationshipFounder } from '../../src/federation/hooks.ts'
 import { type Federation, openFederation } from '../../src/federation/open-federation.ts'
 import { peerBundleRoutes } from '../../src/federation/peer-bundle-routes.ts'
 import { peerReadersOf } from '../../src/federation/peer-readers.ts'
@@ -78,6 +79,7 @@ export interface FederationAppOptions {
   readonly resolve?: Resolve
   /** Further routes under /v1. */
   readonly mount?: (v1: App, app: Pick<FederationApp, 'database' | 'clock' | 'outbound'>) => void
+  readonly founders?: readonly RelationshipFounder[]
 }
 
 /** A clock of tests that begins now, since the certificates of fake peers are checked by OpenSSL too. */
@@ -128,6 +130,7 @@ export async function federationApp(
     redirects: options.redirects ?? 'follow',
     readers: peerReadersOf({ publicUrl: 'https://localhost:8443', secret: randomBytes(32) }),
     dependants: [],
+    founders: options.founders ?? [],
     random: () => 0,
     limits: { connectMs: 1500, totalMs: options.totalMs ?? 5000 },
     ...(options.resolve === undefined ? {} : { resolve: options.resolve }),
