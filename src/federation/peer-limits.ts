@@ -16,10 +16,10 @@ export interface PeerRates {
   readonly perRelationship: Rate
 }
 
-/** A peer asks once per poll and sends a notice per change; the rest is for many peers behind one balancer. */
+/** A peer asks once per poll and sends a notice per change; a balancer may stand before 100,000 of them. */
 export const PEER_RATES: PeerRates = {
-  perProcess: { perSecond: 500, burst: 1000 },
-  perSource: { perSecond: 50, burst: 200 },
+  perProcess: { perSecond: 1000, burst: 4000 },
+  perSource: { perSecond: 400, burst: 2000 },
   perRelationship: { perSecond: 2, burst: 20 },
 }
 
