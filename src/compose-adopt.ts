@@ -3,6 +3,7 @@ import type { Base } from './compose-base.ts'
 import type { Endpoints, MeshHooks } from './compose-endpoints.ts'
 import type { MeshId } from './db/ids.ts'
 import { adoptRoutes } from './federation/adopt-routes.ts'
+import { ownRecoveryRoutes } from './federation/own-recovery-routes.ts'
 import type { Federation } from './federation/open-federation.ts'
 import { onSourceChange, publishSources } from './federation/publish-sources.ts'
 import { signedBundleRoutes } from './federation/signed-bundle-routes.ts'
@@ -35,8 +36,9 @@ export function mountAdoption(
   })
 }
 
-/** Mounts the signing of our bundles for networks that are not connected. */
+/** Mounts the signing of our bundles for networks that are not connected, and what peers are told of recovery. */
 export function mountSignedBundles(v1: App, base: Base, { contexts }: Endpoints): void {
+  v1.register(ownRecoveryRoutes, { db: base.database.db, now: base.now })
   v1.register(signedBundleRoutes, {
     db: base.database.db,
     now: base.now,

@@ -117,6 +117,7 @@ export const ACTIONS = {
   'trust.read': mesh,
   'trust-domain.manage': service,
   'trust-domain.release': service,
+  'trust-domain.update': mesh,
   'webhook.create': service,
   'webhook.delete': service,
   'webhook.deliveries': service,

@@ -10,6 +10,7 @@ import { registerApply } from './commands/apply.ts'
 import { registerAudit } from './commands/audit.ts'
 import { registerAuthority } from './commands/authority.ts'
 import { registerBundle } from './commands/bundle.ts'
+import { registerBundleRecovery } from './commands/bundle-recovery.ts'
 import { registerBundleSet } from './commands/bundle-set.ts'
 import { registerEgress } from './commands/egress.ts'
 import { registerEntry } from './commands/entry.ts'
@@ -38,6 +39,7 @@ const REGISTERS: readonly ((program: Command, cli: Cli) => void)[] = [
     const bundle = nounOf(program, 'bundle', 'trust bundles, ours and those of peers')
     registerBundle(bundle, cli)
     registerBundleSet(bundle, cli)
+    registerBundleRecovery(bundle, cli)
   },
   registerRecoveryKey,
   registerService,

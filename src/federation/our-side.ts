@@ -9,6 +9,7 @@ import { bundleEndpointOfDomain, loadMesh, trustDomainsOf } from '../mesh/find-m
 import { type MeshTrustDomain } from '../mesh/mesh.ts'
 import { type EndpointUrl, parseEndpointUrl } from '../spiffe/endpoint-profile.ts'
 import { exchangeId } from '../spiffe/spiffe-id.ts'
+import { ownRecovery } from './own-recovery-store.ts'
 import { type Side, type SideDomain } from './peer-side.ts'
 
 /** What our side is told with. */
@@ -140,6 +141,7 @@ export class OurSide {
       profile: endpoint.profile,
       url: parseEndpointUrl(url),
       endpointId: endpoint.endpointSpiffeId,
+      recovery: await ownRecovery(db, meshId, trustDomain),
       document,
     }
   }

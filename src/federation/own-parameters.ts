@@ -5,6 +5,7 @@ import { isServiceError } from '../errors.ts'
 import { type OurSide } from './our-side.ts'
 import { type ToldParameters } from './peer-status.ts'
 import { digestOfParameters, type ProposedParameters } from './proposal.ts'
+import { writeRecovery } from './recovery.ts'
 import { type Relationship } from './relationship.ts'
 
 /**
@@ -20,10 +21,11 @@ export async function ownParameters(
   try {
     const told = await side.tell(db, meshId, readers)
     const parameters = {
-      domains: told.side.domains.map(({ trustDomain, profile, url, endpointId }) => ({
+      domains: told.side.domains.map(({ trustDomain, profile, url, endpointId, recovery }) => ({
         trustDomain,
         source: profile,
         endpointUrl: url,
+        recovery: recovery.map(writeRecovery),
         ...(endpointId === undefined ? {} : { endpointSpiffeId: endpointId }),
       })),
       exchange: { ...told.side.exchange },
@@ -38,9 +40,10 @@ export async function ownParameters(
 /** The parameters that we have in force about a peer, in the form in which the peer itself tells them. */
 export function parametersInForce({ domains, exchange }: Relationship): ProposedParameters {
   return {
-    domains: domains.map(({ trustDomain, source, endpointUrl, endpointId }) => ({
+    domains: domains.map(({ trustDomain, source, endpointUrl, endpointId, recovery }) => ({
       trustDomain,
       source,
+      recovery: recovery.map(writeRecovery),
       ...(endpointUrl === undefined ? {} : { endpointUrl }),
       ...(endpointId === undefined ? {} : { endpointSpiffeId: endpointId }),
     })),

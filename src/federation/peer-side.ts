@@ -10,6 +10,8 @@ import { isJsonArray, isJsonObject, type JsonObject, type JsonValue } from '../s
 import { exchangeId, parseSpiffeId, type SpiffeId, trustDomainOf } from '../spiffe/spiffe-id.ts'
 import { parseTrustDomain, type TrustDomain } from '../spiffe/trust-domain.ts'
 import { type ReadDocument, readDocument } from './accept-bundle.ts'
+import { type RecoveryPath, writeRecovery } from './recovery.ts'
+import { recoveryIn } from './recovery-json.ts'
 import { type DomainDraft, type Exchange } from './relationship.ts'
 
 /** Most trust domains of one side. */
@@ -26,6 +28,8 @@ export interface SideDomain {
   readonly url: EndpointUrl
   /** Present with https_spiffe. */
   readonly endpointId: SpiffeId | undefined
+  /** How the other side may renew the bundle once the endpoint cannot be authenticated. */
+  readonly recovery: readonly RecoveryPath[]
   readonly document: Uint8Array
 }
 
@@ -67,6 +71,7 @@ function writeWith(
       profile: domain.profile,
       url: domain.url,
       ...(domain.endpointId === undefined ? {} : { endpointSpiffeId: domain.endpointId }),
+      ...(domain.recovery.length === 0 ? {} : { recovery: domain.recovery.map(writeRecovery) }),
       ...bundleOf(domain),
     })),
     exchange: { id: exchange.id, url: exchange.url },
@@ -87,13 +92,16 @@ export function readSide(value: JsonValue | undefined): PeerSide {
 
 /** The drafts of a relationship with a side; under https_spiffe with its bundle, which proves the first fetch. */
 export function draftsOf({ domains }: PeerSide): DomainDraft[] {
-  return domains.map(({ trustDomain, profile, url, endpointId, document }) => ({
+  return domains.map(({ trustDomain, profile, url, endpointId, recovery, document }) => ({
     trustDomain,
     source: profile,
     endpointUrl: url,
-    ...(endpointId === undefined
-      ? {}
-      : { endpointSpiffeId: endpointId, bundle: new TextDecoder().decode(document) }),
+    recovery: recovery.map(writeRecovery),
+    ...(endpointId === undefined ? {} : { endpointSpiffeId: endpointId }),
+    // An endpoint in another domain of this side is proven by that domain's bundle (FE-24).
+    ...(endpointId !== undefined && trustDomainOf(endpointId) === trustDomain
+      ? { bundle: new TextDecoder().decode(document) }
+      : {}),
   }))
 }
 
@@ -117,7 +125,7 @@ function domainsOf(value: JsonValue | undefined): readonly [PeerDomain, ...PeerD
   return domains as unknown as readonly [PeerDomain, ...PeerDomain[]]
 }
 
-const DOMAIN = ['trustDomain', 'profile', 'url', 'endpointSpiffeId', 'bundle']
+const DOMAIN = ['trustDomain', 'profile', 'url', 'endpointSpiffeId', 'recovery', 'bundle']
 
 function domainOf(value: JsonValue): PeerDomain {
   const domain = objectOf(value, DOMAIN)
@@ -135,6 +143,7 @@ function domainOf(value: JsonValue): PeerDomain {
       profile,
       url: parseEndpointUrl(textOf(domain, 'url')),
       endpointId: hasId ? parseSpiffeId(textOf(domain, 'endpointSpiffeId')) : undefined,
+      recovery: recoveryIn(domain.get('recovery'), trustDomain, inviteInvalid),
       document,
       read: readDocument(trustDomain, document),
     }

@@ -10,6 +10,8 @@ import {
 import { PROFILES } from '../spiffe/endpoint-profile.ts'
 import { parseTrustDomain, type TrustDomain } from '../spiffe/trust-domain.ts'
 import { digestOfParameters, type ProposedParameters } from './proposal.ts'
+import { writeRecovery } from './recovery.ts'
+import { recoveryIn } from './recovery-json.ts'
 import { type DomainDraft } from './relationship.ts'
 
 /** Largest answer to the question how a peer stands to us, in bytes. */
@@ -67,11 +69,12 @@ function writeParameters({ digest, parameters }: ToldParameters): Record<string,
   const { domains, exchange } = parameters
   return {
     digest,
-    domains: domains.map(({ trustDomain, source, endpointUrl, endpointSpiffeId }) => ({
+    domains: domains.map(({ trustDomain, source, endpointUrl, endpointSpiffeId, recovery }) => ({
       trustDomain,
       source,
       endpointUrl: endpointUrl ?? null,
       endpointSpiffeId: endpointSpiffeId ?? null,
+      recovery: recovery ?? [],
     })),
     exchange: exchange === undefined ? null : { id: exchange.id, url: exchange.url },
   }
@@ -122,7 +125,9 @@ function draftIn(object: JsonObject): DomainDraft {
   const source = PROFILES.find((known) => known === object.get('source'))
   if (source === undefined) throw refused('a domain has no profile')
   const endpointUrl = textIn(object, 'endpointUrl')
-  const draft = { trustDomain: domainIn(object), source, endpointUrl }
+  const trustDomain = domainIn(object)
+  const recovery = recoveryIn(object.get('recovery'), trustDomain, refused).map(writeRecovery)
+  const draft = { trustDomain, source, endpointUrl, recovery }
   if (source === 'https_web') return draft
   return { ...draft, endpointSpiffeId: textIn(object, 'endpointSpiffeId') }
 }

@@ -232,7 +232,9 @@ function meshOf(row: Selectable<MeshTable>): Mesh {
 }
 
 function domainOf(
-  row: Selectable<TrustDomainTable> & { readonly former_hosts: readonly string[] },
+  row: Omit<Selectable<TrustDomainTable>, 'recovery'> & {
+    readonly former_hosts: readonly string[]
+  },
 ): MeshTrustDomain {
   return {
     name: row.name,

@@ -47,9 +47,15 @@ export function partyIn(service: TestService, mesh: string): Party {
 }
 
 /** Makes an invite and answers with the whole answer; fails when it was refused. */
-export async function inviteOf({ call }: Party, wish: object = {}): Promise<Answer['body']> {
+export async function inviteOf(
+  { call, service }: Party,
+  wish: object = {},
+): Promise<Answer['body']> {
   const made = await call('POST', '/invites', wish)
-  if (made.status !== 201) throw new Error(JSON.stringify(made.body))
+  if (made.status !== 201) {
+    const failures = service.lines.filter((line) => line.includes('request.failed'))
+    throw new Error([JSON.stringify(made.body), ...failures].join('\n'))
+  }
   return made.body
 }
 
@@ -81,6 +87,7 @@ export function sideOf(peer: FakePeer, change: Partial<Side> = {}): Side {
         trustDomain: peer.trustDomain,
         profile: 'https_spiffe',
         url: peer.url,
+        recovery: [],
         endpointId: peer.endpointId,
         document: peer.document,
       },
