@@ -11,6 +11,7 @@ import { type AnsweredConsent, type HandshakeAnswer, parseHandshake } from './ha
 import { readDocument } from './accept-bundle.ts'
 import { checkInvite } from './check-invite.ts'
 import { type Invite, parseInvite } from './invite.ts'
+import { trustedSide } from './trusted-side.ts'
 import { type Relationship } from './relationship.ts'
 import {
   type AcceptDeps,
@@ -68,7 +69,8 @@ export async function acceptInvite(
   request: AcceptInvite,
 ): Promise<AcceptedInvite> {
   const checked = await atStep('invite valid', async () => {
-    const invite = parseInvite(request.text)
+    const parsed = parseInvite(request.text)
+    const invite = { ...parsed, side: await trustedSide(deps.db, meshId, parsed.side) }
     return { invite, ...(await checkInvite(deps, meshId, { invite, as: request.as })) }
   })
   const { invite } = checked

@@ -4,6 +4,8 @@ import { trustDomainsOf } from '../mesh/find-mesh.ts'
 import { type TrustDomain } from '../spiffe/trust-domain.ts'
 import { readDocument } from './accept-bundle.ts'
 import { anchorsIn, hasUsableAnchor } from './anchors.ts'
+import { readStanding } from './distrust-store.ts'
+import { effectiveBundle } from './effective-bundle.ts'
 import { listMeshesOf } from './local-store.ts'
 import { type DraftContext, type Relationship, type RelationshipDraft } from './relationship.ts'
 import { findCurrent } from './revision-store.ts'
@@ -36,6 +38,7 @@ export async function loadDraftContext(
     own: new Set(purpose === 'peer' ? own.map(({ name }) => name) : []),
     federated,
     endpoints: await listEndpointDomains(db, meshId, changing?.id),
+    distrusted: (await readStanding(db, meshId)).digests,
     held: changing === undefined ? new Set() : await heldDomains(db, changing, now),
     local: isLocal ? await listMeshesOf(db, meshId, named) : new Map(),
     now,
@@ -49,11 +52,13 @@ async function heldDomains(
   now: Date,
 ): Promise<Set<TrustDomain>> {
   const held = new Set<TrustDomain>()
+  const { digests: distrusted } = await readStanding(db, meshId)
   for (const { trustDomain } of domains) {
     const current = await findCurrent(db, meshId, { relationshipId, trustDomain })
     if (current === undefined) continue
     const { bundle } = readDocument(trustDomain, current.document)
-    if (hasUsableAnchor(anchorsIn(bundle.x509Authorities), now)) held.add(trustDomain)
+    const { x509Authorities } = effectiveBundle(bundle, distrusted)
+    if (hasUsableAnchor(anchorsIn(x509Authorities), now)) held.add(trustDomain)
   }
   return held
 }

@@ -5,6 +5,7 @@ import { parseSpiffeId, pathOf, type SpiffeId, trustDomainOf } from '../spiffe/s
 import { parseTrustDomain, type TrustDomain } from '../spiffe/trust-domain.ts'
 import { type ReadDocument, readDocument } from './accept-bundle.ts'
 import { anchorsIn, hasUsableAnchor } from './anchors.ts'
+import { effectiveBundle, type KeyDigests } from './effective-bundle.ts'
 import { givenDocument } from './pem-bundle.ts'
 import { parseRecovery } from './recovery.ts'
 import {
@@ -79,7 +80,7 @@ export function checkHintRange({ hintMinSeconds, hintMaxSeconds }: HintRange): v
 
 interface Place {
   readonly at: string
-  readonly context: Pick<DraftContext, 'local' | 'held' | 'now'>
+  readonly context: Pick<DraftContext, 'local' | 'held' | 'now' | 'distrusted'>
 }
 
 function parseDomain(draft: DomainDraft, place: Place): NewDomain {
@@ -161,6 +162,8 @@ function endpointIdOf({ endpointSpiffeId }: DomainDraft, { at }: Place): SpiffeI
   )
 }
 
+const NOTHING: KeyDigests = new Set()
+
 /** FE-22: the first fetch is authenticated by a bundle that somebody brought over another way. */
 function bootstrapBundle(
   draft: DomainDraft,
@@ -181,7 +184,13 @@ function bootstrapBundle(
   if (read.bundle.x509Authorities.length === 0) {
     throw invalid(`the bundle given for ${trustDomain} has no X.509 authority`, pointer, next)
   }
-  if (hasUsableAnchor(anchorsIn(read.bundle.x509Authorities), place.context.now)) return read
+  const { now, distrusted = NOTHING } = place.context
+  const trusted = effectiveBundle(read.bundle, distrusted).x509Authorities
+  if (trusted.length === 0) {
+    const found = `every X.509 authority in the bundle given for ${trustDomain} is distrusted here`
+    throw invalid(found, pointer, 'entente federation distrust list')
+  }
+  if (hasUsableAnchor(anchorsIn(trusted), now)) return read
   throw invalid(
     `no X.509 authority in the bundle given for ${trustDomain} is valid now`,
     pointer,

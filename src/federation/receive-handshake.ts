@@ -26,6 +26,7 @@ import { type OurSide } from './our-side.ts'
 import { lockRelationshipById } from './store.ts'
 import { takeInvite } from './take-invite.ts'
 import { type PeerReaders } from './create-relationship.ts'
+import { trustedSide } from './trusted-side.ts'
 
 /** What answering handshakes needs. */
 export interface HandshakeDeps extends FetchSideDeps {
@@ -71,8 +72,10 @@ export async function receiveHandshake(deps: HandshakeDeps, token: string): Prom
 async function answerInvited(
   deps: HandshakeDeps,
   invite: StoredInvite,
-  handshake: Handshake,
+  received: Handshake,
 ): Promise<string> {
+  const acceptor = await trustedSide(deps.db, invite.meshId, received.acceptor)
+  const handshake = { ...received, acceptor }
   const repeated = await answerAgain(deps, invite, handshake)
   if (repeated !== undefined) return repeated
   const now = await deps.now(deps.db)

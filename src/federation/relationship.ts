@@ -114,6 +114,8 @@ export interface DraftContext {
   readonly local: ReadonlyMap<TrustDomain, MeshId>
   /** Domains of the relationship that is to change whose stored bundle can authenticate: they need no other. */
   readonly held: ReadonlySet<TrustDomain>
+  /** Keys (SHA-256, hex) that the mesh trusts nowhere: a bundle of nothing else authenticates no first fetch. */
+  readonly distrusted?: ReadonlySet<string>
   readonly now: Date
 }
 

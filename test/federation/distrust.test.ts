@@ -2,6 +2,9 @@ import { createHash, X509Certificate } from 'node:crypto'
 import t from 'tap'
 import { parseMeshId } from '../../src/db/ids.ts'
 import { parseTrustDomain } from '../../src/spiffe/trust-domain.ts'
+import { readDocument } from '../../src/federation/accept-bundle.ts'
+import { anchorsFor } from '../../src/federation/peer-side.ts'
+import { trustedSide } from '../../src/federation/trusted-side.ts'
 import { verifyX509Svid } from '../../src/pki/verify-chain.ts'
 import { FakeAuthority, FakePeer } from '../support/fake-peer.ts'
 import { type FederationApp, federationApp } from './federation-app.ts'
@@ -215,3 +218,55 @@ async function claimed(app: FederationApp) {
     .execute()
   return app.database.db.selectFrom('poll').select(['epoch']).execute()
 }
+
+t.test('a bundle of distrusted keys alone begins no relationship', async (t) => {
+  const app = await federationApp(t)
+  const peer = await FakePeer.open(t, 'globex.example')
+  await app.call('POST', KEYS, { body: { publicKeySha256: keyOf(peer.root) } })
+  t.match(await app.addPeer(peer), {
+    status: 422,
+    body: {
+      detail: /every X\.509 authority in the bundle given for globex\.example is distrusted/,
+    },
+  })
+})
+
+t.test('a distrusted key in common is no overlap: it cannot vouch for a stranger', async (t) => {
+  const app = await federationApp(t)
+  const peer = await FakePeer.open(t, 'globex.example')
+  const leaked = await FakeAuthority.root('globex.example')
+  const stranger = await FakeAuthority.root('globex.example')
+  peer.document = peer.bundle(1n, { roots: [peer.root, leaked] })
+  await app.addPeer(peer, { changePolicy: 'overlap' })
+  await app.poll()
+  await app.call('POST', KEYS, { body: { publicKeySha256: keyOf(leaked) } })
+  await app.poll()
+  peer.document = peer.bundle(2n, { roots: [leaked, stranger] })
+  await app.pollLater()
+  t.match(await app.show(), { domains: [{ waiting: { n: String } }] }, 'it waits for a person')
+  t.equal(await authoritiesOf(app), 0, 'what the peer dropped is gone, and nothing is added')
+})
+
+t.test('a side of a handshake proves nothing by a distrusted key', async (t) => {
+  const { app, peer, second } = await federated(t)
+  const read = readDocument(globex, peer.document)
+  const domain = {
+    trustDomain: globex,
+    profile: 'https_spiffe' as const,
+    url: peer.url,
+    endpointId: peer.endpointId,
+    document: peer.document,
+    read,
+  }
+  const side = {
+    meshName: 'globex',
+    domains: [domain],
+    exchange: { id: peer.endpointId, url: peer.url },
+  }
+  const { db } = app.database
+  t.equal(anchorsFor(await trustedSide(db, app.meshId, side), peer.endpointId)?.length, 2)
+  await app.call('POST', KEYS, { body: { publicKeySha256: keyOf(second) } })
+  const trusted = await trustedSide(db, app.meshId, side)
+  t.equal(anchorsFor(trusted, peer.endpointId)?.length, 1)
+  t.equal(trusted.domains[0]?.document, peer.document, 'the document stays as it came')
+})
