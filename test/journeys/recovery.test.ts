@@ -99,6 +99,8 @@ async function federate(
   if (failed !== undefined) throw new Error(JSON.stringify(failed.body))
 }
 
+const isWell = ({ health }: { readonly health: string }) => health === 'ok'
+
 t.test(
   'a peer that was down for longer than its CA lives comes back by every recovery path',
   { timeout: 300_000 },
@@ -145,7 +147,6 @@ t.test(
     }
     globex = await again()
 
-    const isWell = ({ health }: { health: string }) => health === 'ok'
     for (const mesh of ['acme1', 'acme2']) {
       t.match(await until(() => show(mesh), isWell), { health: 'ok' }, `${mesh} by itself`)
     }
