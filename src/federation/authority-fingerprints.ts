@@ -1,6 +1,6 @@
 import { readCertificate } from '../pki/certificate.ts'
-import { importPublicJwk, publicKeySha256, spkiOf } from '../pki/key-pair.ts'
 import { type Bundle } from '../spiffe/bundle.ts'
+import { jwtKeyDigest, x509KeyDigest } from './effective-bundle.ts'
 
 /** One authority of a peer as two people compare it. */
 export interface AuthorityFingerprint {
@@ -15,19 +15,17 @@ export interface AuthorityFingerprint {
 
 /** The authorities of a bundle by the fingerprints of their public keys. */
 export function fingerprintsOf(bundle: Bundle): AuthorityFingerprint[] {
-  const certificates = bundle.x509Authorities.map(({ certificate }) => {
-    const { spki, notAfter } = readCertificate(certificate)
-    return { kind: 'x509' as const, publicKeySha256: hexSha256(spki), kid: undefined, notAfter }
-  })
-  const keys = bundle.jwtAuthorities.map(({ kid, jwk }) => ({
+  const certificates = bundle.x509Authorities.map((authority) => ({
+    kind: 'x509' as const,
+    publicKeySha256: x509KeyDigest(authority),
+    kid: undefined,
+    notAfter: readCertificate(authority.certificate).notAfter,
+  }))
+  const keys = bundle.jwtAuthorities.map((authority) => ({
     kind: 'jwt' as const,
-    publicKeySha256: hexSha256(spkiOf(importPublicJwk(jwk))),
-    kid,
+    publicKeySha256: jwtKeyDigest(authority),
+    kid: authority.kid,
     notAfter: undefined,
   }))
   return [...certificates, ...keys]
-}
-
-function hexSha256(spki: Uint8Array): string {
-  return Buffer.from(publicKeySha256(spki)).toString('hex')
 }
