@@ -255,6 +255,7 @@ t.test('a side of a handshake proves nothing by a distrusted key', async (t) => 
     profile: 'https_spiffe' as const,
     url: peer.url,
     endpointId: peer.endpointId,
+    recovery: [],
     document: peer.document,
     read,
   }
