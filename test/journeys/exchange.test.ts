@@ -14,7 +14,8 @@ t.test(
     const seconds = (performance.now() - begun) / 1000
     t.comment(`suspended on the other side after ${seconds.toFixed(3)} s`)
     t.match(seen, { state: 'suspended', theirConsent: 'withdrawn', ourConsent: 'given' })
-    t.ok(seconds < 1, `within a second: ${seconds}`)
+    // A second on a machine with nothing else to do; ten times that tells waiting for a poll (300 s) from a notice.
+    t.ok(seconds < 10, `by a notice, not by a poll: ${seconds}`)
     t.match(await relationship(acme), { state: 'suspended', ourConsent: 'withdrawn' })
 
     t.equal((await act(acme, 'approve')).status, 200)
@@ -44,7 +45,7 @@ t.test(
     const seconds = (performance.now() - begun) / 1000
     t.comment(`the peer holds it after ${seconds.toFixed(3)} s`)
     t.equal(after.domains[0].bundle.x509Authorities, before.x509Authorities + 1)
-    t.ok(seconds < 3, `within three seconds: ${seconds}`)
+    t.ok(seconds < 30, `by a notice, not by a poll: ${seconds}`)
     t.equal(after.domains[0].poll.intervalSeconds, 300)
   },
 )
