@@ -83,7 +83,7 @@ export async function acceptInvite(
     const { relationship, ours } = begun
     return { invite, relationship, steps: 2, consent: undefined, ours, theirs }
   }
-  const answer = await atStep('they reached us', () => shakeHands(deps, begun))
+  const answer = await atStep('they reached us', () => shakeHands(deps, begun, request.actor))
   const relationship = await atStep('both bundles verified', () =>
     settle(deps, begun, { answer, actor: request.actor }),
   )
@@ -118,11 +118,16 @@ async function reach(
 /** Refusals after which the same invite can never succeed; what was made for it is taken away again. */
 const FINAL: ReadonlySet<string> = new Set(['INVITE_OVER', 'INVITE_REFUSED'])
 
-async function shakeHands(deps: AcceptDeps, begun: Acceptance): Promise<HandshakeAnswer> {
+async function shakeHands(
+  deps: AcceptDeps,
+  begun: Acceptance,
+  actor: string,
+): Promise<HandshakeAnswer> {
   try {
     return await sendHandshake(deps, begun)
   } catch (error) {
-    if (error instanceof ServiceError && FINAL.has(error.code)) await undoAcceptance(deps, begun)
+    if (error instanceof ServiceError && FINAL.has(error.code))
+      await undoAcceptance(deps, begun, actor)
     throw error
   }
 }

@@ -73,11 +73,15 @@ export async function renewHandshake(deps: AcceptDeps, begun: Acceptance): Promi
 }
 
 /** Takes away what was made for an invite that turned out to be over; what an earlier attempt made stays. */
-export async function undoAcceptance(deps: AcceptDeps, begun: Acceptance): Promise<void> {
+export async function undoAcceptance(
+  deps: AcceptDeps,
+  begun: Acceptance,
+  actor: string,
+): Promise<void> {
   if (!begun.isNew) return
   const { meshId, id, name } = begun.relationship
   await inTransaction(deps.db, async (trx) => {
-    const context: ChangeContext = { actor: 'handshake', now: await deps.now(trx) }
+    const context: ChangeContext = { actor, now: await deps.now(trx) }
     const locked = await lockRelationshipById(trx, meshId, id)
     if (locked === undefined || locked.theirConsent === 'given') return
     await deps.side.forget(trx, meshId, { readers: begun.readers, context })
