@@ -12,6 +12,8 @@ export interface BatchOptions<In, Out> {
   readonly most: number
   /** Most items that may wait; more are refused, because they would wait for nothing. */
   readonly mostWaiting: number
+  /** Milliseconds for which the first item waits for others; default 0: only what arrives in the same turn goes together. */
+  readonly gatherMs?: number
 }
 
 interface Waiting<In, Out> {
@@ -23,7 +25,7 @@ interface Waiting<In, Out> {
 /**
  * Brings together what waits at the same moment: while one run is under way the next one collects.
  *
- * Nothing is delayed for the sake of a larger batch: a lone item runs at once.
+ * Unless it is told to gather, nothing is delayed for the sake of a larger batch: a lone item runs at once.
  */
 export class Batch<In, Out> {
   readonly #options: BatchOptions<In, Out>
@@ -41,8 +43,10 @@ export class Batch<In, Out> {
       this.#waiting.push({ item, resolve, reject })
       if (this.#running) return
       this.#running = true
+      const { gatherMs = 0 } = this.#options
+      if (gatherMs > 0) setTimeout(() => void this.#drain(), gatherMs)
       // Requests that are read in the same turn of the event loop go together.
-      setImmediate(() => void this.#drain())
+      else setImmediate(() => void this.#drain())
     })
   }
 

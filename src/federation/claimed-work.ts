@@ -64,9 +64,10 @@ export class ClaimedWork<T> {
   /** Claims what is due and begins it; resolves before it has ended. */
   async look(): Promise<void> {
     const { db, now, prepare } = this.#options
-    await prepare?.(await now(db))
-    await this.#lookIn('healthy')
-    await this.#lookIn('other')
+    const at = await now(db)
+    await prepare?.(at)
+    await this.#lookIn('healthy', at)
+    await this.#lookIn('other', at)
   }
 
   /** Resolves when nothing is in flight. */
@@ -83,11 +84,10 @@ export class ClaimedWork<T> {
     await this.#options.release(this.#options.db, this.#options.owner)
   }
 
-  async #lookIn(pool: Pool): Promise<void> {
-    const { db, now, owner, claim } = this.#options
+  async #lookIn(pool: Pool, at: Date): Promise<void> {
+    const { db, owner, claim } = this.#options
     const limit = POOL_SIZES[pool] - this.#inFlight[pool].size
     if (limit <= 0 || this.#stopping.signal.aborted) return
-    const at = await now(db)
     const leaseUntil = addSeconds(at, LEASE_SECONDS)
     for (const task of await claim(db, { owner, now: at, leaseUntil, limit, pool })) {
       this.#begin(pool, task)

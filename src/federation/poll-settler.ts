@@ -2,9 +2,12 @@ import { Batch } from '../batch.ts'
 import { type Db } from '../db/schema.ts'
 import { pollKey, type PollOutcome, settlePolls } from './poll-store.ts'
 
+/** Polls that one look began end within moments of each other: their outcomes are worth one statement. */
+const GATHER_MS = 25
+
 /**
- * Writes the outcomes of polls that changed nothing, as many as are waiting in one statement, so that a quiet
- * service writes at once and a busy one in large batches.
+ * Writes the outcomes of polls that changed nothing, as many as are waiting in one statement, so that what a poll
+ * costs the database does not depend on how many there are.
  */
 export class PollSettler {
   readonly #batch: Batch<PollOutcome, boolean>
@@ -19,6 +22,7 @@ export class PollSettler {
       most: 500,
       // Far more than the scheduler has in flight: an outcome is never refused.
       mostWaiting: 10_000,
+      gatherMs: GATHER_MS,
     })
   }
 

@@ -22,6 +22,12 @@ export const LEASE_SECONDS = 30
 /** Most polls claimed by one statement. */
 const CLAIM_BATCH = 128
 
+/**
+ * Share of the wait between looks that is left to chance. Whoever looks first takes what is due, so replicas share evenly
+ * only if none of them always looks just after another.
+ */
+const LOOK_JITTER = 0.6
+
 /** What the scheduler needs. */
 export interface SchedulerOptions {
   /** The background handle. */
@@ -33,7 +39,7 @@ export interface SchedulerOptions {
   readonly owner: string
   readonly refresh: (task: PollTask, signal: AbortSignal) => Promise<unknown>
   readonly poolSizes?: Readonly<Record<PollPool, number>>
-  /** Milliseconds between looks for due polls; default 1000. */
+  /** Most milliseconds between looks for due polls; default 1000. */
   readonly everyMs?: number
 }
 
@@ -61,6 +67,7 @@ export class FederationScheduler {
     this.#ticker = startTicker({
       name: 'federation',
       everyMs: this.#options.everyMs ?? 1000,
+      jitter: LOOK_JITTER,
       clock: this.#options.clock,
       log: this.#options.log,
       run: () => this.claim(),
