@@ -55,7 +55,7 @@ t.test(
       code: 'RELATIONSHIP_INVALID',
       detail: /is not ahead; it is/,
       errors: [{ pointer: '/expiresAt' }],
-      next: "to end the relationship now: entente federation terminate NAME",
+      next: 'to end the relationship now: entente federation terminate NAME',
     })
     await app.addPeer(peer, { expiresAt: later(app, 60) })
     t.equal((await patch(app, { expiresAt: past })).status, 422)

@@ -35,11 +35,11 @@ t.test(
     const peer = await FakePeer.open(t, 'globex.example')
     const seen: { request: IncomingMessage; body: string }[] = []
     const serve = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
-    seen.push({ request, body: String(await buffer(request)) })
-    response.writeHead(201, { 'content-type': 'Application/Jose; x=y' }).end('welcome')
-  }
-  peer.behaviour = (request, response) => void serve(request, response)
-  const outcome = await outbound.request({
+      seen.push({ request, body: String(await buffer(request)) })
+      response.writeHead(201, { 'content-type': 'Application/Jose; x=y' }).end('welcome')
+    }
+    peer.behaviour = (request, response) => void serve(request, response)
+    const outcome = await outbound.request({
       ...post(peer),
       accept: 'application/jose',
       headers: { authorization: 'Bearer abc' },

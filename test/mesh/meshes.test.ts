@@ -57,7 +57,9 @@ t.test('a mesh is created with everything it needs to hand out', async (t) => {
     ],
     clusters: [{ name: 'default', role: 'primary' }],
   })
-  t.ok(made.body.next.some((line: string) => line.startsWith('entente federation invite --mesh acme')))
+  t.ok(
+    made.body.next.some((line: string) => line.startsWith('entente federation invite --mesh acme')),
+  )
   t.same((await call('GET', '/v1/meshes/acme')).body.trustDomains, made.body.trustDomains)
   t.match((await call('GET', '/v1/meshes/acme/trust-domains')).body.items, [
     { name: 'acme.example' },
