@@ -15,6 +15,7 @@ import { verifyX509Svid } from '../pki/verify-chain.ts'
 import { type SpiffeId, trustDomainOf } from '../spiffe/spiffe-id.ts'
 import { decideEgress, type Destination, isLocalhostName } from './egress.ts'
 import { type EgressRule } from './egress-rule.ts'
+import { type Resolve } from './lookups.ts'
 import { boundBytes } from './outbound-bytes.ts'
 import { type Contact, presentedChain, recordContact } from './outbound-presented.ts'
 import { type Probe, reach } from './outbound-probe.ts'
@@ -31,8 +32,7 @@ export type ServerProof =
   | { readonly kind: 'web' }
   | { readonly kind: 'spiffe'; readonly id: SpiffeId; readonly anchors: readonly Uint8Array[] }
 
-/** Resolves a name to all its addresses. */
-export type Resolve = (host: string) => Promise<readonly { address: string; family: number }[]>
+export { type Resolve } from './lookups.ts'
 
 /** What a connector decides by. */
 export interface ConnectOptions {

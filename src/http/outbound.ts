@@ -5,6 +5,7 @@ import { assertOutsideTransaction } from '../db/transaction-scope.ts'
 import { ServiceError } from '../errors.ts'
 import { type EndpointUrl, parseEndpointUrl } from '../spiffe/endpoint-profile.ts'
 import { type EgressRule } from './egress-rule.ts'
+import { LOOKUP_LIMITS, Lookups, resolveByNetwork } from './lookups.ts'
 import { type CallAnswer, callOnce, type OutboundCall } from './outbound-call.ts'
 import { type Resolve, resolveByMachine, type ServerProof, webContext } from './outbound-connect.ts'
 import { type Probe } from './outbound-probe.ts'
@@ -32,6 +33,7 @@ export interface OutboundOptions {
   /** Root certificates (PEM) trusted for `web` beside the machine's. */
   readonly extraRootsPem?: readonly string[]
   readonly limits?: Partial<OutboundLimits>
+  /** How names become addresses, instead of the machine's resolver and its name servers. */
   readonly resolve?: Resolve
 }
 
@@ -88,10 +90,15 @@ interface Journey extends HopDeps {
 /** Makes the door outward: guarded, bounded, one fresh connection per hop, nothing remembered. */
 export function openOutbound(options: OutboundOptions): Outbound {
   let context: SecureContext | undefined
+  const lookups = new Lookups({
+    machine: options.resolve ?? resolveByMachine,
+    other: options.resolve === undefined ? resolveByNetwork(LOOKUP_LIMITS.secondMs) : undefined,
+    clock: options.clock,
+  })
   const deps: Deps = {
     limits: { ...OUTBOUND_LIMITS, ...options.limits },
     clock: options.clock,
-    resolve: options.resolve ?? resolveByMachine,
+    resolve: (host) => lookups.resolve(host),
     webContext: () => (context ??= webContext(options.extraRootsPem ?? [])),
   }
   function request(wanted: OutboundRequest): Promise<OutboundOutcome>
