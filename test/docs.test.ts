@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { PAGES } from '../src/docs.ts'
-import { ALERT_CODES } from '../src/federation/alert-codes.ts'
+import { ALERT_CODES } from '../src/federation/alert/alert-codes.ts'
 
 const page = (name: string): string =>
   readFileSync(join(import.meta.dirname, '../docs', name), 'utf8')

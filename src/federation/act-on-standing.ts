@@ -1,20 +1,20 @@
 import { type MeshId } from '../db/ids.ts'
 import { type Db } from '../db/schema.ts'
 import { type Dependant } from '../mesh/hooks.ts'
-import { readDocument } from './accept-bundle.ts'
-import { type AuthorityFingerprint, fingerprintsOf } from './authority-fingerprints.ts'
+import { readDocument } from './poll/accept-bundle.ts'
+import { type AuthorityFingerprint, fingerprintsOf } from './trust/authority-fingerprints.ts'
 import { changeStanding } from './change-standing.ts'
-import { type NamedFingerprint } from './create-invite.ts'
+import { type NamedFingerprint } from './invite/create-invite.ts'
 import {
   dependantsOf,
   type EndRelationship,
   type RelationshipDependants,
 } from './end-relationship.ts'
 import { lockRelationship } from './find-relationship.ts'
-import { bundleFingerprint } from './fingerprint.ts'
-import { ownFingerprints } from './own-fingerprints.ts'
+import { bundleFingerprint } from './invite/fingerprint.ts'
+import { ownFingerprints } from './trust/own-fingerprints.ts'
 import { type Relationship } from './relationship.ts'
-import { findCurrent } from './revision-store.ts'
+import { findCurrent } from './peer-bundle/revision-store.ts'
 import { type TrustDomain } from '../spiffe/trust-domain.ts'
 
 /** What an operator can do to the standing of a relationship short of ending it. */

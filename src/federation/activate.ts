@@ -1,10 +1,10 @@
 import { type ChangeContext } from '../audit/record.ts'
 import { type Db } from '../db/schema.ts'
 import { changeStanding } from './change-standing.ts'
-import { pinFirstBundles } from './first-bundle-store.ts'
+import { pinFirstBundles } from './poll/first-bundle-store.ts'
 import { type Relationship } from './relationship.ts'
 import { decideStanding } from './standing.ts'
-import { hasVerifiedBundles } from './waiting.ts'
+import { hasVerifiedBundles } from './poll/waiting.ts'
 
 /**
  * Makes a pending relationship active once it waits for nothing; answers whether it did. Called whenever a bundle

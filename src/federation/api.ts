@@ -1,7 +1,7 @@
 import { type Static, Type } from 'typebox'
-import { ProposalBody } from './proposal-api.ts'
+import { ProposalBody } from './proposal/proposal-api.ts'
 import { ChangedOwnerMembers, NewOwnerMembers, OwnerMembers } from './owner-api.ts'
-import { ExchangeBody } from './exchange-api.ts'
+import { ExchangeBody } from './exchange/exchange-api.ts'
 
 const Name = Type.String({
   pattern: '^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$',

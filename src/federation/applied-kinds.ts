@@ -1,5 +1,5 @@
 import { type AppliedKind } from '../mesh/applied-object.ts'
-import { groupsMadeAt, relationshipsNamed } from './peer-group-store.ts'
+import { groupsMadeAt, relationshipsNamed } from './group/peer-group-store.ts'
 
 /** The kind `Relationship`. */
 export const appliedRelationships: AppliedKind = relationshipsNamed

@@ -5,19 +5,19 @@ import { type MeshId, newId } from '../db/ids.ts'
 import { type Db } from '../db/schema.ts'
 import { quoted, ServiceError } from '../errors.ts'
 import { loadMesh } from '../mesh/find-mesh.ts'
-import { type OwnWebCertificate } from './forecast-facts.ts'
+import { type OwnWebCertificate } from './alert/forecast-facts.ts'
 import { type SpiffeId } from '../spiffe/spiffe-id.ts'
 import { type TrustDomain } from '../spiffe/trust-domain.ts'
-import { type ReadDocument } from './accept-bundle.ts'
+import { type ReadDocument } from './poll/accept-bundle.ts'
 import { activateIfReady } from './activate.ts'
 import { tellOtherSides } from './change-standing.ts'
-import { consentToBegin } from './local-consent.ts'
-import { appendStanding } from './standing-history-store.ts'
+import { consentToBegin } from './local/local-consent.ts'
+import { appendStanding } from './trust/standing-history-store.ts'
 import { writeOwnerData, mergeOwnerData } from './owner-data.ts'
 import { loadDraftContext } from './load-draft-context.ts'
 import { parseDomains } from './parse-domains.ts'
-import { insertPoll } from './poll-store.ts'
-import { writeRecovery } from './recovery.ts'
+import { insertPoll } from './poll/poll-store.ts'
+import { writeRecovery } from './recovery/recovery.ts'
 import {
   type DomainDraft,
   isPolled,
@@ -26,7 +26,12 @@ import {
   type RelationshipDomain,
   type RelationshipDraft,
 } from './relationship.ts'
-import { type DomainKey, insertRevision, nextNumber, type VerifiedBy } from './revision-store.ts'
+import {
+  type DomainKey,
+  insertRevision,
+  nextNumber,
+  type VerifiedBy,
+} from './peer-bundle/revision-store.ts'
 import { insertRelationship, lockRelationshipById } from './store.ts'
 
 export { type DomainDraft, type RelationshipDraft }

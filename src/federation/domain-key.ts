@@ -1,7 +1,7 @@
 import { quoted, ServiceError } from '../errors.ts'
 import { type TrustDomain } from '../spiffe/trust-domain.ts'
 import { type Relationship } from './relationship.ts'
-import { type DomainKey } from './revision-store.ts'
+import { type DomainKey } from './peer-bundle/revision-store.ts'
 
 /** The key of a trust domain of this relationship; throws NOT_FOUND naming those that it has. */
 export function domainKeyOf(

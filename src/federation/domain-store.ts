@@ -1,8 +1,8 @@
 import { type MeshId } from '../db/ids.ts'
 import { type Db } from '../db/schema.ts'
-import { writeRecovery } from './recovery.ts'
+import { writeRecovery } from './recovery/recovery.ts'
 import { type RelationshipDomain } from './relationship.ts'
-import { type DomainKey } from './revision-store.ts'
+import { type DomainKey } from './peer-bundle/revision-store.ts'
 
 /** A domain of a relationship, and which. */
 export interface StoredDomain {

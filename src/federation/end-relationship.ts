@@ -10,7 +10,7 @@ import { auditedRelationship, type PeerReaders } from './create-relationship.ts'
 import { lockRelationship } from './find-relationship.ts'
 import { type Relationship } from './relationship.ts'
 import { deleteRelationship, listRelationships } from './store.ts'
-import { listVouchedFor } from './vouching-store.ts'
+import { listVouchedFor } from './poll/vouching-store.ts'
 
 /** A relationship that somebody is about to end. */
 export interface RelationshipTarget {

@@ -1,8 +1,8 @@
 import { type MeshEnder } from '../mesh/hooks.ts'
 import { changeStanding } from './change-standing.ts'
 import { findRelationshipLocked } from './find-relationship.ts'
-import { consents } from './local-consent.ts'
-import { listPeerMeshes } from './local-store.ts'
+import { consents } from './local/local-consent.ts'
+import { listPeerMeshes } from './local/local-store.ts'
 import { listRelationships } from './store.ts'
 
 /** Ends a mesh's relationships with other meshes of this service, so that those are suspended with it. */

@@ -2,10 +2,10 @@ import { type MeshId } from '../db/ids.ts'
 import { type Db, type RelationshipState } from '../db/schema.ts'
 import { quoted, ServiceError } from '../errors.ts'
 import { type TrustDomain } from '../spiffe/trust-domain.ts'
-import { listPeerMeshes, lockMeshes } from './local-store.ts'
-import { waitingFor } from './waiting.ts'
+import { listPeerMeshes, lockMeshes } from './local/local-store.ts'
+import { waitingFor } from './poll/waiting.ts'
 import { type Relationship } from './relationship.ts'
-import { fetchedDomains } from './revision-store.ts'
+import { fetchedDomains } from './peer-bundle/revision-store.ts'
 import * as store from './store.ts'
 
 /** What other features need to know of a relationship. */

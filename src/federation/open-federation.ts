@@ -8,18 +8,18 @@ import { type Logger } from '../http/log.ts'
 import { type Metrics } from '../http/metrics.ts'
 import { openOutbound, type Outbound, type OutboundLimits } from '../http/outbound.ts'
 import { type Resolve } from '../http/outbound-connect.ts'
-import { AnchorCache } from './anchors.ts'
-import { type DistrustDependants } from './distrust.ts'
-import { DistrustedKeys } from './distrusted-keys.ts'
-import { RelayBundles } from './relay-bundles.ts'
+import { AnchorCache } from './poll/anchors.ts'
+import { type DistrustDependants } from './trust/distrust.ts'
+import { DistrustedKeys } from './trust/distrusted-keys.ts'
+import { RelayBundles } from './relay/relay-bundles.ts'
 import { type PeerReaders } from './create-relationship.ts'
-import { EgressRules } from './egress-rules.ts'
+import { EgressRules } from './egress/egress-rules.ts'
 import { type RelationshipDependants } from './end-relationship.ts'
 import { type RelationshipFounder } from './hooks.ts'
-import { PeerBundles } from './peer-bundles.ts'
-import { type GroupDependants } from './peer-groups.ts'
-import { PollSettler } from './poll-settler.ts'
-import { type RefreshDeps, refreshPeer, SCHEDULE_ACTOR } from './refresh.ts'
+import { PeerBundles } from './peer-bundle/peer-bundles.ts'
+import { type GroupDependants } from './group/peer-groups.ts'
+import { PollSettler } from './poll/poll-settler.ts'
+import { type RefreshDeps, refreshPeer, SCHEDULE_ACTOR } from './poll/refresh.ts'
 import {
   type DistrustRoutesOptions,
   type EgressRoutesOptions,
@@ -27,8 +27,8 @@ import {
   type PeerGroupRoutesOptions,
   type RelationshipRoutesOptions,
 } from './route-options.ts'
-import { PollReporter } from './report-poll.ts'
-import { FederationScheduler } from './scheduler.ts'
+import { PollReporter } from './poll/report-poll.ts'
+import { FederationScheduler } from './poll/scheduler.ts'
 
 /** What federation stands on. */
 export interface FederationOptions {

@@ -3,11 +3,11 @@ import { quoted, ServiceError } from '../errors.ts'
 import { type EndpointUrl, parseEndpointUrl } from '../spiffe/endpoint-profile.ts'
 import { parseSpiffeId, pathOf, type SpiffeId, trustDomainOf } from '../spiffe/spiffe-id.ts'
 import { parseTrustDomain, type TrustDomain } from '../spiffe/trust-domain.ts'
-import { type ReadDocument, readDocument } from './accept-bundle.ts'
-import { anchorsIn, hasUsableAnchor } from './anchors.ts'
-import { effectiveBundle, type KeyDigests } from './effective-bundle.ts'
-import { givenDocument } from './pem-bundle.ts'
-import { parseRecovery } from './recovery.ts'
+import { type ReadDocument, readDocument } from './poll/accept-bundle.ts'
+import { anchorsIn, hasUsableAnchor } from './poll/anchors.ts'
+import { effectiveBundle, type KeyDigests } from './trust/effective-bundle.ts'
+import { givenDocument } from './peer-bundle/pem-bundle.ts'
+import { parseRecovery } from './recovery/recovery.ts'
 import {
   type DomainDraft,
   type DraftContext,
@@ -15,7 +15,7 @@ import {
   type NewDomain,
   type RelationshipDraft,
 } from './relationship.ts'
-import { checkVouchers } from './vouching.ts'
+import { checkVouchers } from './poll/vouching.ts'
 
 /**
  * Judges the domains of a draft. Nothing is inferred: not the domain from the URL, not the profile (FE-01, FE-02).

@@ -5,7 +5,7 @@ import { type MeshId } from '../db/ids.ts'
 import { type Db } from '../db/schema.ts'
 import { isServiceError } from '../errors.ts'
 import { bundleEndpointOfDomain, primaryTrustDomain, trustDomainsOf } from '../mesh/find-mesh.ts'
-import { type OwnWebCertificate } from './forecast-facts.ts'
+import { type OwnWebCertificate } from './alert/forecast-facts.ts'
 import { type OwnEndpoint, type PeerReaders } from './create-relationship.ts'
 
 /** What the URLs of readers are made with. */

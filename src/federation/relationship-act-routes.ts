@@ -9,9 +9,9 @@ import { EndedRelationshipBody, RefreshBody, RefreshedBody, RelationshipBody } f
 import { removeRelationship, terminateRelationship } from './end-relationship.ts'
 import { loadRelationship } from './find-relationship.ts'
 import { nextAfterTerminate } from './next-commands.ts'
-import { type DomainOutcome, refreshNow } from './refresh-now.ts'
+import { type DomainOutcome, refreshNow } from './poll/refresh-now.ts'
 import { type RelationshipRoutesOptions } from './route-options.ts'
-import { clearPeerAlarms } from './report-poll.ts'
+import { clearPeerAlarms } from './poll/report-poll.ts'
 import { StandingBody } from './standing-api.ts'
 import { viewRelationship } from './view.ts'
 

@@ -8,9 +8,9 @@ import {
 import { type EndpointUrl } from '../spiffe/endpoint-profile.ts'
 import { type SpiffeId } from '../spiffe/spiffe-id.ts'
 import { type TrustDomain } from '../spiffe/trust-domain.ts'
-import { type ReadDocument } from './accept-bundle.ts'
+import { type ReadDocument } from './poll/accept-bundle.ts'
 import { type OwnerData, type OwnerDraft } from './owner-data.ts'
-import { type RecoveryDraft, type RecoveryPath } from './recovery.ts'
+import { type RecoveryDraft, type RecoveryPath } from './recovery/recovery.ts'
 
 /** How one trust domain of a peer is fetched; pinned for the life of the relationship (FE-08). */
 export interface RelationshipDomain {

@@ -3,7 +3,7 @@ import { type MeshId } from '../db/ids.ts'
 import { type Db, type RelationshipDomainTable, type RelationshipTable } from '../db/schema.ts'
 import { type EndpointUrl } from '../spiffe/endpoint-profile.ts'
 import { type TrustDomain } from '../spiffe/trust-domain.ts'
-import { readRecovery, writeRecovery } from './recovery.ts'
+import { readRecovery, writeRecovery } from './recovery/recovery.ts'
 import { type Relationship, type RelationshipDomain } from './relationship.ts'
 
 const RELATIONSHIP = [

@@ -1,5 +1,5 @@
 import { type RelationshipFounder } from '../federation/hooks.ts'
-import { localEnvironments } from '../federation/local-consent.ts'
+import { localEnvironments } from '../federation/local/local-consent.ts'
 import { loadMesh } from '../mesh/find-mesh.ts'
 import { type Founder } from '../mesh/hooks.ts'
 import { createRule } from './change-rules.ts'

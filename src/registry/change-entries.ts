@@ -4,7 +4,7 @@ import { isUniqueViolation } from '../db/failures.ts'
 import { type MeshId, newId } from '../db/ids.ts'
 import { type Db } from '../db/schema.ts'
 import { quoted, ServiceError } from '../errors.ts'
-import { holdPeerGroup } from '../federation/peer-groups.ts'
+import { holdPeerGroup } from '../federation/group/peer-groups.ts'
 import { loadMesh, trustDomainsOf } from '../mesh/find-mesh.ts'
 import {
   type Entry,

@@ -1,6 +1,6 @@
-import { type DistrustDependants } from '../federation/distrust.ts'
+import { type DistrustDependants } from '../federation/trust/distrust.ts'
 import { type Dependant, type Dependants } from '../mesh/hooks.ts'
-import { type GroupDependants } from '../federation/peer-groups.ts'
+import { type GroupDependants } from '../federation/group/peer-groups.ts'
 import { entriesMeeting, countEntries, entriesNaming } from './entry-store.ts'
 
 /** Tells what of the registry would end with a mesh. */

@@ -2,7 +2,7 @@ import {
   type MissingBundle,
   type PeerBundle,
   type PeerBundles,
-} from '../federation/peer-bundles.ts'
+} from '../federation/peer-bundle/peer-bundles.ts'
 import { type Entry, groupOf, namedDomains } from '../registry/entry.ts'
 import { type TrustDomain } from '../spiffe/trust-domain.ts'
 

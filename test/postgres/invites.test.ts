@@ -1,6 +1,6 @@
 import t from 'tap'
 import { Agent, request } from 'undici'
-import { handshakeBy, inviteOf, partyIn } from '../federation/invites/support.ts'
+import { handshakeBy, inviteOf, partyIn } from '../federation/invite/support.ts'
 import { POSTGRES_URL, testPostgresUrl } from '../support/database.ts'
 import { FakePeer } from '../support/fake-peer.ts'
 import { postgresEnvironment, until } from '../support/process.ts'

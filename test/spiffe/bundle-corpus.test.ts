@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import t from 'tap'
-import { readDocument } from '../../src/federation/accept-bundle.ts'
+import { readDocument } from '../../src/federation/poll/accept-bundle.ts'
 import { parseBundle, writeBundle } from '../../src/spiffe/bundle.ts'
 import { parseTrustDomain } from '../../src/spiffe/trust-domain.ts'
 

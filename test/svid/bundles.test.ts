@@ -1,5 +1,8 @@
 import t, { type Test } from 'tap'
-import { type MissingBundle, type PeerBundle } from '../../src/federation/peer-bundles.ts'
+import {
+  type MissingBundle,
+  type PeerBundle,
+} from '../../src/federation/peer-bundle/peer-bundles.ts'
 import { type Bundle, writeBundle } from '../../src/spiffe/bundle.ts'
 import { parseBundleMap } from '../../src/spiffe/bundle-map.ts'
 import { parseTrustDomain } from '../../src/spiffe/trust-domain.ts'

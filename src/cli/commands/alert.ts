@@ -1,5 +1,5 @@
 import { type Command, Option } from 'commander'
-import { type AlertView } from '../../federation/alert-api.ts'
+import { type AlertView } from '../../federation/alert/alert-api.ts'
 import { type Cli } from '../cli.ts'
 import { path } from '../client.ts'
 import { type Column, table } from '../output.ts'

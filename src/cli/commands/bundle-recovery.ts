@@ -1,5 +1,5 @@
 import { type Command } from 'commander'
-import { type OwnRecoveryAnswer } from '../../federation/own-recovery-api.ts'
+import { type OwnRecoveryAnswer } from '../../federation/recovery/own-recovery-api.ts'
 import { type MeshView } from '../../mesh/api.ts'
 import { type Cli } from '../cli.ts'
 import { path } from '../client.ts'

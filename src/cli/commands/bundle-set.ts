@@ -1,6 +1,6 @@
 import { type Command } from 'commander'
 import { type RelationshipView } from '../../federation/api.ts'
-import { type BundleSetView } from '../../federation/peer-bundle-api.ts'
+import { type BundleSetView } from '../../federation/peer-bundle/peer-bundle-api.ts'
 import { type Cli } from '../cli.ts'
 import { path } from '../client.ts'
 import { isPem } from './bundle-text.ts'

@@ -1,7 +1,7 @@
 import { createPrivateKey, type KeyObject } from 'node:crypto'
 import type { BundleView } from '../../bundle/api.ts'
 import { addSeconds, systemClock, wholeSeconds } from '../../clock.ts'
-import type { SignedBundleView } from '../../federation/signed-bundle-api.ts'
+import type { SignedBundleView } from '../../federation/recovery/signed-bundle-api.ts'
 import { writeSignedBundle } from '../../pki/signed-bundle.ts'
 import { parseTrustDomain } from '../../spiffe/trust-domain.ts'
 import { type Cli } from '../cli.ts'

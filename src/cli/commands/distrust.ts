@@ -1,5 +1,8 @@
 import { type Command } from 'commander'
-import { type DistrustChangedView, type DistrustedKeyView } from '../../federation/distrust-api.ts'
+import {
+  type DistrustChangedView,
+  type DistrustedKeyView,
+} from '../../federation/trust/distrust-api.ts'
 import { type Cli } from '../cli.ts'
 import { path } from '../client.ts'
 import { formatNext, table } from '../output.ts'

@@ -1,5 +1,8 @@
 import { type Command } from 'commander'
-import { type CreatedEgressRuleView, type EgressRuleView } from '../../federation/egress-api.ts'
+import {
+  type CreatedEgressRuleView,
+  type EgressRuleView,
+} from '../../federation/egress/egress-api.ts'
 import { type Cli } from '../cli.ts'
 import { path } from '../client.ts'
 import { CliFailure, usageFailure } from '../failure.ts'

@@ -1,12 +1,12 @@
 import { type Command } from 'commander'
-import { type PeerRevisionView } from '../../federation/peer-bundle-api.ts'
+import { type PeerRevisionView } from '../../federation/peer-bundle/peer-bundle-api.ts'
 import {
   type AuthorityView,
   type ChangedAuthorityView,
   type DecidedView,
   type DiffSideView,
   type RevisionDiffView,
-} from '../../federation/revision-api.ts'
+} from '../../federation/peer-bundle/revision-api.ts'
 import { type Cli } from '../cli.ts'
 import { path } from '../client.ts'
 import { formatNext, table } from '../output.ts'

@@ -1,6 +1,6 @@
 import { type Command, Option } from 'commander'
-import { type DiagnosisView, type DoctorStepView } from '../../federation/doctor-api.ts'
-import { type InstructionsView } from '../../federation/instruction-api.ts'
+import { type DiagnosisView, type DoctorStepView } from '../../federation/doctor/doctor-api.ts'
+import { type InstructionsView } from '../../federation/instructions/instruction-api.ts'
 import { type Cli } from '../cli.ts'
 import { path } from '../client.ts'
 import { CliFailure } from '../failure.ts'

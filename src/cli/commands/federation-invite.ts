@@ -3,7 +3,7 @@ import {
   type AcceptedInviteView,
   type CreatedInviteView,
   type InviteView,
-} from '../../federation/invite-api.ts'
+} from '../../federation/invite/invite-api.ts'
 import { type Cli } from '../cli.ts'
 import { path } from '../client.ts'
 import { CliFailure } from '../failure.ts'

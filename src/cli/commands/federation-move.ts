@@ -1,5 +1,5 @@
 import { type Command } from 'commander'
-import { type MovedPeerView, type MoveStatusView } from '../../federation/move-api.ts'
+import { type MovedPeerView, type MoveStatusView } from '../../federation/exchange/move-api.ts'
 import { type Cli } from '../cli.ts'
 import { path } from '../client.ts'
 import { usageFailure } from '../failure.ts'

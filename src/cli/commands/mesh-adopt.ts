@@ -1,5 +1,5 @@
 import { type Command, Option } from 'commander'
-import type { AdoptedView } from '../../federation/adopt-api.ts'
+import type { AdoptedView } from '../../federation/adopt/adopt-api.ts'
 import { type Cli } from '../cli.ts'
 import { path } from '../client.ts'
 import { usageFailure } from '../failure.ts'

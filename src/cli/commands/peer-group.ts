@@ -4,7 +4,7 @@ import {
   type EndedPeerGroupView,
   type PeerGroupMemberView,
   type PeerGroupView,
-} from '../../federation/peer-group-api.ts'
+} from '../../federation/group/peer-group-api.ts'
 import { type Cli } from '../cli.ts'
 import { path } from '../client.ts'
 import { usageFailure } from '../failure.ts'

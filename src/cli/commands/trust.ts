@@ -1,5 +1,5 @@
 import { type Command } from 'commander'
-import { type TrustedAuthorityView, type TrustView } from '../../federation/trust-api.ts'
+import { type TrustedAuthorityView, type TrustView } from '../../federation/trust/trust-api.ts'
 import { type Cli } from '../cli.ts'
 import { path } from '../client.ts'
 import { type Column, table } from '../output.ts'

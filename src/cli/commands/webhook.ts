@@ -4,7 +4,7 @@ import {
   type DeliveryView,
   type TestedWebhookView,
   type WebhookView,
-} from '../../federation/alert-api.ts'
+} from '../../federation/alert/alert-api.ts'
 import { type Cli } from '../cli.ts'
 import { path } from '../client.ts'
 import { CliFailure } from '../failure.ts'

@@ -1,4 +1,4 @@
-import { type ProposalView } from '../../federation/proposal-api.ts'
+import { type ProposalView } from '../../federation/proposal/proposal-api.ts'
 import { certificateKey, readCertificate } from '../../pki/certificate.ts'
 import { publicJwk } from '../../pki/key-pair.ts'
 import { splitPem } from '../../pki/pem.ts'
