@@ -77,9 +77,15 @@ export class Field {
     return this.#onPostgres
   }
 
-  /** Another service on a Postgres database of its own, with a mesh; its caller ends it. */
-  async startOnPostgres(name: string): Promise<ServiceProcess> {
-    const url = await this.postgres().database(name)
+  /**
+   * Another service on a Postgres database of its own, with a mesh; its caller ends it. `via` may put something
+   * between the two.
+   */
+  async startOnPostgres(
+    name: string,
+    via: (url: string) => Promise<string> = async (url) => url,
+  ): Promise<ServiceProcess> {
+    const url = await via(await this.postgres().database(name))
     const folder = this.folder(`service-${name}`)
     const service = await startServiceProcess(folder, {
       ...SETTINGS,

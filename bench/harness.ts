@@ -7,6 +7,8 @@ export interface Scale {
   readonly rounds: number
   /** How long one turn lasts. */
   readonly seconds: number
+  /** How many relationships are polled, instead of the bench's own numbers. */
+  readonly relationships?: readonly number[] | undefined
 }
 
 /** The two scales. */

@@ -1,157 +1,110 @@
-import { readFileSync } from 'node:fs'
+import { createReadStream } from 'node:fs'
 import { join } from 'node:path'
+import { createInterface } from 'node:readline'
 import { setTimeout as delay } from 'node:timers/promises'
 import { toPem } from '../src/pki/pem.ts'
 import { parseBundle } from '../src/spiffe/bundle.ts'
 import { parseTrustDomain } from '../src/spiffe/trust-domain.ts'
-import { cpuSeconds, type Part, startPart } from './children.ts'
-import { type Field } from './field.ts'
-import { type Bench, type Figure, quantile, round, type Scale } from './harness.ts'
+import { cpuSeconds, startPart } from './children.ts'
+import { countPostgres, type CountedPostgres } from './counted-postgres.ts'
 import { type FarmPeer } from './farm-peer.ts'
+import { type Field } from './field.ts'
+import { type Bench, quantile, type Scale } from './harness.ts'
+import {
+  type BareFetch,
+  type DatabaseCost,
+  databaseCost,
+  figuresOf,
+  type PollingRun,
+} from './polling-figures.ts'
 import { seedRelationships } from './seed-relationships.ts'
-import { type ServiceProcess } from './service-process.ts'
+import { type Farm, watchPolls, watchUsage } from './watch-polling.ts'
 
 /** The hint that peers give. */
 const HINT_SECONDS = 300
+/** Relationships of one process; those beyond ten thousand are reported without a goal for lateness. */
+const COUNTS = [1000, 10_000, 30_000, 100_000]
 /** Warmed up by four hundred polls at once, then watched for a minute, so that each is polled at most once. */
-const PLAN = { warm: 400, firstSeconds: 12, watchSeconds: 60 }
-const SMOKE_PLAN = { warm: 0, firstSeconds: 1, perSecond: 15, watchSeconds: 5 }
+const PLAN = { warm: 400, firstSeconds: 12, idleSeconds: 10, watchSeconds: 60 }
+const SMOKE_PLAN = { warm: 0, firstSeconds: 1, idleSeconds: 1, watchSeconds: 5, perSecond: 15 }
 
 /**
  * One process on Postgres that polls many relationships with a hint of 300 s: CPU of a poll against that of a bare
- * fetch with a fresh client of the same peer, and how late polls go out.
+ * fetch with a fresh client of the same peer, how late polls go out, and what each costs the database, in memory
+ * and in connections.
  */
 export const polling: Bench = async function* polling(scale, field) {
-  for (const peers of scale.smoke ? [40] : [1000, 10_000]) {
+  let first: DatabaseCost | undefined
+  for (const count of scale.relationships ?? (scale.smoke ? [40] : COUNTS)) {
     try {
-      yield* pollMany(scale, field, peers)
+      const run = await pollMany(scale, field, count)
+      first ??= databaseCost(run)
+      yield* figuresOf(run, first)
     } catch (error) {
-      yield { bench: `polling ${peers}`, skipped: String(error) }
+      yield { bench: `polling ${count}`, skipped: String(error) }
     }
   }
 }
 
-type Farm = Part<{ port: number }>
-
-async function* pollMany(scale: Scale, field: Field, count: number): AsyncIterable<Figure> {
+async function pollMany(scale: Scale, field: Field, count: number): Promise<PollingRun> {
   const name = `polling_${count}`
-  const service = await field.startOnPostgres(name)
-  const file = join(field.folder(name), 'peers.json')
-  const farm = await startPart<{ port: number }>('peer-farm', {
-    peers: count,
-    hintSeconds: HINT_SECONDS,
-    file,
+  let database: CountedPostgres | undefined
+  const service = await field.startOnPostgres(name, async (url) => {
+    database = await countPostgres(url)
+    return database.url
   })
+  const file = join(field.folder(name), 'peers.jsonl')
+  const farm: Farm = await startPart('peer-farm', { peers: count, hintSeconds: HINT_SECONDS, file })
   try {
-    const peers = JSON.parse(readFileSync(file, 'utf8')) as FarmPeer[]
-    const floor = await bareFetch(scale, farm, peers[0]!)
-    const idle = await idleShare(service.pid, scale.seconds)
+    if (database === undefined) throw new Error('the service has no database')
+    const between = { service, farm, database }
     const plan = scale.smoke ? SMOKE_PLAN : { ...PLAN, perSecond: count / HINT_SECONDS }
-    const due = await seedRelationships(peers, {
-      url: field.postgres().urlOf(name),
-      port: farm.ready.port,
-      hintSeconds: HINT_SECONDS,
-      ...plan,
-    })
-    await delay(Math.max(0, plan.firstSeconds - 1) * 1000)
-    await farm.ask({})
-    const watched = await watch({ service, farm, watchSeconds: plan.watchSeconds })
-    yield* figuresOf({ count, floor, idle, due: due.slice(plan.warm), warm: plan.warm, ...watched })
+    const floor = await bareFetch(scale, farm, await firstPeer(file))
+    const idle = await watchUsage(between, plan.idleSeconds)
+    const about = { url: field.postgres().urlOf(name), file, port: farm.ready.port, count }
+    const due = await seedRelationships({ ...about, ...plan, hintSeconds: HINT_SECONDS })
+    await delay((due[plan.warm] ?? 0) - 1000 - Date.now())
+    const watched = await watchPolls(between, plan.watchSeconds)
+    return { count, hintSeconds: HINT_SECONDS, floor, idle, watched, due, warm: plan.warm }
   } finally {
     await farm.end()
     await service.end()
+    database?.close()
   }
 }
 
-async function bareFetch(scale: Scale, farm: Farm, peer: FarmPeer): Promise<number> {
+async function firstPeer(file: string): Promise<FarmPeer> {
+  for await (const line of createInterface({ input: createReadStream(file) })) {
+    return JSON.parse(line) as FarmPeer
+  }
+  throw new Error('the farm has no peer')
+}
+
+async function bareFetch(scale: Scale, farm: Farm, peer: FarmPeer): Promise<BareFetch> {
   const document = Buffer.from(peer.document, 'base64')
   const { bundle } = parseBundle(parseTrustDomain(peer.trustDomain), document)
   const anchors = bundle.x509Authorities.map(({ certificate }) => toPem(certificate))
-  const part = await startPart('bare-fetch', {
-    port: farm.ready.port,
-    host: peer.host,
-    anchors,
-    etag: peer.etag,
-  })
-  const samples: number[] = []
+  const { port } = farm.ready
+  const part = await startPart('bare-fetch', { port, host: peer.host, anchors, etag: peer.etag })
+  const turns: BareFetch[] = []
   for (let turn = 0; turn < scale.rounds; turn += 1) {
-    const { fetches, cpuSeconds: used } = await part.ask<{ fetches: number; cpuSeconds: number }>(
-      scale,
-    )
-    samples.push(used / fetches)
+    const before = cpuSeconds(farm.pid)
+    const answer = await part.ask<{ fetches: number; cpuSeconds: number }>(scale)
+    turns.push({
+      clientCpuSeconds: answer.cpuSeconds / answer.fetches,
+      peerCpuSeconds: (cpuSeconds(farm.pid) - before) / answer.fetches,
+    })
   }
   await part.end()
-  await farm.ask({})
-  return quantile(samples, 0.5)
-}
-
-async function idleShare(pid: number, seconds: number): Promise<number> {
-  const before = cpuSeconds(pid)
-  await delay(seconds * 2000)
-  return (cpuSeconds(pid) - before) / (seconds * 2)
-}
-
-interface Watched {
-  readonly arrivals: readonly (readonly [number, number])[]
-  readonly usedCpuSeconds: number
-  readonly wallSeconds: number
-  readonly endedMs: number
-}
-
-async function watch(about: {
-  readonly service: ServiceProcess
-  readonly farm: Farm
-  readonly watchSeconds: number
-}): Promise<Watched> {
-  const before = cpuSeconds(about.service.pid)
-  const begun = performance.now()
-  await delay(about.watchSeconds * 1000)
-  const { arrivals } = await about.farm.ask<{ arrivals: [number, number][] }>({})
   return {
-    arrivals,
-    usedCpuSeconds: cpuSeconds(about.service.pid) - before,
-    wallSeconds: (performance.now() - begun) / 1000,
-    endedMs: Date.now(),
+    clientCpuSeconds: middle(turns, 'clientCpuSeconds'),
+    peerCpuSeconds: middle(turns, 'peerCpuSeconds'),
   }
 }
 
-function* figuresOf(
-  run: Watched & {
-    readonly count: number
-    readonly floor: number
-    readonly idle: number
-    readonly due: readonly number[]
-    /** Peers before the first that counts. */
-    readonly warm: number
-  },
-): Iterable<Figure> {
-  const polls = run.arrivals.length
-  if (polls === 0) throw new Error('no poll arrived at any peer')
-  const perPoll = (run.usedCpuSeconds - run.idle * run.wallSeconds) / polls
-  yield {
-    bench: `polling ${run.count} cpu`,
-    value: round(perPoll * 1000),
-    unit: 'ms of CPU per poll',
-    baseline: round(run.floor * 1000),
-    ratio: round(perPoll / run.floor),
-    goal: 'ratio <= 2',
-    polls,
-  }
-  const first = new Map<number, number>()
-  for (const [peer, atMs] of run.arrivals) if (!first.has(peer)) first.set(peer, atMs)
-  const late = run.due.flatMap((dueMs, peer) =>
-    dueMs > run.endedMs
-      ? []
-      : [Math.max(0, (first.get(peer + run.warm) ?? run.endedMs) - dueMs) / 1000],
+function middle(turns: readonly BareFetch[], of: keyof BareFetch): number {
+  return quantile(
+    turns.map((turn) => turn[of]),
+    0.5,
   )
-  const p99 = quantile(late, 0.99)
-  yield {
-    bench: `polling ${run.count} lateness`,
-    value: round(p99),
-    unit: 's late at the 99th percentile',
-    baseline: HINT_SECONDS,
-    ratio: round(p99 / HINT_SECONDS),
-    goal: 'ratio <= 0.05',
-    median: round(quantile(late, 0.5)),
-  }
 }

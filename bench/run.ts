@@ -25,7 +25,7 @@ const BENCHES: Readonly<Record<string, Bench>> = {
 /** Runs the named benches, or all, and prints one JSON line a figure; answers the exit code. */
 async function main(): Promise<number> {
   const { values, positionals } = parseArgs({
-    options: { smoke: { type: 'boolean' } },
+    options: { smoke: { type: 'boolean' }, relationships: { type: 'string', multiple: true } },
     allowPositionals: true,
   })
   const unknown = positionals.filter((name) => !Object.hasOwn(BENCHES, name))
@@ -33,7 +33,10 @@ async function main(): Promise<number> {
     console.error(`no bench ${unknown.join(', ')}; there are ${Object.keys(BENCHES).join(', ')}`)
     return 2
   }
-  const scale = values.smoke === true ? SCALES.smoke : SCALES.full
+  const scale = {
+    ...(values.smoke === true ? SCALES.smoke : SCALES.full),
+    relationships: values.relationships?.map(Number),
+  }
   const field = new Field()
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
     process.once(signal, () => void field.close().finally(() => process.exit(130)))
