@@ -2,7 +2,7 @@ import { addSeconds } from '../clock.ts'
 import type { MeshId } from '../db/ids.ts'
 import type { Db } from '../db/schema.ts'
 import { ServiceError } from '../errors.ts'
-import { loadTrustDomain } from '../mesh/find-mesh.ts'
+import { trustDomainsOf } from '../mesh/find-mesh.ts'
 import { publicKeySha256 } from '../pki/key-pair.ts'
 import type { TrustDomain } from '../spiffe/trust-domain.ts'
 import { type Authority, canSign, type StoredAuthority } from './authority.ts'
@@ -82,9 +82,9 @@ export async function findEndpointIssuer(
 ): Promise<EndpointIssuer<StoredAuthority>> {
   const chosen = chooseEndpointIssuer(await listLiving(db, meshId, trustDomain), now)
   if (chosen !== undefined) return chosen
-  const { issuer, observedFrom } = await loadTrustDomain(db, meshId, trustDomain)
-  throw issuer === 'observed'
-    ? signedElsewhere(trustDomain, observedFrom)
+  const domain = (await trustDomainsOf(db, meshId)).find(({ name }) => name === trustDomain)
+  throw domain?.issuer === 'observed'
+    ? signedElsewhere(trustDomain, domain.observedFrom)
     : noEndpointIssuer(trustDomain)
 }
 

@@ -5,7 +5,7 @@ import type { MeshId } from '../db/ids.ts'
 import type { Keyring } from '../db/keyring.ts'
 import type { AuthorityKind, Db } from '../db/schema.ts'
 import { ServiceError } from '../errors.ts'
-import { loadTrustDomain } from '../mesh/find-mesh.ts'
+import { trustDomainsOf } from '../mesh/find-mesh.ts'
 import type { X509Issuer } from '../pki/ca-certificate.ts'
 import type { TrustDomain } from '../spiffe/trust-domain.ts'
 import { canSign } from './authority.ts'
@@ -126,8 +126,8 @@ async function whyNobodySigns(
   meshId: MeshId,
   trustDomain: TrustDomain,
 ): Promise<ServiceError> {
-  const { issuer, observedFrom } = await loadTrustDomain(db, meshId, trustDomain)
-  if (issuer === 'observed') return signedElsewhere(trustDomain, observedFrom)
+  const domain = (await trustDomainsOf(db, meshId)).find(({ name }) => name === trustDomain)
+  if (domain?.issuer === 'observed') return signedElsewhere(trustDomain, domain.observedFrom)
   return new ServiceError('ISSUER_UNAVAILABLE', `no authority of ${trustDomain} can sign now`, {
     retryAfterSeconds: 5,
     next: 'entente authority list',

@@ -263,7 +263,7 @@ t.test('a trust domain that another system signs has no join tokens here', async
   await db.updateTable('trust_domain').set({ issuer: 'observed' }).execute()
   t.match(await call('POST', TOKENS, { body: { spiffeId: '/web' } }), {
     status: 409,
-    body: { code: 'CONFLICT', detail: /another system/ },
+    body: { code: 'ISSUER_ELSEWHERE', detail: /are signed by the system/ },
   })
 })
 
