@@ -30,6 +30,11 @@ export function openPool(options: PoolOptions): Pool {
     idle_in_transaction_session_timeout: 30_000,
     application_name: 'entente',
   })
+  // The pool listens to idle connections only. One that is lost between two statements of a transaction would end
+  // the process; its next statement fails instead.
+  pool.on('connect', (client) => {
+    client.on('error', () => undefined)
+  })
   pool.on('error', (error) => {
     options.log.warn(
       { event: 'database.connection-lost', error: messageOf(error) },
