@@ -102,6 +102,8 @@ const STATEMENTS = [
      document, digest, received_at, verified_by, origin, disposition)
    select $2, id, trust_domain, 1, 1, hint, decode(document, 'base64'), decode(digest, 'base64'), now(), '{}', 'fetched', 'current'
    from peer`,
+  `insert into bundle_forecast (mesh_id, relationship_id, trust_domain, n, distrusted, breaks_at, first_end_at, life_seconds, computed_at)
+   select $2, id, trust_domain, 1, '0', now() + interval '2 days', now() + interval '2 days', 172860, now() from peer`,
 ]
 
 /** The farm calls its peers p0, p1 and so on, and its ETags after them. */

@@ -8,7 +8,9 @@ export function decodeBase64(text: string): Uint8Array | undefined {
   try {
     const binary = atob(text)
     if (btoa(binary) !== text) return undefined
-    return Uint8Array.from(binary, (character) => character.charCodeAt(0))
+    const bytes = new Uint8Array(binary.length)
+    for (let index = 0; index < bytes.length; index += 1) bytes[index] = binary.charCodeAt(index)
+    return bytes
   } catch {
     return undefined
   }

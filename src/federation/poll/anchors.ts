@@ -28,8 +28,11 @@ export interface PublishedBundle extends Omit<RevisionKey, 'relationshipId' | 'n
 /** No anchor at all: nobody is authenticated by them. */
 export const NO_ANCHORS: Anchors = { certificates: [], windows: [] }
 
-/** Memory for anchors of peers, in bytes of DER; the least recently used leave first. */
-const MAX_CACHED_BYTES = 32 * 1024 * 1024
+/**
+ * Memory for anchors of peers, in bytes of DER; the least recently used leave first. Room for a hundred thousand peers:
+ * polled in turn, one too many would push each out just before it is wanted again.
+ */
+const MAX_CACHED_BYTES = 96 * 1024 * 1024
 
 /**
  * Reads the anchors of bundles in use, each content once, so an unchanged poll costs no statement for them; keys
