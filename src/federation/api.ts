@@ -214,6 +214,9 @@ export const ForecastBody = Type.Object({
 /** A relationship with its health. */
 export const RelationshipBody = Type.Object({
   name: Type.String(),
+  purpose: Type.Union([Type.Literal('peer'), Type.Literal('source')], {
+    description: 'source: the system that signs for an adopted trust domain of this mesh',
+  }),
   peerMeshName: TextOrNull,
   state: Type.Union([
     Type.Literal('pending'),
@@ -273,42 +276,6 @@ export const EndedRelationshipBody = Type.Object({
   next: Next,
 })
 
-/** Body of `POST …/relationships/{name}/refresh`. */
-export const RefreshBody = Type.Object(
-  {
-    acceptLowerSequence: Type.Optional(
-      Type.Boolean({
-        description: 'take a bundle although its sequence went back, this once; audited',
-      }),
-    ),
-  },
-  { additionalProperties: false },
-)
-
-/** How the poll of one domain ended. */
-export const RefreshOutcomeBody = Type.Object({
-  trustDomain: Type.String(),
-  outcome: Type.Union([
-    Type.Literal('accepted'),
-    Type.Literal('unchanged'),
-    Type.Literal('quarantined'),
-    Type.Literal('failed'),
-    Type.Literal('discarded'),
-  ]),
-  sequence: TextOrNull,
-  warnings: Type.Array(Type.String()),
-  error: Type.Union([
-    Type.Object({ code: Type.String(), message: Type.String(), next: TextOrNull }),
-    Type.Null(),
-  ]),
-})
-
-/** What a refresh did. */
-export const RefreshedBody = Type.Object({
-  outcomes: Type.Array(RefreshOutcomeBody),
-  relationship: RelationshipBody,
-})
-
 /** A relationship on the wire. */
 export type RelationshipView = Static<typeof RelationshipBody>
 /** One way in which trust ends, on the wire. */
@@ -319,5 +286,3 @@ export type RelationshipDomainView = Static<typeof RelationshipDomainBody>
 export type CreatedRelationshipView = Static<typeof CreatedRelationshipBody>
 /** The answer to the ending of a relationship. */
 export type EndedRelationshipView = Static<typeof EndedRelationshipBody>
-/** The answer to a refresh. */
-export type RefreshedView = Static<typeof RefreshedBody>

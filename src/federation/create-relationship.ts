@@ -8,30 +8,23 @@ import { loadMesh } from '../mesh/find-mesh.ts'
 import { type OwnWebCertificate } from './alert/forecast-facts.ts'
 import { type SpiffeId } from '../spiffe/spiffe-id.ts'
 import { type TrustDomain } from '../spiffe/trust-domain.ts'
-import { type ReadDocument } from './poll/accept-bundle.ts'
 import { activateIfReady } from './activate.ts'
+import { auditedRelationship } from './audited-relationship.ts'
 import { tellOtherSides } from './change-standing.ts'
 import { consentToBegin } from './local/local-consent.ts'
 import { appendStanding } from './trust/standing-history-store.ts'
-import { writeOwnerData, mergeOwnerData } from './owner-data.ts'
+import { mergeOwnerData } from './owner-data.ts'
 import { loadDraftContext } from './load-draft-context.ts'
 import { parseDomains } from './parse-domains.ts'
 import { insertPoll } from './poll/poll-store.ts'
-import { writeRecovery } from './recovery/recovery.ts'
 import {
   type DomainDraft,
   isPolled,
   type NewDomain,
   type Relationship,
-  type RelationshipDomain,
   type RelationshipDraft,
 } from './relationship.ts'
-import {
-  type DomainKey,
-  insertRevision,
-  nextNumber,
-  type VerifiedBy,
-} from './peer-bundle/revision-store.ts'
+import { type FirstBundle, insertFirst, insertGiven } from './peer-bundle/insert-given.ts'
 import { insertRelationship, lockRelationshipById } from './store.ts'
 
 export { type DomainDraft, type RelationshipDraft }
@@ -71,12 +64,6 @@ export interface PeerReaders {
   ) => Promise<void>
   /** Our certificate of the https_web profile, while this replica presents one. */
   readonly webCertificate?: () => OwnWebCertificate | undefined
-}
-
-/** A bundle that was fetched before its relationship was there. */
-export interface FirstBundle {
-  readonly read: ReadDocument
-  readonly verifiedBy: VerifiedBy
 }
 
 /** What an invite settles of a relationship beyond its draft. */
@@ -235,82 +222,5 @@ async function beginDomain(
     await insertFirst(trx, meshId, { key, ...first, origin: 'fetched', context })
   } else if (domain.given !== undefined) {
     await insertGiven(trx, meshId, { key, read: domain.given, context })
-  }
-}
-
-/** Stores a bundle that a person gave as the one in use; the one before must have been retired. */
-export async function insertGiven(
-  trx: Db,
-  meshId: MeshId,
-  {
-    signedBy,
-    ...about
-  }: {
-    readonly key: DomainKey
-    readonly read: ReadDocument
-    readonly context: ChangeContext
-    /** What proved it, where a signature did. */
-    readonly signedBy?: 'recovery-key' | 'svid' | undefined
-  },
-): Promise<void> {
-  const hand = { how: 'hand', actor: about.context.actor } as const
-  const verifiedBy = signedBy === undefined ? hand : { ...hand, signedBy }
-  const origin = signedBy === undefined ? 'manual' : 'signed'
-  await insertFirst(trx, meshId, { ...about, verifiedBy, origin })
-}
-
-async function insertFirst(
-  trx: Db,
-  meshId: MeshId,
-  about: FirstBundle & {
-    readonly key: DomainKey
-    readonly origin: 'fetched' | 'manual' | 'signed'
-    readonly context: ChangeContext
-  },
-): Promise<void> {
-  const { key, read, verifiedBy, origin, context } = about
-  await insertRevision(trx, meshId, {
-    key,
-    revision: {
-      n: await nextNumber(trx, meshId, key),
-      sequence: read.bundle.sequence,
-      hintSeconds: read.bundle.refreshHintSeconds,
-      document: read.document,
-      digest: read.digest,
-      receivedAt: context.now,
-      verifiedBy,
-      origin,
-      disposition: 'current',
-      reason: undefined,
-    },
-  })
-}
-
-/** The part of a relationship that audit records show: every pinned parameter (FE-08). */
-export function auditedRelationship(
-  relationship: Relationship,
-  domains: readonly (Omit<RelationshipDomain, 'readerId' | 'relayId' | 'firstDigest'> & {
-    readonly given?: ReadDocument | undefined
-  })[] = relationship.domains,
-): Record<string, unknown> {
-  return {
-    name: relationship.name,
-    peerMeshName: relationship.peerMeshName ?? null,
-    ourConsent: relationship.ourConsent,
-    theirConsent: relationship.theirConsent,
-    changePolicy: relationship.changePolicy,
-    hintMinSeconds: relationship.hintMinSeconds ?? null,
-    hintMaxSeconds: relationship.hintMaxSeconds ?? null,
-    ...writeOwnerData(relationship),
-    domains: domains.map(({ trustDomain, source, endpointUrl, endpointId, recovery, given }) => ({
-      trustDomain,
-      source,
-      endpointUrl: endpointUrl ?? null,
-      endpointSpiffeId: endpointId ?? null,
-      recovery: recovery.map(writeRecovery),
-      ...(given === undefined
-        ? {}
-        : { givenBundleDigest: Buffer.from(given.digest).toString('hex') }),
-    })),
   }
 }

@@ -31,13 +31,16 @@ export function nextAfterCreate(
 }
 
 /** The commands that are useful once a relationship has ended, or before it does. */
-export function nextAfterTerminate(name: string, dryRun: boolean): string[] {
-  return dryRun
-    ? [`entente federation terminate ${name}`]
-    : [
-        `entente federation delete ${name}`,
-        '# the other side still trusts us until it ends its own relationship',
-      ]
+export function nextAfterTerminate(
+  { name, exchange }: Pick<RelationshipView, 'name' | 'exchange'>,
+  dryRun: boolean,
+): string[] {
+  if (dryRun) return [`entente federation terminate ${name}`]
+  const other =
+    exchange === null
+      ? '# the other side still trusts us until it ends its own relationship'
+      : '# the other side is told and suspends its relationship'
+  return [`entente federation delete ${name}`, other]
 }
 
 /** The commands that are useful after a change of standing, or instead of its dry run. */

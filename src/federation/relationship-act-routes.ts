@@ -5,7 +5,8 @@ import { DryRunQuery } from '../http/dry-run.ts'
 import { etagOf, requireMatch } from '../http/etag.ts'
 import { type App } from '../http/listener.ts'
 import { MeshParams } from '../mesh/api.ts'
-import { EndedRelationshipBody, RefreshBody, RefreshedBody, RelationshipBody } from './api.ts'
+import { EndedRelationshipBody, RelationshipBody } from './api.ts'
+import { RefreshBody, RefreshedBody } from './poll/refresh-api.ts'
 import { removeRelationship, terminateRelationship } from './end-relationship.ts'
 import { loadRelationship } from './find-relationship.ts'
 import { nextAfterTerminate } from './next-commands.ts'
@@ -94,7 +95,7 @@ export const relationshipActRoutes = async (
             },
           })
           const view = await viewRelationship({ ...viewDeps, db: trx }, relationship, context.now)
-          return { relationship: view, ended: [...ended], next: nextAfterTerminate(name, dryRun) }
+          return { relationship: view, ended: [...ended], next: nextAfterTerminate(view, dryRun) }
         },
         { dryRun },
       )

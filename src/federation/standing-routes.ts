@@ -15,7 +15,8 @@ import {
 import { nextAfterStanding } from './next-commands.ts'
 import { type RelationshipRoutesOptions } from './route-options.ts'
 import { ChangedStandingBody, type PeerAuthoritiesView, StandingBody } from './standing-api.ts'
-import { hexOf, viewRelationship } from './view.ts'
+import { hexOf } from './hex.ts'
+import { viewRelationship } from './view.ts'
 
 const Params = Type.Object({
   ...MeshParams.properties,

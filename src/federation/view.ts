@@ -1,7 +1,7 @@
 import { type Db } from '../db/schema.ts'
 import { type AnchorCache, type Anchors, hasUsableAnchor } from './poll/anchors.ts'
 import { type RelationshipDomainView, type RelationshipView } from './api.ts'
-import { type PeerRevisionView } from './peer-bundle/peer-bundle-api.ts'
+import { hexOf } from './hex.ts'
 import { type PeerReaders } from './create-relationship.ts'
 import { whatItWaitsFor } from './find-relationship.ts'
 import { coverageOf } from './alert/forecast.ts'
@@ -15,11 +15,7 @@ import { type Proposal } from './proposal/proposal.ts'
 import { listProposalsOf } from './proposal/proposal-store.ts'
 import { type Relationship, type RelationshipDomain } from './relationship.ts'
 import { type RecoveryPath, writeRecovery } from './recovery/recovery.ts'
-import {
-  listCurrentHeads,
-  type RevisionHead,
-  type VerifiedBy,
-} from './peer-bundle/revision-store.ts'
+import { listCurrentHeads, type RevisionHead } from './peer-bundle/revision-store.ts'
 import { type ForecastMembers, forecastsOf, viewCoverage } from './alert/view-forecast.ts'
 import { type RelayMembers, relaysOf } from './relay/view-relay.ts'
 import { viewProposal } from './proposal/view-proposal.ts'
@@ -232,6 +228,7 @@ function viewWhole(
   const readerId = relationship.domains[0]?.readerId
   return {
     name: relationship.name,
+    purpose: relationship.purpose,
     peerMeshName: relationship.peerMeshName ?? null,
     state: relationship.state,
     standingReason: relationship.standingReason ?? null,
@@ -263,40 +260,6 @@ function worstOf(relationship: Relationship, domains: readonly RelationshipDomai
       : [{ health, reason: healthReason ?? undefined, wayOut: wayOut ?? undefined }],
   )
   return viewHealth(worstHealth(reports))
-}
-
-/** A revision of a peer's bundle as the API shows it, without its document. */
-export function viewRevision(
-  revision: Omit<RevisionHead, 'relationshipId' | 'trustDomain'> & {
-    readonly verifiedBy: VerifiedBy
-  },
-): PeerRevisionView {
-  return {
-    n: revision.n.toString(),
-    sequence: revision.sequence?.toString() ?? null,
-    refreshHintSeconds: revision.hintSeconds ?? null,
-    digest: hexOf(revision.digest),
-    receivedAt: revision.receivedAt.toISOString(),
-    origin: revision.origin,
-    disposition: revision.disposition,
-    reason: revision.reason ?? null,
-    decidedAt: revision.decided?.at.toISOString() ?? null,
-    decidedBy: revision.decided?.by ?? null,
-    retiredAt: revision.retiredAt?.toISOString() ?? null,
-    verifiedBy: viewVerifiedBy(revision.verifiedBy),
-  }
-}
-
-/** How a document was authenticated, as the API shows it. */
-export function viewVerifiedBy(verifiedBy: VerifiedBy): PeerRevisionView['verifiedBy'] {
-  if (verifiedBy.how === 'hand') return verifiedBy
-  const { redirects, presentedIds } = verifiedBy
-  return { ...verifiedBy, redirects: [...redirects], presentedIds: [...presentedIds] }
-}
-
-/** Bytes in lower-case hex. */
-export function hexOf(bytes: Uint8Array): string {
-  return Buffer.from(bytes).toString('hex')
 }
 
 function viewRecovery(path: RecoveryPath): RelationshipDomainView['recovery'][number] {

@@ -2,13 +2,12 @@ import { type Command, InvalidArgumentError, Option } from 'commander'
 import {
   type CreatedRelationshipView,
   type EndedRelationshipView,
-  type RefreshedView,
   type RelationshipView,
 } from '../../federation/api.ts'
 import { type Cli } from '../cli.ts'
 import { path } from '../client.ts'
 import { printDocuments } from '../declarative/print.ts'
-import { CliFailure, usageFailure } from '../failure.ts'
+import { usageFailure } from '../failure.ts'
 import { formatNext, table } from '../output.ts'
 import { givenBundle } from './bundle-text.ts'
 import { registerFederationHelp } from './federation-help.ts'
@@ -23,6 +22,7 @@ import {
 } from './federation-owner.ts'
 import { registerProposals } from './federation-proposal.ts'
 import { registerStanding } from './federation-standing.ts'
+import { registerRefresh } from './federation-refresh.ts'
 import { DRY_RUN, type DryRun, effectColumns, relationshipPath } from './federation-target.ts'
 import { registerDistrust } from './distrust.ts'
 import { recoveryOf, type RecoveryOptions, withRecoveryOptions } from './federation-recovery.ts'
@@ -127,18 +127,7 @@ function registerChanges(federation: Command, cli: Cli): void {
     .addOption(policyOption())
     .option(...DRY_RUN)
   withOwnerOptions(set).action((name: string, options: SetOptions) => change(cli, name, options))
-  federation
-    .command('refresh')
-    .description("fetch the peer's bundle now")
-    .argument('<name>')
-    .option(
-      '--accept-lower-sequence',
-      'take a bundle although its sequence went back, this once; for a peer restored from a backup',
-    )
-    .option('--dry-run', 'fetch and judge, store nothing')
-    .action((name: string, options: DryRun & { readonly acceptLowerSequence?: boolean }) =>
-      refresh(cli, name, options),
-    )
+  registerRefresh(federation, cli)
 }
 
 function registerEnds(federation: Command, cli: Cli): void {
@@ -196,7 +185,9 @@ async function add(cli: Cli, name: string, options: AddOptions): Promise<void> {
 async function list(cli: Cli): Promise<void> {
   const mesh = await cli.meshId()
   const found = await cli.list<RelationshipView>(path`/meshes/${mesh}/relationships`)
-  if (cli.output === 'yaml') return printDocuments(cli, { kind: 'Relationship', views: found })
+  // What an adopted mesh is read by is made by adopting, never applied from a file.
+  const peers = found.filter(({ purpose }) => purpose === 'peer')
+  if (cli.output === 'yaml') return printDocuments(cli, { kind: 'Relationship', views: peers })
   cli.printTable(
     table(
       found,
@@ -231,38 +222,6 @@ async function change(cli: Cli, name: string, options: SetOptions): Promise<void
     query: { dryRun },
   })
   cli.print(cli.output === 'table' ? shownRelationship(view) : view)
-}
-
-async function refresh(
-  cli: Cli,
-  name: string,
-  { dryRun, acceptLowerSequence }: DryRun & { readonly acceptLowerSequence?: boolean },
-): Promise<void> {
-  const target = `${await relationshipPath(cli, name)}/refresh`
-  const refreshed = await cli.post<RefreshedView>(
-    target,
-    { acceptLowerSequence },
-    { query: { dryRun } },
-  )
-  printRefreshed(cli, refreshed)
-  const failed = refreshed.outcomes.find(({ error }) => error !== null)?.error
-  if (failed === undefined || failed === null) return
-  throw new CliFailure(failed.message, failed.next === null ? {} : { next: [failed.next] })
-}
-
-function printRefreshed(cli: Cli, refreshed: RefreshedView): void {
-  if (cli.output !== 'table') {
-    cli.print(refreshed)
-    return
-  }
-  cli.printTable(
-    table(refreshed.outcomes, [
-      { title: 'TRUST-DOMAIN', value: ({ trustDomain }) => trustDomain },
-      { title: 'OUTCOME', value: ({ outcome }) => outcome },
-      { title: 'SEQ', value: ({ sequence }) => sequence ?? '-' },
-    ]),
-  )
-  for (const warning of refreshed.outcomes.flatMap(({ warnings }) => warnings)) cli.warn(warning)
 }
 
 async function terminate(

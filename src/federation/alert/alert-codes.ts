@@ -114,7 +114,7 @@ export const ALERT_CODES = {
     object: 'trust domain/reader',
     meaning:
       'A reader that used to poll our bundle has not fetched for five hints and at least 15 minutes; rotation no longer waits for it.',
-    act: 'ask who runs it, or remove it: `entente bundle reader delete LABEL`',
+    act: 'ask who runs it, or remove it: `entente bundle reader remove LABEL`',
   },
   'authority.forced': {
     severities: ['warning'],

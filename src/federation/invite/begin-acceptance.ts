@@ -8,11 +8,9 @@ import { type TrustDomain } from '../../spiffe/trust-domain.ts'
 import { type Acceptance as StoredAcceptance, saveAcceptance } from './acceptance-store.ts'
 import { type CheckedInvite } from './check-invite.ts'
 import { fingerprintsOfSide, type NamedFingerprint } from './create-invite.ts'
-import {
-  auditedRelationship,
-  createRelationship,
-  type FirstBundle,
-} from '../create-relationship.ts'
+import { auditedRelationship } from '../audited-relationship.ts'
+import { type FirstBundle } from '../peer-bundle/insert-given.ts'
+import { createRelationship } from '../create-relationship.ts'
 import { writeHandshake } from './handshake.ts'
 import { type Invite, inviteHash, inviteProof } from './invite.ts'
 import { type Side } from './peer-side.ts'

@@ -2,7 +2,7 @@ import { ServiceError } from '../../errors.ts'
 import { type Outbound, type OutboundContact, type ServerProof } from '../../http/outbound.ts'
 import { type TrustDomain } from '../../spiffe/trust-domain.ts'
 import { readDocument, type ReadDocument } from '../poll/accept-bundle.ts'
-import { type FirstBundle } from '../create-relationship.ts'
+import { type FirstBundle } from '../peer-bundle/insert-given.ts'
 import { anchorsFor, type PeerDomain, type PeerSide } from './peer-side.ts'
 
 /** What fetching the bundles of a side needs. */

@@ -2,12 +2,8 @@ import { type MeshId, isLabel } from '../../db/ids.ts'
 import { type Db } from '../../db/schema.ts'
 import { type TrustDomain } from '../../spiffe/trust-domain.ts'
 import { auditInvite } from './create-invite.ts'
-import {
-  createRelationship,
-  type FirstBundle,
-  type InvitedTerms,
-  type PeerReaders,
-} from '../create-relationship.ts'
+import { type FirstBundle } from '../peer-bundle/insert-given.ts'
+import { createRelationship, type InvitedTerms, type PeerReaders } from '../create-relationship.ts'
 import { bundleFingerprint } from './fingerprint.ts'
 import { type Handshake, handshakeDigest } from './handshake.ts'
 import { type InviteUse, markUsed, type StoredInvite, updateInvite } from './invite-store.ts'

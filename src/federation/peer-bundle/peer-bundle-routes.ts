@@ -20,7 +20,8 @@ import { givenDocument } from './pem-bundle.ts'
 import { type DomainKey, findCurrent } from './revision-store.ts'
 import { type PeerBundleRoutesOptions } from '../route-options.ts'
 import { setBundle } from './set-bundle.ts'
-import { hexOf, viewRevision } from '../view.ts'
+import { hexOf } from '../hex.ts'
+import { viewRevision } from './view-revision.ts'
 
 const Params = Type.Object({
   ...MeshParams.properties,

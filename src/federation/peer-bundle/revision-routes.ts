@@ -14,7 +14,9 @@ import { nextAfterDecision, nextAfterDiff } from './next-after-decision.ts'
 import { DecidedBody, DecisionBody, DiffQuery, RevisionDiffBody } from './revision-api.ts'
 import { type RelationshipRoutesOptions } from '../route-options.ts'
 import { viewComparison } from './view-revision.ts'
-import { hexOf, viewRelationship, viewRevision } from '../view.ts'
+import { hexOf } from '../hex.ts'
+import { viewRelationship } from '../view.ts'
+import { viewRevision } from './view-revision.ts'
 
 const Params = Type.Object({
   ...MeshParams.properties,

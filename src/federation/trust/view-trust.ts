@@ -3,7 +3,8 @@ import { type TrustedAuthorityView } from './trust-api.ts'
 import { type PeerGrounds, type TrustedAuthority } from './trust-at.ts'
 import { type TrustSpan } from './trust-at-store.ts'
 import { viewAuthority } from '../peer-bundle/view-revision.ts'
-import { hexOf, viewVerifiedBy } from '../view.ts'
+import { hexOf } from '../hex.ts'
+import { viewVerifiedBy } from '../peer-bundle/view-revision.ts'
 
 /** A trusted authority as the API shows it. */
 export function viewTrusted(trusted: TrustedAuthority, at: Date): TrustedAuthorityView {
