@@ -16,9 +16,8 @@ export interface PollingRun {
   /** The service before there was anything to poll. */
   readonly idle: Usage
   readonly watched: Watched
-  /** When each peer was due, in Unix milliseconds; those before `warm` do not count. */
+  /** When each of the watched peers was due, in Unix milliseconds. */
   readonly due: readonly number[]
-  readonly warm: number
 }
 
 /** What an unchanged poll cost the database. */
@@ -68,11 +67,11 @@ function cpuFigure({ count, idle, watched, floor }: PollingRun): Figure {
   }
 }
 
-function latenessFigure({ count, hintSeconds, watched, due, warm }: PollingRun): Figure {
+function latenessFigure({ count, hintSeconds, watched, due }: PollingRun): Figure {
   const first = new Map<number, number>()
   for (const [peer, atMs] of watched.arrivals) if (!first.has(peer)) first.set(peer, atMs)
   const late = due.flatMap((dueMs, peer) =>
-    peer < warm || dueMs > watched.endedMs
+    dueMs > watched.endedMs
       ? []
       : [Math.max(0, (first.get(peer) ?? watched.endedMs) - dueMs) / 1000],
   )

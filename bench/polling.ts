@@ -17,16 +17,19 @@ import {
   figuresOf,
   type PollingRun,
 } from './polling-figures.ts'
-import { seedRelationships } from './seed-relationships.ts'
+import { beginSchedule, seedRelationships } from './seed-relationships.ts'
 import { type Farm, watchPolls, watchUsage } from './watch-polling.ts'
 
 /** The hint that peers give. */
 const HINT_SECONDS = 300
 /** Relationships of one process; those beyond ten thousand are reported without a goal for lateness. */
 const COUNTS = [1000, 10_000, 30_000, 100_000]
-/** Warmed up by four hundred polls at once, then watched for a minute, so that each is polled at most once. */
-const PLAN = { warm: 400, firstSeconds: 12, idleSeconds: 10, watchSeconds: 60 }
-const SMOKE_PLAN = { warm: 0, firstSeconds: 1, idleSeconds: 1, watchSeconds: 5, perSecond: 15 }
+/** What is watched for a minute was polled once before, or six thousand of it, so that it costs what it does for ever. */
+const PLAN = { idleSeconds: 10, watchSeconds: 60 }
+const SMOKE_PLAN = { idleSeconds: 1, watchSeconds: 5, perSecond: 15, warm: 10 }
+const MOST_WARM = 6000
+/** Polls after which the engine has compiled what is hot. */
+const LEAST_WARM = 400
 
 /**
  * One process on Postgres that polls many relationships with a hint of 300 s: CPU of a poll against that of a bare
@@ -58,19 +61,29 @@ async function pollMany(scale: Scale, field: Field, count: number): Promise<Poll
   try {
     if (database === undefined) throw new Error('the service has no database')
     const between = { service, farm, database }
-    const plan = scale.smoke ? SMOKE_PLAN : { ...PLAN, perSecond: count / HINT_SECONDS }
+    const plan = scale.smoke ? SMOKE_PLAN : planOf(count)
     const floor = await bareFetch(scale, farm, await firstPeer(file))
     const idle = await watchUsage(between, plan.idleSeconds)
-    const about = { url: field.postgres().urlOf(name), file, port: farm.ready.port, count }
-    const due = await seedRelationships({ ...about, ...plan, hintSeconds: HINT_SECONDS })
-    await delay((due[plan.warm] ?? 0) - 1000 - Date.now())
+    const url = field.postgres().urlOf(name)
+    const { port } = farm.ready
+    const seeding = { url, file, port, count, ...plan, hintSeconds: HINT_SECONDS }
+    await seedRelationships(seeding)
+    const peers = Math.min(count, Math.ceil(plan.perSecond * plan.watchSeconds))
+    const due = await beginSchedule(url, { peers, perSecond: plan.perSecond })
+    await delay(Math.max(0, (due[0] ?? 0) - 200 - Date.now()))
     const watched = await watchPolls(between, plan.watchSeconds)
-    return { count, hintSeconds: HINT_SECONDS, floor, idle, watched, due, warm: plan.warm }
+    return { count, hintSeconds: HINT_SECONDS, floor, idle, watched, due }
   } finally {
     await farm.end()
     await service.end()
     database?.close()
   }
+}
+
+function planOf(count: number) {
+  const perSecond = count / HINT_SECONDS
+  const watched = Math.ceil(perSecond * PLAN.watchSeconds)
+  return { ...PLAN, perSecond, warm: Math.min(Math.max(watched, LEAST_WARM), MOST_WARM) }
 }
 
 async function firstPeer(file: string): Promise<FarmPeer> {

@@ -1,6 +1,7 @@
 import { createHash, randomUUID } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import { createInterface } from 'node:readline'
+import { setTimeout as delay } from 'node:timers/promises'
 import { Client } from 'pg'
 import { MESH } from './field.ts'
 import { type FarmPeer } from './farm-peer.ts'
@@ -13,15 +14,18 @@ export interface Seeding {
   readonly port: number
   readonly count: number
   readonly hintSeconds: number
-  /** How many are due at once, within {@link WARM_SECONDS}: a process that runs for long is warm. */
+  /** How many are polled once beforehand: a process that runs for long is warm, and has read its peers' authorities. */
   readonly warm: number
-  /** When the others begin to be due, in seconds from the moment when all is written, and how many of them a second. */
-  readonly firstSeconds: number
-  readonly perSecond: number
 }
 
-/** Seconds within which the first polls are due. */
-const WARM_SECONDS = 3
+/** Polls a second while a process is warmed up. */
+const WARM_PER_SECOND = 150
+
+/** Until all others are due that are not watched. */
+const LATER_MS = 3_600_000
+
+/** Longest wait for those polled beforehand, beyond the time that they are due in. */
+const MOST_WARM_SECONDS = 30
 
 /** Relationships written by one statement. */
 const CHUNK = 2000
@@ -33,9 +37,10 @@ const DUE_MS = 0.15
  * Writes active relationships with a bundle each, as if they had been polled in turn for long: adding ten thousand
  * through the API would take minutes.
  *
- * Answers with the Unix milliseconds at which each is due. Throws when writing took so long that some are late already.
+ * The first of them are polled at once, and it returns when they have been. Throws when that takes too long.
  */
-export async function seedRelationships(seeding: Seeding): Promise<number[]> {
+export async function seedRelationships(seeding: Seeding): Promise<void> {
+  const { count, warm, hintSeconds } = seeding
   const client = new Client({ connectionString: seeding.url })
   await client.connect()
   try {
@@ -45,22 +50,46 @@ export async function seedRelationships(seeding: Seeding): Promise<number[]> {
     }
     await client.query('checkpoint')
     await client.query('vacuum analyze')
-    const baseMs = Date.now() + 500 + seeding.count * DUE_MS
-    const due = Array.from({ length: seeding.count }, (_, index) =>
-      Math.round(baseMs + dueSeconds(index, seeding) * 1000),
+    const beginMs = Date.now()
+    const due = Array.from({ length: count }, (_, index) =>
+      index < warm ? beginMs + (index * 1000) / WARM_PER_SECOND : beginMs + LATER_MS,
     )
-    await client.query(POLLS, [MESH, seeding.hintSeconds, due])
+    await client.query(POLLS, [MESH, hintSeconds, due])
     await client.query('analyze poll')
-    if (Date.now() > baseMs) throw new Error('writing the due times took longer than foreseen')
-    return due
+    await waitUntilPolled(client, warm)
   } finally {
     await client.end()
   }
 }
 
-function dueSeconds(index: number, { warm, firstSeconds, perSecond }: Seeding): number {
-  if (index < warm) return (index * WARM_SECONDS) / warm
-  return firstSeconds + (index - warm) / perSecond
+async function waitUntilPolled(client: Client, warm: number): Promise<void> {
+  const lastMs = Date.now() + (warm / WARM_PER_SECOND + MOST_WARM_SECONDS) * 1000
+  while (Date.now() < lastMs) {
+    await delay(500)
+    const { rows } = await client.query<{ left: bigint | string }>(LEFT, [MESH])
+    if (Number(rows[0]?.left) === 0) return
+  }
+  throw new Error(`${warm} polls beforehand took too long`)
+}
+
+/**
+ * Has the first peers due one after the other, so many a second; answers with the Unix milliseconds at which each is.
+ */
+export async function beginSchedule(
+  url: string,
+  { peers, perSecond }: { readonly peers: number; readonly perSecond: number },
+): Promise<readonly number[]> {
+  const client = new Client({ connectionString: url })
+  await client.connect()
+  try {
+    const firstMs = Date.now() + 500 + peers * DUE_MS
+    const due = Array.from({ length: peers }, (_, index) => firstMs + (index * 1000) / perSecond)
+    await client.query(AGAIN, [MESH, due])
+    if (Date.now() > firstMs) throw new Error('writing the due times took longer than foreseen')
+    return due
+  } finally {
+    await client.end()
+  }
 }
 
 async function* chunksOf(seeding: Seeding): AsyncIterable<object[]> {
@@ -112,3 +141,11 @@ const POLLS = `insert into poll (mesh_id, relationship_id, trust_domain, next_at
   select r.mesh_id, r.id, r.name || '.example', to_timestamp(due.ms / 1000.0), '"peer-' || substr(r.name, 2) || '"', $2, now(), now()
   from unnest($3::float8[]) with ordinality as due(ms, place)
   join relationship r on r.mesh_id = $1 and r.name = 'p' || (due.place - 1)`
+
+const AGAIN = `update poll p set next_at = to_timestamp(due.ms / 1000.0)
+  from unnest($2::float8[]) with ordinality as due(ms, place)
+  where p.mesh_id = $1 and p.trust_domain = 'p' || (due.place - 1) || '.example'`
+
+/** Polls that are still to be made before those of an hour later; the last of them may be due in a moment. */
+const LEFT = `select count(*) as left from poll
+  where mesh_id = $1 and (owner is not null or next_at < now() + interval '1 minute')`
