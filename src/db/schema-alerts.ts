@@ -8,7 +8,7 @@ export type Severity = 'info' | 'warning' | 'critical'
 /**
  * Conditions that somebody must know of, from their beginning to their end.
  *
- * Retention: 90 days after they ended; `federation/alert-ticker.ts` prunes. Alerts of the whole service have no mesh.
+ * Retention: 90 days after they ended; `federation/alert/prune-alerts.ts` prunes. Alerts of the whole service have no mesh.
  */
 export interface AlertTable {
   /** The only order of alerts. */
@@ -68,7 +68,7 @@ export interface WebhookTable {
   created_at: Date
 }
 
-/** What is to be sent, or was; retention: 30 days, `federation/alert-ticker.ts` prunes. Goes with its webhook. */
+/** What is to be sent, or was; retention: 30 days, `federation/alert/prune-alerts.ts` prunes. Goes with its webhook. */
 export interface WebhookDeliveryTable {
   id: string
   nr: Generated<bigint>

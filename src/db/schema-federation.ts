@@ -69,7 +69,7 @@ export interface RelationshipDomainTable {
   relay_id: Generated<string>
   /** SHA-256 of the first bundle that counted; pinned. */
   first_digest: Uint8Array | null
-  /** Recovery paths in their order; shape in federation/recovery.ts. */
+  /** Recovery paths in their order; shape in federation/recovery/recovery.ts. */
   recovery: ColumnType<readonly unknown[], string | undefined, string>
 }
 

@@ -11,7 +11,7 @@ export interface InviteReader {
 /**
  * Invites that we made: good for one handshake.
  *
- * Retention: 30 days after use, cancellation or expiry; `federation/prune-invites.ts`.
+ * Retention: 30 days after use, cancellation or expiry; `federation/invite/prune-invites.ts`.
  */
 export interface InviteTable {
   mesh_id: MeshId
@@ -47,7 +47,7 @@ export interface InviteTable {
 /**
  * Invites of others that we accept: the handshake as it was sent, so that it can be repeated after a lost reply.
  *
- * Retention: until the invite ends; `federation/prune-invites.ts`.
+ * Retention: until the invite ends; `federation/invite/prune-invites.ts`.
  */
 export interface InviteAcceptanceTable {
   mesh_id: MeshId

@@ -5,7 +5,7 @@ import type { Consent, RelationshipState, RevisionOrigin } from './schema-federa
 
 /**
  * Every change in the standing of a relationship. Kept for 400 days beyond the relationship, and while it exists at most
- * 1,000 beside our own consents (federation/keep-trust-history.ts).
+ * 1,000 beside our own consents (federation/trust/keep-trust-history.ts).
  */
 export interface RelationshipStandingTable {
   mesh_id: MeshId
@@ -24,7 +24,7 @@ export interface RelationshipStandingTable {
 
 /**
  * From when until when a mesh trusted one authority of a peer; outlives revision and relationship. Ended ones are kept
- * for 400 days and at most 20,000 of a relationship (federation/keep-trust-history.ts).
+ * for 400 days and at most 20,000 of a relationship (federation/trust/keep-trust-history.ts).
  *
  * Kind `local` stands for whatever a trust domain of this service published meanwhile.
  */

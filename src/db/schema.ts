@@ -95,7 +95,7 @@ export interface TrustDomainTable {
   /** Base of the URLs under that host, once the mesh has moved; else that of the service's own URLs. */
   base_url: Generated<string | null>
   profile: 'https_web' | 'https_spiffe'
-  /** Ways in which peers may renew its bundle; shape in federation/recovery.ts. */
+  /** Ways in which peers may renew its bundle; shape in federation/recovery/recovery.ts. */
   recovery: ColumnType<readonly unknown[], string | undefined, string>
   /** Order of creation in the service; the first made is the default for handshakes without a known name. */
   made_nr: Generated<bigint>

@@ -4,7 +4,7 @@ import { trustDomainsOf } from '../mesh/find-mesh.ts'
 import { type TrustDomain } from '../spiffe/trust-domain.ts'
 import { readDocument } from './poll/accept-bundle.ts'
 import { anchorsIn, hasUsableAnchor } from './poll/anchors.ts'
-import { readStanding } from './trust/distrust-store.ts'
+import { loadDistrust } from './trust/distrust-store.ts'
 import { effectiveBundle } from './trust/effective-bundle.ts'
 import { listMeshesOf } from './local/local-store.ts'
 import { type DraftContext, type Relationship, type RelationshipDraft } from './relationship.ts'
@@ -38,7 +38,7 @@ export async function loadDraftContext(
     own: new Set(purpose === 'peer' ? own.map(({ name }) => name) : []),
     federated,
     endpoints: await listEndpointDomains(db, meshId, changing?.id),
-    distrusted: (await readStanding(db, meshId)).digests,
+    distrusted: (await loadDistrust(db, meshId)).digests,
     held: changing === undefined ? new Set() : await heldDomains(db, changing, now),
     local: isLocal ? await listMeshesOf(db, meshId, named) : new Map(),
     now,
@@ -52,7 +52,7 @@ async function heldDomains(
   now: Date,
 ): Promise<Set<TrustDomain>> {
   const held = new Set<TrustDomain>()
-  const { digests: distrusted } = await readStanding(db, meshId)
+  const { digests: distrusted } = await loadDistrust(db, meshId)
   for (const { trustDomain } of domains) {
     const current = await findCurrent(db, meshId, { relationshipId, trustDomain })
     if (current === undefined) continue

@@ -57,7 +57,7 @@ const TRANSITIONS: Readonly<Record<StandingEvent, Transition>> = {
 
 const EVENTS = Object.keys(TRANSITIONS) as readonly StandingEvent[]
 
-/** The events that this relationship allows now, of all or of those that an operator can cause. */
+/** The events that this relationship allows now. */
 export function allowedEvents(facts: StandingFacts): StandingEvent[] {
   if (facts.state === 'terminated') return []
   return EVENTS.filter((event) => TRANSITIONS[event].isAllowed(facts))

@@ -7,7 +7,7 @@ import { type DbClock } from '../../db/time.ts'
 import { loadMesh } from '../../mesh/find-mesh.ts'
 import { type TrustDomain } from '../../spiffe/trust-domain.ts'
 import { readDocument } from '../poll/accept-bundle.ts'
-import { readStanding } from '../trust/distrust-store.ts'
+import { loadDistrust } from '../trust/distrust-store.ts'
 import { effectiveBundle } from '../trust/effective-bundle.ts'
 import { findCurrent } from '../peer-bundle/revision-store.ts'
 import { lockRelationshipById } from '../store.ts'
@@ -44,7 +44,7 @@ async function publishSource(
   if (source?.state !== 'active') return
   const current = await findCurrent(trx, meshId, { relationshipId, trustDomain })
   if (current === undefined) return
-  const { digests } = await readStanding(trx, meshId)
+  const { digests } = await loadDistrust(trx, meshId)
   const bundle = effectiveBundle(readDocument(trustDomain, current.document).bundle, digests)
   await publishObserved(trx, await loadMesh(trx, meshId), {
     trustDomain,

@@ -2,7 +2,7 @@ import { type MeshId } from '../../db/ids.ts'
 import { type Db } from '../../db/schema.ts'
 import { readDocument } from '../poll/accept-bundle.ts'
 import { anchorsIn } from '../poll/anchors.ts'
-import { readStanding } from '../trust/distrust-store.ts'
+import { loadDistrust } from '../trust/distrust-store.ts'
 import { effectiveBundle, type KeyDigests } from '../trust/effective-bundle.ts'
 import { coverageOf } from './forecast.ts'
 import { type ForecastDue, listForecastsDue, saveForecasts } from './forecast-table-store.ts'
@@ -39,7 +39,7 @@ async function distrustedKeysOf(
 ): Promise<ReadonlyMap<MeshId, KeyDigests>> {
   const found = new Map<MeshId, KeyDigests>()
   for (const { meshId } of due) {
-    if (!found.has(meshId)) found.set(meshId, (await readStanding(db, meshId)).digests)
+    if (!found.has(meshId)) found.set(meshId, (await loadDistrust(db, meshId)).digests)
   }
   return found
 }

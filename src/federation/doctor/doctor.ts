@@ -3,7 +3,7 @@ import { ServiceError } from '../../errors.ts'
 import { newProbe } from '../../http/outbound-probe.ts'
 import { type TrustDomain } from '../../spiffe/trust-domain.ts'
 import { type PollTask } from '../poll/claim-store.ts'
-import { readStanding } from '../trust/distrust-store.ts'
+import { loadDistrust } from '../trust/distrust-store.ts'
 import { type DoctorStep, skipped } from './doctor-step.ts'
 import { type KeyDigests } from '../trust/effective-bundle.ts'
 import { type BundleExam, examineBundle, notReached } from './examine-bundle.ts'
@@ -56,7 +56,7 @@ export async function examineRelationship(
 ): Promise<Diagnosis> {
   const relationship = await loadRelationship(deps.db, meshId, request.name)
   if (relationship.state === 'terminated') throw isOver(relationship)
-  const { digests: distrusted } = await readStanding(deps.db, meshId)
+  const { digests: distrusted } = await loadDistrust(deps.db, meshId)
   const round = { deps, meshId, relationship, distrusted, options: request.options }
   const tasks = await tasksOf(round, request)
   const domains = await Promise.all(

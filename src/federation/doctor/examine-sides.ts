@@ -6,7 +6,7 @@ import { type Db } from '../../db/schema.ts'
 import { primaryTrustDomain } from '../../mesh/find-mesh.ts'
 import { type Bundle, parseBundle } from '../../spiffe/bundle.ts'
 import { type DoctorStep, failed, ok, skipped, warning } from './doctor-step.ts'
-import { readStanding } from '../trust/distrust-store.ts'
+import { loadDistrust } from '../trust/distrust-store.ts'
 import { effectiveBundle } from '../trust/effective-bundle.ts'
 import { bundleFingerprint } from '../invite/fingerprint.ts'
 import { bundleIn } from '../poll/held-bundles.ts'
@@ -39,7 +39,7 @@ async function fingerprintSteps(db: Db, { meshId, domains }: Relationship): Prom
   if (own !== undefined) {
     steps.push(ok('fingerprints', `ours, ${own.trustDomain}: ${bundleFingerprint(own)}`))
   }
-  const { digests } = await readStanding(db, meshId)
+  const { digests } = await loadDistrust(db, meshId)
   for (const { relayId, trustDomain } of domains) {
     const held = await findHeldByRelay(db, meshId, relayId)
     const bundle = held === undefined ? undefined : bundleIn(held)

@@ -4,7 +4,7 @@ import { primaryTrustDomain } from '../../mesh/find-mesh.ts'
 import { encodeBase64 } from '../../spiffe/base64.ts'
 import { trustDomainOf } from '../../spiffe/spiffe-id.ts'
 import { readDocument } from '../poll/accept-bundle.ts'
-import { readStanding } from '../trust/distrust-store.ts'
+import { loadDistrust } from '../trust/distrust-store.ts'
 import { effectiveBundle } from '../trust/effective-bundle.ts'
 import { insertNotice } from './notice-store.ts'
 import { deletePeerExchange, findCallTarget } from './peer-exchange-store.ts'
@@ -74,7 +74,7 @@ async function endpointOf(
   const stored = await findRevision(trx, meshId, { key: revision, n: revision.n })
   if (stored === undefined) return undefined
   const { bundle } = readDocument(revision.trustDomain, stored.document)
-  const { digests } = await readStanding(trx, meshId)
+  const { digests } = await loadDistrust(trx, meshId)
   const { x509Authorities } = effectiveBundle(bundle, digests)
   return {
     id: target.endpointId,

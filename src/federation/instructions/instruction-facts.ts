@@ -6,7 +6,7 @@ import { parseBundle, type X509Authority } from '../../spiffe/bundle.ts'
 import { trustDomainOf } from '../../spiffe/spiffe-id.ts'
 import { type TrustDomain } from '../../spiffe/trust-domain.ts'
 import { type OwnEndpoint, type PeerReaders } from '../create-relationship.ts'
-import { readStanding } from '../trust/distrust-store.ts'
+import { loadDistrust } from '../trust/distrust-store.ts'
 import { effectiveBundle } from '../trust/effective-bundle.ts'
 import { bundleIn } from '../poll/held-bundles.ts'
 import { findHeldByRelay } from '../poll/held-store.ts'
@@ -108,7 +108,7 @@ async function acceptedRoots(
   const held = await findHeldByRelay(db, meshId, relayId)
   const bundle = held?.state === 'active' ? bundleIn(held) : undefined
   if (bundle === undefined) return []
-  const { digests } = await readStanding(db, meshId)
+  const { digests } = await loadDistrust(db, meshId)
   return effectiveBundle(bundle, digests).x509Authorities
 }
 

@@ -7,9 +7,6 @@ const GROUPS = 8
 const DIGITS = 5
 const MODULUS = 10n ** BigInt(GROUPS * DIGITS)
 
-/** A fingerprint as {@link bundleFingerprint} writes it. */
-export const FINGERPRINT_PATTERN = '^[0-9]{5}( [0-9]{5}){7}$'
-
 /**
  * The fingerprint of a bundle that two people compare aloud: eight groups of five digits.
  *

@@ -1,6 +1,6 @@
 import { type MeshId } from '../../db/ids.ts'
 import { type Db } from '../../db/schema.ts'
-import { readStanding } from '../trust/distrust-store.ts'
+import { loadDistrust } from '../trust/distrust-store.ts'
 import { effectiveBundle } from '../trust/effective-bundle.ts'
 import { type PeerSide } from './peer-side.ts'
 
@@ -9,7 +9,7 @@ import { type PeerSide } from './peer-side.ts'
  * message of a handshake either. The documents stay as they came.
  */
 export async function trustedSide(db: Db, meshId: MeshId, side: PeerSide): Promise<PeerSide> {
-  const { digests } = await readStanding(db, meshId)
+  const { digests } = await loadDistrust(db, meshId)
   if (digests.size === 0) return side
   const domains = side.domains.map((domain) => ({
     ...domain,

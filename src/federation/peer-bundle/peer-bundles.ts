@@ -5,7 +5,7 @@ import { isDatabaseAway } from '../../db/failures.ts'
 import { type Bundle, writeBundle } from '../../spiffe/bundle.ts'
 import { type TrustDomain } from '../../spiffe/trust-domain.ts'
 import { readDocument } from '../poll/accept-bundle.ts'
-import { readStanding } from '../trust/distrust-store.ts'
+import { loadDistrust } from '../trust/distrust-store.ts'
 import { effectiveBundle, type KeyDigests } from '../trust/effective-bundle.ts'
 import { relationshipsOf } from '../find-relationship.ts'
 import { listLocalBundles } from '../local/local-store.ts'
@@ -126,7 +126,7 @@ async function loadSnapshot(db: Db, meshId: MeshId): Promise<PeerSnapshot> {
   const relationships = await relationshipsOf(db, meshId)
   const local = await listLocalBundles(db, meshId)
   const rows = [...(await listActiveBundles(db, meshId)), ...local]
-  const { digests } = await readStanding(db, meshId)
+  const { digests } = await loadDistrust(db, meshId)
   const bundles = new Map(rows.map((row) => [row.trustDomain, peerBundleOf(row, digests)]))
   const missing = relationships
     .filter(({ state }) => state !== 'terminated')

@@ -22,7 +22,7 @@ export type VerifiedBy =
     }
   | { readonly how: 'hand'; readonly actor: string; readonly signedBy?: 'recovery-key' | 'svid' }
 
-/** One bundle of a peer that was in use, or is. */
+/** One document of a peer that was stored, whatever became of it. */
 export interface PeerRevision {
   /** Our own number within the domain, counting from 1. */
   readonly n: bigint
@@ -198,7 +198,7 @@ export async function findNewestVerified(
   return row === undefined ? undefined : revisionOf(row)
 }
 
-/** The domains of a relationship of which a document was ever fetched and accepted. */
+/** The domains of a relationship of which a fetched or signed document was ever accepted. */
 export async function fetchedDomains(
   db: Db,
   meshId: MeshId,

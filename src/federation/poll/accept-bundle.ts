@@ -93,21 +93,12 @@ function refuseTooMany({ trustDomain, x509Authorities, jwtAuthorities }: Bundle)
 }
 
 /**
- * Judges a fetched document: shape, authorities, sequence, change policy, in this order.
+ * Judges a fetched document whose shape and authorities were read: sequence, then change policy.
  *
  * Authorities that it no longer has are gone at once under every policy, up to all of them (BU-15, BU-17); what a
- * policy holds back are additions. Throws BUNDLE_MALFORMED, or BUNDLE_SEQUENCE_REGRESSED for a document older than
- * the newest one fetched (FE-37): both leave the stored bundle as it is.
+ * policy holds back are additions. Throws BUNDLE_SEQUENCE_REGRESSED for a document older than the newest one fetched
+ * (FE-37), which leaves the stored bundle as it is.
  */
-export function decideBundle(
-  trustDomain: TrustDomain,
-  document: Uint8Array,
-  ingestion: Ingestion,
-): Verdict {
-  return decideRead(readDocument(trustDomain, document), ingestion)
-}
-
-/** {@link decideBundle} for a document that was read already. */
 export function decideRead(read: ReadDocument, ingestion: Ingestion): Verdict {
   const { policy, inUse, held, newestFetched, distrusted } = ingestion
   if (inUse?.origin === 'fetched' && isSame(inUse.digest, read.digest))

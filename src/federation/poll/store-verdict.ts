@@ -7,7 +7,7 @@ import { isServiceError } from '../../errors.ts'
 import { decideRead, type Verdict } from './accept-bundle.ts'
 import { activateIfReady } from '../activate.ts'
 import { type PollTask } from './claim-store.ts'
-import { readStanding } from '../trust/distrust-store.ts'
+import { loadDistrust } from '../trust/distrust-store.ts'
 import { countFetchedSince } from './ingestion-store.ts'
 import { loadIngestion } from './load-ingestion.ts'
 import { outcomeOf } from './poll-outcome.ts'
@@ -57,7 +57,7 @@ export async function storeVerdict(
     if (!(await holdsPoll(trx, task))) return undefined
     const now = await deps.now(trx)
     const previous = await findCurrent(trx, task.meshId, task)
-    const { digests: distrusted } = await readStanding(trx, task.meshId)
+    const { digests: distrusted } = await loadDistrust(trx, task.meshId)
     const storing = { task, relationship, previous, served, distrusted, now }
     const verdict = await judgeAgain(trx, storing)
     if (verdict === undefined) return undefined

@@ -5,7 +5,7 @@ import { type BundleProof, readSignedBundle } from '../../pki/signed-bundle.ts'
 import { trustDomainOf } from '../../spiffe/spiffe-id.ts'
 import { type TrustDomain } from '../../spiffe/trust-domain.ts'
 import { readDocument } from '../poll/accept-bundle.ts'
-import { readStanding } from '../trust/distrust-store.ts'
+import { loadDistrust } from '../trust/distrust-store.ts'
 import { effectiveBundle } from '../trust/effective-bundle.ts'
 import { checkParties } from './recover-bundle.ts'
 import { findRecovery } from './recovery-store.ts'
@@ -69,7 +69,7 @@ async function proofFor(
   if (id === undefined || current === undefined || trustDomainOf(id) !== trustDomain) {
     return { recoveryKeys, endpoint: undefined, now }
   }
-  const { digests } = await readStanding(trx, meshId)
+  const { digests } = await loadDistrust(trx, meshId)
   const { bundle } = readDocument(trustDomain, current.document)
   const anchors = effectiveBundle(bundle, digests).x509Authorities.map((one) => one.certificate)
   const anchorsOf = (of: TrustDomain) => (of === trustDomain ? anchors : undefined)

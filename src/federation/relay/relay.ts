@@ -5,7 +5,7 @@ import { type MeshId } from '../../db/ids.ts'
 import { type Db } from '../../db/schema.ts'
 import { type Bundle, writeBundle } from '../../spiffe/bundle.ts'
 import { type TrustDomain } from '../../spiffe/trust-domain.ts'
-import { readStanding } from '../trust/distrust-store.ts'
+import { loadDistrust } from '../trust/distrust-store.ts'
 import { effectiveBundle } from '../trust/effective-bundle.ts'
 import { bundleIn, type HeldBundle } from '../poll/held-bundles.ts'
 import { findHeldByRelay } from '../poll/held-store.ts'
@@ -65,7 +65,7 @@ async function contentOf(
   const own = published?.hintSeconds ?? DEFAULT_HINT_SECONDS
   const bundle = held.state === 'active' ? bundleIn(held) : undefined
   if (bundle === undefined) return emptyBundle(held.trustDomain, own)
-  const { digests } = await readStanding(trx, meshId)
+  const { digests } = await loadDistrust(trx, meshId)
   const theirs = bundle.refreshHintSeconds ?? own
   return {
     ...effectiveBundle(bundle, digests),

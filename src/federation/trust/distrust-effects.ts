@@ -6,7 +6,7 @@ import { trustDomainOf } from '../../spiffe/spiffe-id.ts'
 import { type TrustDomain } from '../../spiffe/trust-domain.ts'
 import { anchorsIn, hasUsableAnchor } from '../poll/anchors.ts'
 import { type AuthorityFacts, factsOf } from './authority-facts.ts'
-import { type PollKey, readStanding } from './distrust-store.ts'
+import { type PollKey, loadDistrust } from './distrust-store.ts'
 import { effectiveBundle, type KeyDigests } from './effective-bundle.ts'
 import { type HeldBundle, heldBundles } from '../poll/held-bundles.ts'
 
@@ -49,7 +49,7 @@ export async function examineDistrust(
   meshId: MeshId,
   question: DistrustQuestion,
 ): Promise<Examination> {
-  const { digests } = await readStanding(db, meshId)
+  const { digests } = await loadDistrust(db, meshId)
   const survey = new Survey(question, digests)
   for await (const held of heldBundles(db, meshId)) survey.add(held)
   return survey.result()

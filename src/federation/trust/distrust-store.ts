@@ -19,7 +19,7 @@ export interface DistrustedKey {
 const KEY = ['id', 'public_key_sha256', 'note', 'since', 'by', 'lifted_at', 'lifted_by'] as const
 
 /** What is distrusted now, and the count of changes by which a later state is told from an earlier one. */
-export interface StandingDistrust {
+export interface DistrustInForce {
   readonly revision: bigint
   readonly digests: KeyDigests
 }
@@ -29,7 +29,7 @@ export interface StandingDistrust {
  * distrusts now, and every key that is or was its own. A peer that publishes one of ours as its own would else have
  * whoever holds that key speak for the peer.
  */
-export async function readStanding(db: Db, meshId: MeshId): Promise<StandingDistrust> {
+export async function loadDistrust(db: Db, meshId: MeshId): Promise<DistrustInForce> {
   const { rows } = await sql<{ revision: bigint | null; digest: string | null; is_own: boolean }>`
     select (select revision from change where mesh_id = ${meshId} and topic = 'distrust') as revision,
       encode(k.sha256, 'hex') as digest, k.is_own

@@ -2,11 +2,11 @@ import { type Changes } from '../../db/changes.ts'
 import { isDatabaseAway } from '../../db/failures.ts'
 import { type MeshId } from '../../db/ids.ts'
 import { type Db } from '../../db/schema.ts'
-import { readStanding, type StandingDistrust } from './distrust-store.ts'
+import { loadDistrust, type DistrustInForce } from './distrust-store.ts'
 import { type KeyDigests } from './effective-bundle.ts'
 
 interface Cached {
-  readonly standing: StandingDistrust
+  readonly standing: DistrustInForce
   stale: boolean
 }
 
@@ -45,7 +45,7 @@ export class DistrustedKeys {
   async #read(db: Db, meshId: MeshId, cached: Cached | undefined): Promise<KeyDigests> {
     const heard = this.#changesOf(meshId)
     try {
-      const standing = await readStanding(db, meshId)
+      const standing = await loadDistrust(db, meshId)
       // A transaction may see what is never committed: it is not remembered.
       if (!db.isTransaction) {
         this.#cached.set(meshId, { standing, stale: heard !== this.#changesOf(meshId) })
@@ -66,5 +66,5 @@ const NONE: KeyDigests = new Set()
 
 /** What a mesh distrusts now, with no statement where it never distrusted anything up to this revision. */
 export async function distrustedAt(db: Db, meshId: MeshId, revision: bigint): Promise<KeyDigests> {
-  return revision === 0n ? NONE : (await readStanding(db, meshId)).digests
+  return revision === 0n ? NONE : (await loadDistrust(db, meshId)).digests
 }

@@ -1,6 +1,6 @@
 import t from 'tap'
 import {
-  decideBundle,
+  decideRead,
   type Ingestion,
   MAX_AUTHORITIES,
   readDocument,
@@ -47,20 +47,20 @@ const edited = (document: Uint8Array, edit: (keys: Record<string, unknown>[]) =>
 }
 
 t.test('a first document is accepted, the same again is unchanged', async (t) => {
-  t.match(decideBundle(td, doc(7n), nothing), { kind: 'accepted', warnings: [] })
-  t.equal(decideBundle(td, doc(7n), fetched(doc(7n))).kind, 'unchanged')
+  t.match(decideRead(readDocument(td, doc(7n)), nothing), { kind: 'accepted', warnings: [] })
+  t.equal(decideRead(readDocument(td, doc(7n)), fetched(doc(7n))).kind, 'unchanged')
 })
 
 t.test('the same bundle with its keys in another order is unchanged', async (t) => {
   const stored = doc(7n, [root, other])
   const shuffled = edited(stored, (keys) => keys.toReversed())
   t.notSame(Buffer.from(shuffled), Buffer.from(stored))
-  t.equal(decideBundle(td, shuffled, fetched(stored)).kind, 'unchanged')
+  t.equal(decideRead(readDocument(td, shuffled), fetched(stored)).kind, 'unchanged')
 })
 
 t.test('a hint or sequence alone is a change', async (t) => {
-  t.equal(decideBundle(td, doc(7n, [root], 60), fetched(doc(7n))).kind, 'accepted')
-  t.equal(decideBundle(td, doc(8n), fetched(doc(7n))).kind, 'accepted')
+  t.equal(decideRead(readDocument(td, doc(7n, [root], 60)), fetched(doc(7n))).kind, 'accepted')
+  t.equal(decideRead(readDocument(td, doc(8n)), fetched(doc(7n))).kind, 'accepted')
 })
 
 t.test(
@@ -70,33 +70,36 @@ t.test(
       ...nothing,
       inUse: { digest: readDocument(td, doc(7n)).digest, origin: 'manual' },
     }
-    t.equal(decideBundle(td, doc(7n), hand).kind, 'accepted')
+    t.equal(decideRead(readDocument(td, doc(7n)), hand).kind, 'accepted')
   },
 )
 
 t.test('FE-37 a lower sequence is refused, unless a person accepts it for once', async (t) => {
   t.equal(
-    codeOf(() => decideBundle(td, doc(6n), fetched(doc(7n)))),
+    codeOf(() => decideRead(readDocument(td, doc(6n)), fetched(doc(7n)))),
     'BUNDLE_SEQUENCE_REGRESSED',
   )
   const byHand = { ...fetched(doc(7n)), acceptLowerSequence: true }
-  t.match(decideBundle(td, doc(6n), byHand), {
+  t.match(decideRead(readDocument(td, doc(6n)), byHand), {
     kind: 'accepted',
     warnings: [/went back from 7 to 6, accepted by hand/],
   })
 })
 
 t.test('FE-37 without a sequence the newest fetched wins', async (t) => {
-  t.equal(decideBundle(td, doc(undefined, [other]), fetched(doc(undefined))).kind, 'accepted')
-  t.equal(decideBundle(td, doc(1n), fetched(doc(undefined))).kind, 'accepted')
-  t.match(decideBundle(td, doc(undefined), fetched(doc(7n))), {
+  t.equal(
+    decideRead(readDocument(td, doc(undefined, [other])), fetched(doc(undefined))).kind,
+    'accepted',
+  )
+  t.equal(decideRead(readDocument(td, doc(1n)), fetched(doc(undefined))).kind, 'accepted')
+  t.match(decideRead(readDocument(td, doc(undefined)), fetched(doc(7n))), {
     kind: 'accepted',
     warnings: [/no longer carries a sequence; it was 7/],
   })
 })
 
 t.test('FE-37 the same sequence with other content is accepted with a warning', async (t) => {
-  t.match(decideBundle(td, doc(7n, [other]), fetched(doc(7n))), {
+  t.match(decideRead(readDocument(td, doc(7n, [other])), fetched(doc(7n))), {
     kind: 'accepted',
     warnings: [/other content under the same sequence 7/],
   })
@@ -106,9 +109,9 @@ const PRECISE = [2n ** 53n, 2n ** 53n + 1n] as const
 
 t.test('BU-04 sequences are ordered to the last of 64 bits', async (t) => {
   const [lower, higher] = PRECISE
-  t.equal(decideBundle(td, doc(higher), fetched(doc(lower))).kind, 'accepted')
+  t.equal(decideRead(readDocument(td, doc(higher)), fetched(doc(lower))).kind, 'accepted')
   t.equal(
-    codeOf(() => decideBundle(td, doc(lower), fetched(doc(higher)))),
+    codeOf(() => decideRead(readDocument(td, doc(lower)), fetched(doc(higher)))),
     'BUNDLE_SEQUENCE_REGRESSED',
   )
   const largest = 2n ** 64n - 1n
@@ -133,7 +136,7 @@ t.test(
       { ...good, use: 'X509-SVID' },
       good ?? {},
     ])
-    const verdict = decideBundle(td, odd, nothing)
+    const verdict = decideRead(readDocument(td, odd), nothing)
     t.match(verdict, { kind: 'accepted' })
     t.equal(verdict.read.bundle.x509Authorities.length, 1)
     t.equal(verdict.read.skipped.length, 4)
@@ -204,19 +207,19 @@ t.test('BU-12 what is no bundle is refused, and is not an empty one', async (t) 
   ]
   for (const document of documents) {
     t.equal(
-      codeOf(() => decideBundle(td, bytes(document), fetched(doc(7n)))),
+      codeOf(() => decideRead(readDocument(td, bytes(document)), fetched(doc(7n)))),
       'BUNDLE_MALFORMED',
       document,
     )
   }
   const invalidUtf8 = Uint8Array.of(...bytes('{"keys":[],"x":"'), 0xff, ...bytes('"}'))
   t.equal(
-    codeOf(() => decideBundle(td, invalidUtf8, nothing)),
+    codeOf(() => decideRead(readDocument(td, invalidUtf8), nothing)),
     'BUNDLE_MALFORMED',
   )
   const huge = bytes(`{"keys":[]${' '.repeat(1024 * 1024)}}`)
   t.equal(
-    codeOf(() => decideBundle(td, huge, nothing)),
+    codeOf(() => decideRead(readDocument(td, huge), nothing)),
     'BUNDLE_MALFORMED',
   )
 })
@@ -232,7 +235,7 @@ t.test(
   async (t) => {
     const unknownOnly = edited(doc(8n), ([good]) => [{ ...good, use: 'future-svid' }])
     for (const document of [doc(8n, []), unknownOnly]) {
-      const verdict = decideBundle(td, document, fetched(doc(7n)))
+      const verdict = decideRead(readDocument(td, document), fetched(doc(7n)))
       t.equal(verdict.kind, 'accepted')
       t.equal(verdict.read.bundle.x509Authorities.length, 0)
       t.equal(keepingTwin(document, 1), 1, 'the twin un-revokes')
@@ -241,7 +244,7 @@ t.test(
 )
 
 t.test('BU-17 a new document replaces, nothing is carried over', async (t) => {
-  const { read } = decideBundle(td, doc(8n, [other]), fetched(doc(7n, [root])))
+  const { read } = decideRead(readDocument(td, doc(8n, [other])), fetched(doc(7n, [root])))
   t.same(
     read.bundle.x509Authorities.map(({ certificate }) => Buffer.from(certificate)),
     [Buffer.from(other.der)],

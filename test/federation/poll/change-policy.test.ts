@@ -1,7 +1,7 @@
 import t from 'tap'
 import { type ChangePolicy } from '../../../src/db/schema.ts'
 import {
-  decideBundle,
+  decideRead,
   type Ingestion,
   readDocument,
   type Verdict,
@@ -48,7 +48,7 @@ const holding = (policy: ChangePolicy, held: Uint8Array | undefined): Ingestion 
   }
 }
 const judged = (policy: ChangePolicy, held: Uint8Array | undefined, offered: Uint8Array) =>
-  decideBundle(td, offered, holding(policy, held))
+  decideRead(readDocument(td, offered), holding(policy, held))
 const rootsOf = (bundle: Bundle | undefined) =>
   bundle?.x509Authorities.map(({ certificate }) => Buffer.from(certificate).toString('base64'))
 const base64 = (...roots: FakeAuthority[]) =>
@@ -135,8 +135,12 @@ t.test('FE-37 the sequence is looked at before the policy', async (t) => {
 t.test('BU-12 {} never empties a stored bundle, an explicit empty list does', async (t) => {
   for (const policy of ['auto', 'overlap', 'approve'] as const) {
     const held = holding(policy, doc(1n, [one]))
-    t.throws(() => decideBundle(td, bytes('{}'), held), { code: 'BUNDLE_MALFORMED' }, 'spire: {}')
-    const emptied = decideBundle(td, bytes('{"keys":[]}'), held)
+    t.throws(
+      () => decideRead(readDocument(td, bytes('{}')), held),
+      { code: 'BUNDLE_MALFORMED' },
+      'spire: {}',
+    )
+    const emptied = decideRead(readDocument(td, bytes('{"keys":[]}')), held)
     t.equal(emptied.kind, 'accepted')
     t.same(emptied.read.bundle.x509Authorities, [])
   }
