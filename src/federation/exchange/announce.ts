@@ -1,13 +1,13 @@
-import { type MeshId } from '../../db/ids.ts'
 import { type Db, type NoticeEndpoint } from '../../db/schema.ts'
 import { primaryTrustDomain } from '../../mesh/find-mesh.ts'
 import { encodeBase64 } from '../../spiffe/base64.ts'
 import { trustDomainOf } from '../../spiffe/spiffe-id.ts'
 import { readDocument } from '../poll/accept-bundle.ts'
+import { findHolder } from '../poll/vouching-store.ts'
 import { loadDistrust } from '../trust/distrust-store.ts'
 import { effectiveBundle } from '../trust/effective-bundle.ts'
 import { insertNotice } from './notice-store.ts'
-import { deletePeerExchange, findCallTarget } from './peer-exchange-store.ts'
+import { deletePeerExchange } from './peer-exchange-store.ts'
 import { type Exchange, type Relationship } from '../relationship.ts'
 import { findRevision } from '../peer-bundle/revision-store.ts'
 
@@ -36,7 +36,7 @@ export async function announceStanding(trx: Db, announced: AnnouncedStanding): P
     trustDomain,
     sequence: undefined,
     reason: ends ? reason : undefined,
-    endpoint: ends ? await endpointOf(trx, meshId, { relationshipId, exchange }) : undefined,
+    endpoint: ends ? await endpointOf(trx, before, exchange) : undefined,
     now,
   })
   if (ends) await deletePeerExchange(trx, meshId, relationshipId)
@@ -60,24 +60,27 @@ export async function announceProposal(
   })
 }
 
-/** Who proves the peer's endpoint, written down while its bundle is still in use; none with https_web. */
+/**
+ * Who proves the peer's endpoint, written down while its own bundle is still in use. None with https_web, nor when
+ * another relationship's bundle or ours proves it: whether that still may is decided when the notice is sent (FE-24).
+ */
 async function endpointOf(
   trx: Db,
-  meshId: MeshId,
-  about: { readonly relationshipId: string; readonly exchange: Exchange },
+  { meshId, id, domains }: Relationship,
+  exchange: Exchange,
 ): Promise<NoticeEndpoint | undefined> {
-  const { relationshipId, exchange } = about
-  const trustDomain = trustDomainOf(exchange.id)
-  const target = await findCallTarget(trx, meshId, { relationshipId, trustDomain })
-  if (target?.endpointId === undefined || target.revision === undefined) return undefined
-  const { revision } = target
-  const stored = await findRevision(trx, meshId, { key: revision, n: revision.n })
+  const theirs = trustDomainOf(exchange.id)
+  const endpointId = domains.find(({ trustDomain }) => trustDomain === theirs)?.endpointId
+  if (endpointId === undefined) return undefined
+  const trustDomain = trustDomainOf(endpointId)
+  const holder = await findHolder(trx, meshId, trustDomain)
+  if (holder?.relationshipId !== id || holder.inUse === undefined) return undefined
+  const key = { relationshipId: id, trustDomain }
+  const stored = await findRevision(trx, meshId, { key, n: holder.inUse.n })
   if (stored === undefined) return undefined
-  const { bundle } = readDocument(revision.trustDomain, stored.document)
+  const { bundle } = readDocument(trustDomain, stored.document)
   const { digests } = await loadDistrust(trx, meshId)
   const { x509Authorities } = effectiveBundle(bundle, digests)
-  return {
-    id: target.endpointId,
-    anchors: x509Authorities.map(({ certificate }) => encodeBase64(certificate)),
-  }
+  const anchors = x509Authorities.map(({ certificate }) => encodeBase64(certificate))
+  return { id: endpointId, anchors }
 }

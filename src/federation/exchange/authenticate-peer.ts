@@ -4,6 +4,7 @@ import { type Db } from '../../db/schema.ts'
 import { ServiceError } from '../../errors.ts'
 import { exchangeId, type SpiffeId, trustDomainOf } from '../../spiffe/spiffe-id.ts'
 import { type TrustDomain } from '../../spiffe/trust-domain.ts'
+import { type PeerLimits } from './peer-limits.ts'
 import { bundleForKid, type PeerCallKeys } from './peer-call-keys.ts'
 import { type CallerRow, findCaller, useJti } from './peer-call-store.ts'
 import {
@@ -20,6 +21,7 @@ export interface AuthenticatePeerDeps {
   readonly db: Db
   readonly clock: Clock
   readonly keys: PeerCallKeys
+  readonly limits: Pick<PeerLimits, 'takeForRelationship'>
 }
 
 /** A peer that has proven who it is. */
@@ -52,6 +54,8 @@ export type Authentication =
  *
  * A suspended or pending relationship authenticates like an active one, since its peer must be able to ask; a
  * terminated one has no bundle and so no caller. Unknown callers cost what known ones do: one query, one signature.
+ *
+ * Throws RATE_LIMITED for a proven peer that calls too often, before anything is written on its behalf.
  */
 export async function authenticatePeer(
   deps: AuthenticatePeerDeps,
@@ -94,6 +98,8 @@ async function prove(
   const bundle = bundleForKid(inUse, { trustDomain, kid })
   const verified = verifyPeerCall(token, call, { from, to, bundle, now })
   if (caller === undefined || inUse === undefined) throw refusal('nobody we know')
+  // Only what its signature proves counts against a peer, and what is over the limit leaves no row behind.
+  deps.limits.takeForRelationship(caller.relationshipId)
   await useOnce(deps.db, caller, verified)
   const { meshId, relationshipId, name } = caller
   return { peer: { meshId, relationshipId, name, trustDomain } }

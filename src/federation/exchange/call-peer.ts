@@ -10,6 +10,7 @@ import { decodeBase64 } from '../../spiffe/base64.ts'
 import { type EndpointUrl, parseEndpointUrl } from '../../spiffe/endpoint-profile.ts'
 import { exchangeId, trustDomainOf } from '../../spiffe/spiffe-id.ts'
 import { type AnchorCache } from '../poll/anchors.ts'
+import { endpointProof } from '../poll/fetch-bundle.ts'
 import { type PeerCall, signPeerCall } from './peer-call-token.ts'
 import { type Exchange } from '../relationship.ts'
 import { findCallTarget } from './peer-exchange-store.ts'
@@ -38,11 +39,6 @@ export interface PeerToCall {
 /** What a call came to: a complete answer, refusals included, or the reason why there is none. */
 export type PeerAnswer =
   { readonly answer: CallAnswer } | { readonly error: ServiceError; readonly answer?: undefined }
-
-/** Where our own mesh takes calls: `base` is the base of its bundle URLs. Throws ENDPOINT_URL_INVALID. */
-export function exchangeUrlOf(base: string): EndpointUrl {
-  return parseEndpointUrl(`${base.replace(/\/+$/, '')}${PEER_API}`)
-}
 
 /**
  * Calls a peer in the name of our exchange identity, over TLS to the endpoint that is pinned for its domain.
@@ -117,7 +113,10 @@ async function sign(deps: CallPeerDeps, peer: PeerToCall, call: PeerCall): Promi
   })
 }
 
-/** The proof that was pinned for the bundle endpoint of the peer's domain: there is no second way (FE-03). */
+/**
+ * The proof that was pinned for the bundle endpoint of the peer's domain, by the rule of polls: there is no second way
+ * (FE-03), and a bundle that may not vouch for a poll vouches for no call (FE-24).
+ */
 async function proofOf(deps: CallPeerDeps, peer: PeerToCall): Promise<ServerProof> {
   if (peer.endpoint !== undefined) return storedProof(peer.endpoint)
   const { meshId, relationshipId } = peer
@@ -127,11 +126,11 @@ async function proofOf(deps: CallPeerDeps, peer: PeerToCall): Promise<ServerProo
   if (target?.endpointId === undefined) {
     throw noProof(`${trustDomain} has no bundle endpoint that could prove itself`)
   }
-  const { certificates } = await deps.anchors.of(deps.db, meshId, target.revision)
-  if (certificates.length === 0) {
-    throw noProof(`no X.509 authority is stored by which ${target.endpointId} could prove itself`)
-  }
-  return { kind: 'spiffe', id: target.endpointId, anchors: certificates }
+  const { endpointId, inUse } = target
+  const contacted = { meshId, relationshipId, trustDomain, endpointId, inUse }
+  const proof = await endpointProof(deps, contacted)
+  if (proof instanceof ServiceError) throw proof
+  return proof
 }
 
 function storedProof({ id, anchors }: NoticeEndpoint): ServerProof {

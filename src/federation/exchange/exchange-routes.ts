@@ -53,10 +53,7 @@ async function authenticated(
   kind: 'status',
 ): Promise<AuthenticatedPeer> {
   const found = await authenticatePeer(options, arrivedCall(request))
-  if ('peer' in found) {
-    options.limits.takeForRelationship(found.peer.relationshipId)
-    return found.peer
-  }
+  if ('peer' in found) return found.peer
   options.metrics.peerRequests.inc({ kind, outcome: 'refused' })
   options.log.info(
     { event: 'peer-call.refused', kind, reason: found.reason, spiffeId: found.claimed?.from },

@@ -65,12 +65,24 @@ export async function useJti(
   return (numInsertedOrUpdatedRows ?? 0n) > 0n
 }
 
-/** Forgets tokens that ended before a moment; at most 10,000 at once. */
+/** Rows that one statement deletes. */
+const PRUNE_BATCH = 10_000
+
+/** Forgets all tokens that ended before a moment, 10,000 with each statement; answers how many. */
 export async function deleteEndedJtis(db: Db, before: Date): Promise<number> {
-  const { rows } = await sql<{ jti: string }>`
+  let deleted = 0
+  for (;;) {
+    const batch = await deleteBatch(db, before)
+    deleted += batch
+    if (batch < PRUNE_BATCH) return deleted
+  }
+}
+
+async function deleteBatch(db: Db, before: Date): Promise<number> {
+  const { numAffectedRows } = await sql`
     delete from peer_call_jti where (mesh_id, relationship_id, jti) in (
       select mesh_id, relationship_id, jti from peer_call_jti
-      where expires_at < ${before} order by expires_at limit 10000
-    ) returning jti`.execute(db)
-  return rows.length
+      where expires_at < ${before} order by expires_at limit ${PRUNE_BATCH}
+    )`.execute(db)
+  return Number(numAffectedRows ?? 0n)
 }

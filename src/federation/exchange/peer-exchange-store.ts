@@ -4,54 +4,40 @@ import { type BundleSource, type Db, type RelationshipState } from '../../db/sch
 import { type PeerExchangeTable } from '../../db/schema-exchange.ts'
 import { type EndpointUrl } from '../../spiffe/endpoint-profile.ts'
 import { type SpiffeId } from '../../spiffe/spiffe-id.ts'
-import { type TrustDomain } from '../../spiffe/trust-domain.ts'
 import { type Exchange } from '../relationship.ts'
-import { type RevisionKey } from '../poll/anchors.ts'
 import { type DomainKey } from '../peer-bundle/revision-store.ts'
 
-/** How the endpoint of a peer's domain proves itself. */
+/** The endpoint of one domain of a peer, and the bundle of that domain that is in use. */
 export interface CallTarget {
   readonly source: BundleSource
   readonly endpointId: SpiffeId | undefined
-  /** The bundle in use of the endpoint's own trust domain. */
-  readonly revision: RevisionKey | undefined
+  readonly inUse: { readonly n: bigint; readonly digest: Uint8Array } | undefined
 }
 
-/** How the endpoint of one domain of a relationship proves itself; undefined without such a domain. */
+/** The endpoint of one domain of a relationship; undefined without such a domain. What proves it is decided by polls. */
 export async function findCallTarget(
   db: Db,
   meshId: MeshId,
   { relationshipId, trustDomain }: DomainKey,
 ): Promise<CallTarget | undefined> {
-  const { rows } = await sql<{
-    source: BundleSource
-    endpoint_spiffe_id: SpiffeId | null
-    bundle_relationship: string | null
-    bundle_domain: TrustDomain | null
-    n: bigint | null
-    digest: Uint8Array | null
-  }>`
-    select d.source, d.endpoint_spiffe_id, b.relationship_id as bundle_relationship,
-      b.trust_domain as bundle_domain, b.n, b.digest
-    from relationship_domain d
-    left join relationship_domain e on e.mesh_id = d.mesh_id
-      and e.trust_domain = split_part(d.endpoint_spiffe_id, '/', 3)
-    left join peer_bundle_revision b on b.mesh_id = e.mesh_id and b.disposition = 'current'
-      and b.relationship_id = e.relationship_id and b.trust_domain = e.trust_domain
-    where d.mesh_id = ${meshId} and d.relationship_id = ${relationshipId}
-      and d.trust_domain = ${trustDomain}`.execute(db)
-  const [row] = rows
+  const row = await db
+    .selectFrom('relationship_domain as d')
+    .leftJoin('peer_bundle_revision as b', (join) =>
+      join
+        .onRef('b.mesh_id', '=', 'd.mesh_id')
+        .onRef('b.relationship_id', '=', 'd.relationship_id')
+        .onRef('b.trust_domain', '=', 'd.trust_domain')
+        .on('b.disposition', '=', 'current'),
+    )
+    .select(['d.source', 'd.endpoint_spiffe_id', 'b.n', 'b.digest'])
+    .where('d.mesh_id', '=', meshId)
+    .where('d.relationship_id', '=', relationshipId)
+    .where('d.trust_domain', '=', trustDomain)
+    .executeTakeFirst()
   if (row === undefined) return undefined
   const { source, endpoint_spiffe_id: endpointId, n, digest } = row
-  const { bundle_relationship: ofRelationship, bundle_domain: ofDomain } = row
-  const isStored = ofRelationship !== null && ofDomain !== null && n !== null && digest !== null
-  return {
-    source,
-    endpointId: endpointId ?? undefined,
-    revision: isStored
-      ? { relationshipId: ofRelationship, trustDomain: ofDomain, n, digest }
-      : undefined,
-  }
+  const inUse = n === null || digest === null ? undefined : { n, digest }
+  return { source, endpointId: endpointId ?? undefined, inUse }
 }
 
 /** A peer that is to be asked how it stands to us, claimed by this replica. */

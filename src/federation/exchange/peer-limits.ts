@@ -23,45 +23,61 @@ export const PEER_RATES: PeerRates = {
   perRelationship: { perSecond: 2, burst: 20 },
 }
 
+/** Of one kind; the one used longest ago leaves first, and by then most are full again. */
 const MOST_BUCKETS = 20_000
-
-interface Bucket {
-  tokens: number
-  atMs: number
-}
 
 /** Token buckets in the memory of one process; throws RATE_LIMITED with the seconds to wait. */
 export class PeerLimits {
-  readonly #clock: Clock
-  readonly #rates: PeerRates
-  readonly #buckets = new Map<string, Bucket>()
+  // One for each kind: whoever calls from very many addresses must not push out, and so refill, what counts others.
+  readonly #process: Buckets
+  readonly #sources: Buckets
+  readonly #relationships: Buckets
 
   constructor(clock: Clock, rates: PeerRates = PEER_RATES) {
-    this.#clock = clock
-    this.#rates = rates
+    this.#process = new Buckets(clock, rates.perProcess)
+    this.#sources = new Buckets(clock, rates.perSource)
+    this.#relationships = new Buckets(clock, rates.perRelationship)
   }
 
   /** Counts a call before anything of it is looked at. */
   takeForSource(address: string | undefined): void {
     // First what is theirs: one who is over it must not use up what all others share.
-    this.#take(`source ${networkOf(address)}`, this.#rates.perSource)
-    this.#take('process', this.#rates.perProcess)
+    this.#sources.take(networkOf(address))
+    this.#process.take('all')
   }
 
   /** Counts a call of a peer that has proven who it is. */
   takeForRelationship(relationshipId: string): void {
-    this.#take(`relationship ${relationshipId}`, this.#rates.perRelationship)
+    this.#relationships.take(relationshipId)
+  }
+}
+
+interface Bucket {
+  readonly tokens: number
+  readonly atMs: number
+}
+
+/** The buckets of one kind. */
+class Buckets {
+  readonly #clock: Clock
+  readonly #rate: Rate
+  readonly #buckets = new Map<string, Bucket>()
+
+  constructor(clock: Clock, rate: Rate) {
+    this.#clock = clock
+    this.#rate = rate
   }
 
-  #take(key: string, rate: Rate): void {
+  take(key: string): void {
+    const { perSecond, burst } = this.#rate
     const nowMs = this.#clock.monotonicMs()
-    const before = this.#buckets.get(key) ?? { tokens: rate.burst, atMs: nowMs }
-    const gained = ((nowMs - before.atMs) / 1000) * rate.perSecond
-    const tokens = Math.min(rate.burst, before.tokens + gained)
+    const before = this.#buckets.get(key) ?? { tokens: burst, atMs: nowMs }
+    const gained = ((nowMs - before.atMs) / 1000) * perSecond
+    const tokens = Math.min(burst, before.tokens + gained)
     this.#keep(key, { tokens: tokens < 1 ? tokens : tokens - 1, atMs: nowMs })
     if (tokens >= 1) return
     throw new ServiceError('RATE_LIMITED', 'too many calls, try again later', {
-      retryAfterSeconds: Math.max(1, Math.ceil((1 - tokens) / rate.perSecond)),
+      retryAfterSeconds: Math.max(1, Math.ceil((1 - tokens) / perSecond)),
     })
   }
 

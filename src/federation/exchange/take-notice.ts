@@ -5,6 +5,7 @@ import { type Metrics } from '../../http/metrics.ts'
 import { exchangeId, trustDomainOf } from '../../spiffe/spiffe-id.ts'
 import {
   type ArrivedCall,
+  type Authentication,
   type AuthenticatedPeer,
   authenticatePeer,
   type AuthenticatePeerDeps,
@@ -13,12 +14,10 @@ import {
 import { endByPeer } from './believe-peer.ts'
 import { type Notice } from './notice.ts'
 import { askSoon, findByDomains, pollForNews, pollNow, takeHint } from './peer-news-store.ts'
-import { type PeerLimits } from './peer-limits.ts'
 
 /** What taking notices needs. */
 export interface TakeNoticeDeps extends AuthenticatePeerDeps {
   readonly now: DbClock
-  readonly limits: PeerLimits
   readonly metrics: Pick<Metrics, 'notices' | 'peerRequests'>
   /** Looks for due polls and asks at once. */
   readonly kick: () => void
@@ -42,11 +41,7 @@ export async function takeNotice(
   arrived: ArrivedCall,
   notice: Notice,
 ): Promise<void> {
-  const found = await authenticatePeer(deps, arrived)
-  const taken =
-    'peer' in found
-      ? await takeVerified(deps, found.peer, notice)
-      : await takeClaim(deps, found.claimed, notice)
+  const taken = await takeFrom(deps, await authenticated(deps, arrived), notice)
   const { kind } = notice
   deps.metrics.peerRequests.inc({
     kind: 'notice',
@@ -56,12 +51,21 @@ export async function takeNotice(
   if (taken !== 'ignored') deps.kick()
 }
 
+async function takeFrom(
+  deps: TakeNoticeDeps,
+  found: Authentication | undefined,
+  notice: Notice,
+): Promise<Taken> {
+  if (found === undefined) return 'ignored'
+  if ('peer' in found) return takeVerified(deps, found.peer, notice)
+  return takeClaim(deps, found.claimed, notice)
+}
+
 async function takeVerified(
   deps: TakeNoticeDeps,
   peer: AuthenticatedPeer,
   notice: Notice,
 ): Promise<Taken> {
-  if (!isWithinLimit(deps, peer)) return 'ignored'
   const { db } = deps
   const { meshId, relationshipId } = peer
   const now = await deps.now(db)
@@ -86,12 +90,15 @@ async function takeVerified(
   return 'verified'
 }
 
-function isWithinLimit({ limits }: TakeNoticeDeps, { relationshipId }: AuthenticatedPeer): boolean {
+/** Undefined for a proven peer that calls too often. */
+async function authenticated(
+  deps: TakeNoticeDeps,
+  arrived: ArrivedCall,
+): Promise<Authentication | undefined> {
   try {
-    limits.takeForRelationship(relationshipId)
-    return true
+    return await authenticatePeer(deps, arrived)
   } catch (error) {
-    if (isServiceError(error, 'RATE_LIMITED')) return false
+    if (isServiceError(error, 'RATE_LIMITED')) return undefined
     throw error
   }
 }

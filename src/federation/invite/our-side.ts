@@ -9,6 +9,7 @@ import { bundleEndpointOfDomain, loadMesh, trustDomainsOf } from '../../mesh/fin
 import { type MeshTrustDomain } from '../../mesh/mesh.ts'
 import { type EndpointUrl, parseEndpointUrl } from '../../spiffe/endpoint-profile.ts'
 import { exchangeId } from '../../spiffe/spiffe-id.ts'
+import { PEER_API } from '../exchange/call-peer.ts'
 import { ownRecovery } from '../recovery/own-recovery-store.ts'
 import { type Side, type SideDomain } from './peer-side.ts'
 
@@ -71,7 +72,7 @@ export class OurSide {
     }
     const [primary] = domains
     if (primary === undefined || base === undefined) throw new Error('a mesh has a trust domain')
-    const api = `${base}/federation/v1`
+    const api = `${base}${PEER_API}`
     const exchange = { id: exchangeId(primary.trustDomain), url: parseEndpointUrl(api) }
     return {
       side: { meshName: mesh.meshId, domains, exchange },

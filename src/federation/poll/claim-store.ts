@@ -10,6 +10,7 @@ import {
 import { type EndpointUrl } from '../../spiffe/endpoint-profile.ts'
 import { type SpiffeId } from '../../spiffe/spiffe-id.ts'
 import { type DomainKey } from '../peer-bundle/revision-store.ts'
+import { type RevisionKey } from './anchors.ts'
 
 /** A poll that this replica has claimed: everything its fetch and its outcome depend on. */
 export interface PollTask extends DomainKey {
@@ -54,8 +55,11 @@ export interface TaskBundle {
 
 /** The revision in use when a poll was claimed, whose anchors authenticate the fetch. */
 export function revisionInUse(
-  task: PollTask,
-): (DomainKey & Pick<TaskBundle, 'n' | 'digest'> & Pick<PollTask, 'distrustRevision'>) | undefined {
+  task: DomainKey & {
+    readonly inUse: Pick<TaskBundle, 'n' | 'digest'> | undefined
+    readonly distrustRevision?: bigint | undefined
+  },
+): RevisionKey | undefined {
   const { relationshipId, trustDomain, inUse, distrustRevision } = task
   return inUse === undefined
     ? undefined

@@ -3,9 +3,9 @@ import { type Db } from '../../db/schema.ts'
 import { ServiceError } from '../../errors.ts'
 import { type Outbound, type OutboundOutcome, type ServerProof } from '../../http/outbound.ts'
 import { type AnchorCache, hasUsableAnchor } from './anchors.ts'
-import { type PollTask, revisionInUse } from './claim-store.ts'
+import { type PollTask, revisionInUse, type TaskBundle } from './claim-store.ts'
 import { type VerifiedBy } from '../peer-bundle/revision-store.ts'
-import { findVoucher, type Voucher } from './voucher.ts'
+import { findVoucher, type VouchedFor, type Voucher } from './voucher.ts'
 
 /** What fetching a peer's bundle needs. */
 export interface FetchDeps {
@@ -80,17 +80,25 @@ async function requestBundle(
   })
 }
 
-/** What an endpoint has to prove now; a refusal when nothing is left to check it with (FE-26). */
+/** An endpoint that is about to be contacted: whom it serves, and the revision in use of that domain's bundle. */
+export interface ContactedEndpoint extends VouchedFor {
+  readonly inUse: Pick<TaskBundle, 'n' | 'digest'> | undefined
+}
+
+/**
+ * What an endpoint has to prove now, to a poll and to a call alike; a refusal when nothing is left to check it with
+ * (FE-26).
+ */
 export async function endpointProof(
-  deps: FetchDeps,
-  task: PollTask,
+  deps: Pick<FetchDeps, 'db' | 'anchors'>,
+  task: ContactedEndpoint,
 ): Promise<ServerProof | ServiceError> {
   return proofFor(deps, task, await findVoucher(deps, task))
 }
 
 async function proofFor(
-  { db, anchors }: FetchDeps,
-  task: PollTask,
+  { db, anchors }: Pick<FetchDeps, 'db' | 'anchors'>,
+  task: ContactedEndpoint,
   voucher: Voucher | undefined,
 ): Promise<ServerProof | ServiceError> {
   if (task.endpointId === undefined) return { kind: 'web' }
