@@ -44,7 +44,7 @@ export interface IdempotencyOptions {
  * A key belongs to a principal, a method and a route. The row is made before the handler runs, so of requests at
  * once exactly one is handled and the others are refused with IDEMPOTENCY_KEY_IN_USE; another request under a known
  * key is IDEMPOTENCY_KEY_REUSED, and the repetition of one whose answer showed a secret SECRET_SHOWN_ONCE. Dry runs
- * and answers of 500 and above are not kept. Call it after the access hook and before the routes are registered.
+ * and answers of 409, 412, 429 and from 500 on are not kept. Call it after the access hook and before the routes are registered.
  */
 export function addIdempotency(app: App, options: IdempotencyOptions): void {
   app.decorateRequest('idempotency')
@@ -77,7 +77,7 @@ const KeyHeader = {
   maxLength: 255,
   pattern: '^[!-~]*$',
   description:
-    'a value of your own for this request; sent again with it within 24 hours, the request gets the same answer (Idempotency-Replayed: true) and is not done again. One that is still being handled is 409 with Retry-After, another request under the same value 422, and of an answer that showed a secret only the place of the object is repeated (409). Dry runs and answers of 500 and above are not kept',
+    'a value of your own for this request; sent again with it within 24 hours, the request gets the same answer (Idempotency-Replayed: true) and is not done again. One that is still being handled is 409 with Retry-After, another request under the same value 422, and of an answer that showed a secret only the place of the object is repeated (409). Dry runs and answers of 409, 412, 429 and from 500 on are not kept',
 }
 
 /** In lower case, as Node hands headers to our validator. */
@@ -137,6 +137,9 @@ function replay(
     .send(answer.body ?? '')
 }
 
+/** Refusals that the next try may not meet: a conflict, a version that passed on, a rate. */
+const TRANSIENT: ReadonlySet<number> = new Set([409, 412, 429])
+
 /** The answer as it is kept; undefined for one that is not. */
 function answerOf(
   request: FastifyRequest,
@@ -144,7 +147,8 @@ function answerOf(
   payload: unknown,
 ): store.KeptAnswer | undefined {
   const status = reply.statusCode
-  if (status >= 500 || (typeof payload !== 'string' && payload !== undefined)) return undefined
+  const isTransient = status >= 500 || TRANSIENT.has(status)
+  if (isTransient || (typeof payload !== 'string' && payload !== undefined)) return undefined
   const headers = Object.fromEntries(
     KEPT_HEADERS.flatMap((name) => {
       const value = reply.getHeader(name)

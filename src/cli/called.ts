@@ -8,14 +8,17 @@ export interface Started {
   readonly path: string | undefined
   readonly cwd: string
   readonly dataDir: string | undefined
+  /** The mesh that was named with `--mesh`. */
+  readonly mesh?: string | undefined
 }
 
 /**
  * The words to begin a command with so that it runs when it is pasted: the program as it was called, and the data
- * folder that was named. `entente` where the program is on the path, or is not known.
+ * folder and the mesh that were named. `entente` where the program is on the path, or is not known.
  */
-export function calledAs({ script, path, cwd, dataDir }: Started): string {
-  const flag = dataDir === undefined ? '' : ` --data-dir ${dataDir}`
+export function calledAs({ script, path, cwd, dataDir, mesh }: Started): string {
+  const folder = dataDir === undefined ? '' : ` --data-dir ${dataDir}`
+  const flag = mesh === undefined ? folder : `${folder} --mesh ${mesh}`
   if (script === undefined || basename(script) !== 'entente') return `entente${flag}`
   const onPath = (path ?? '').split(delimiter).includes(dirname(script))
   return `${onPath ? 'entente' : nearest(script, cwd)}${flag}`
@@ -23,9 +26,14 @@ export function calledAs({ script, path, cwd, dataDir }: Started): string {
 
 /** Indented commands of ours in a text, begun with `called`; what is meant for another machine stays as it is. */
 export function asCalled(text: string, called: string): string {
-  return text.replace(/^( {2,})(?:\.\/bin\/)?entente (?=[a-z])/gm, (_all, indent: string) => {
-    return `${indent}${called} `
-  })
+  return text.replace(
+    /^( {2,})(?:\.\/bin\/)?entente (?=[a-z])(.*)$/gm,
+    (_all, indent: string, rest: string) => {
+      // A command that names its mesh itself keeps to that.
+      const words = / --mesh /.test(rest) ? called.replace(/ --mesh \S+/, '') : called
+      return `${indent}${words} ${rest}`
+    },
+  )
 }
 
 function nearest(script: string, cwd: string): string {

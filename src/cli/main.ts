@@ -134,12 +134,12 @@ function nounOf(program: Command, name: string, description: string): Command {
 /** For people, every command that we suggest is written so that it runs when it is pasted. */
 function pasteable(streams: CliStreams, globals: () => GlobalOptions): CliStreams {
   const rewrite = (text: string): string => {
-    const { output, dataDir } = globals()
+    const { output, dataDir, mesh } = globals()
     if (output !== 'table') return text
     const [, script] = process.argv
     return asCalled(
       text,
-      calledAs({ script, path: process.env['PATH'], cwd: process.cwd(), dataDir }),
+      calledAs({ script, path: process.env['PATH'], cwd: process.cwd(), dataDir, mesh }),
     )
   }
   return {

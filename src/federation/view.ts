@@ -154,6 +154,7 @@ function healthOf(
       intervalSeconds: poll?.intervalSeconds ?? 0,
       hasUsableAuthority: hasUsableAnchor(anchors, now),
       hasX509Authorities: anchors.certificates.length > 0,
+      distrusted: anchors.distrusted,
       waiting: waiting === undefined ? undefined : { ...waiting, reason: waiting.reason ?? '' },
       voucher,
     },

@@ -132,20 +132,26 @@ t.test('a key of 1 to 255 visible ASCII characters is taken, any other refused',
   t.equal(work.runs, 1)
 })
 
-t.test('a refusal is kept like any answer; a failure is not, and can be tried again', async (t) => {
-  const { app, work } = await working(t)
-  work.fail = new ServiceError('CONFLICT', 'not now')
-  t.equal((await post(app, 'refused')).status, 409)
-  work.fail = new ServiceError('DATABASE_UNAVAILABLE', 'away')
-  t.equal((await post(app, 'failed')).status, 503)
-  work.fail = undefined
-  const refused = await post(app, 'refused')
-  t.match(refused, { status: 409, body: { code: 'CONFLICT', detail: 'not now' } })
-  t.match(refused.headers.get('content-type'), 'application/problem+json')
-  t.equal(refused.headers.get('idempotency-replayed'), 'true')
-  t.equal((await post(app, 'failed')).status, 201)
-  t.equal(work.runs, 3)
-})
+t.test(
+  'a refusal is kept like any answer; what may pass is not, and can be tried again',
+  async (t) => {
+    const { app, work } = await working(t)
+    work.fail = new ServiceError('RULE_INVALID', 'not so')
+    t.equal((await post(app, 'refused')).status, 422)
+    work.fail = new ServiceError('RATE_LIMITED', 'too often')
+    t.equal((await post(app, 'limited')).status, 429)
+    work.fail = new ServiceError('DATABASE_UNAVAILABLE', 'away')
+    t.equal((await post(app, 'failed')).status, 503)
+    work.fail = undefined
+    const refused = await post(app, 'refused')
+    t.match(refused, { status: 422, body: { code: 'RULE_INVALID', detail: 'not so' } })
+    t.match(refused.headers.get('content-type'), 'application/problem+json')
+    t.equal(refused.headers.get('idempotency-replayed'), 'true')
+    t.equal((await post(app, 'failed')).status, 201)
+    t.equal((await post(app, 'limited')).status, 201)
+    t.equal(work.runs, 5)
+  },
+)
 
 t.test('a dry run is not recorded, and its key can be used for the change itself', async (t) => {
   const { app, work } = await working(t)

@@ -24,12 +24,12 @@ t.test('a relationship is suspended and resumed, and the commands lead on', asyn
   t.equal((await app.show()).state, 'active')
   const done = await entente('suspend', 'globex', '--reason', 'drill')
   t.equal(done.code, 0, done.err)
-  t.match(done.out, /is suspended; it is suspended/)
+  t.match(done.out, /is suspended; its state is suspended/)
   t.match(done.out, 'next:\n  entente federation resume globex')
   const shown = (await entente('show', 'globex')).out
   t.match(shown, /because +drill/)
   t.match(shown, /waiting for +our operator, who suspended it/)
-  t.match((await entente('resume', 'globex')).out, /is resumed; it is active/)
+  t.match((await entente('resume', 'globex')).out, /is resumed; its state is active/)
   const again = await entente('resume', 'globex')
   t.equal(again.code, 1)
   t.match(again.err, /allowed are: withdraw, suspend, terminate/)
@@ -39,7 +39,7 @@ t.test('an approval prints the keys that it makes trusted', async (t) => {
   const { entente } = await federated(t)
   t.match((await entente('withdraw', 'globex')).out, /our consent, which we withdrew/)
   const { out } = await entente('approve', 'globex')
-  t.match(out, /is approved; it is active/)
+  t.match(out, /is approved; its state is active/)
   t.match(out, /globex\.example +x509 +[0-9a-f]{64} +2\d{3}-/)
 })
 

@@ -55,7 +55,9 @@ async function actOn(
     return
   }
   cli.say(
-    `relationship ${name} ${dryRun === true ? 'would be' : 'is'} ${DONE[act]}; it is ${answer.relationship.state}`,
+    dryRun === true
+      ? `relationship ${name} would be ${DONE[act]} and then ${answer.relationship.state}`
+      : `relationship ${name} is ${DONE[act]}; its state is ${answer.relationship.state}`,
   )
   if (act === 'approve') {
     printAuthorities(cli, answer.peerAuthorities)

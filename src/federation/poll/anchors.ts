@@ -10,6 +10,8 @@ import { type DomainKey, findRevision } from '../peer-bundle/revision-store.ts'
 export interface Anchors {
   readonly certificates: readonly Uint8Array[]
   readonly windows: readonly { readonly notBefore: Date; readonly notAfter: Date }[]
+  /** How many were left out because their key is distrusted. */
+  readonly distrusted?: number
 }
 
 /** One revision of a peer's bundle, by number and by what is in it. */
@@ -135,5 +137,6 @@ function withoutKeys({ certificates, windows }: Anchors, distrusted: KeyDigests)
   return {
     certificates: certificates.filter((_, index) => trusted[index]),
     windows: windows.filter((_, index) => trusted[index]),
+    distrusted: trusted.filter((isTrusted) => !isTrusted).length,
   }
 }

@@ -50,13 +50,16 @@ export async function fetchBundle(
   return { fetched: fetchedOf(outcome), verifiedBy: verifiedBy(outcome, task), voucher, durationMs }
 }
 
-/** Whether some stored authority can authenticate the endpoint now; always so for https_web (FE-26). */
-export async function canAuthenticate(deps: FetchDeps, task: PollTask): Promise<boolean> {
-  if (task.endpointId === undefined) return true
+/**
+ * Whether time alone has taken away every authority that could authenticate the endpoint (FE-26): they are there, and
+ * all have ended. Authorities that a person distrusts, or that belong to a suspended relationship, are no such case.
+ */
+export async function hasExpired(deps: FetchDeps, task: PollTask): Promise<boolean> {
+  if (task.endpointId === undefined) return false
   const voucher = await findVoucher(deps, task)
   const anchors =
     voucher?.anchors ?? (await deps.anchors.of(deps.db, task.meshId, revisionInUse(task)))
-  return hasUsableAnchor(anchors, deps.clock.now())
+  return anchors.windows.length > 0 && !hasUsableAnchor(anchors, deps.clock.now())
 }
 
 type Attempt = OutboundOutcome | { readonly contact: undefined; readonly error: ServiceError }

@@ -22,6 +22,8 @@ export interface HealthFacts {
   readonly hasUsableAuthority: boolean
   /** Whether there were X.509 authorities at all; a static bundle of JWT keys alone needs none. */
   readonly hasX509Authorities: boolean
+  /** Authorities that are stored and left out, because their key is distrusted. */
+  readonly distrusted?: number | undefined
   /** The document that waits for a person. */
   readonly waiting?: WaitingBundle | undefined
   /** Whose bundle authenticates an endpoint that stands in another trust domain (FE-24). */
@@ -90,18 +92,29 @@ function bootstrapReport(facts: HealthFacts, of: HealthSubject): HealthReport {
     trustDomain: voucher?.trustDomain ?? of.trustDomain,
   }
   const { trustDomain, relationship } = subject
-  const what = facts.hasX509Authorities
-    ? `every stored X.509 authority of ${trustDomain} has expired or is not valid yet`
-    : `the stored bundle of ${trustDomain} has no X.509 authority`
+  const what = whyUnusable(facts, trustDomain)
   const byHand = `get its newest bundle from the peer out of band, then: entente bundle set ${relationship} --trust-domain ${trustDomain} --file FILE`
   return {
     health: 'needs-bootstrap',
     reason: what + so,
     wayOut:
-      facts.waiting === undefined || voucher !== undefined
-        ? byHand
-        : `${decisionCommands(facts.waiting, subject)}; or ${byHand}`,
+      (facts.distrusted ?? 0) > 0
+        ? `entente federation distrust list tells which keys, and entente federation distrust lift KEY takes one back; or ${byHand}`
+        : facts.waiting === undefined || voucher !== undefined
+          ? byHand
+          : `${decisionCommands(facts.waiting, subject)}; or ${byHand}`,
   }
+}
+
+function whyUnusable(facts: HealthFacts, trustDomain: string): string {
+  const { distrusted = 0, hasX509Authorities } = facts
+  if (distrusted > 0) {
+    const rest = hasX509Authorities ? ', and the others have expired or are not valid yet' : ''
+    return `${distrusted} X.509 ${distrusted === 1 ? 'authority' : 'authorities'} of ${trustDomain} that we hold ${distrusted === 1 ? 'is' : 'are'} distrusted by this mesh${rest}`
+  }
+  return hasX509Authorities
+    ? `every stored X.509 authority of ${trustDomain} has expired or is not valid yet`
+    : `the stored bundle of ${trustDomain} has no X.509 authority`
 }
 
 function quarantinedReport(waiting: WaitingBundle, subject: HealthSubject): HealthReport {

@@ -85,6 +85,7 @@ function healthAfter(
       intervalSeconds: poll.intervalSeconds,
       hasUsableAuthority: hasUsableAnchor(anchors, task.claimedAt),
       hasX509Authorities: anchors.certificates.length > 0,
+      distrusted: anchors.distrusted,
       waiting,
       voucher,
     },

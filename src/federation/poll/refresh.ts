@@ -3,11 +3,11 @@ import { decideRead, type HeldBefore, readDocument, type Verdict } from './accep
 import { type PollTask, revisionInUse } from './claim-store.ts'
 import { distrustedAt } from '../trust/distrusted-keys.ts'
 import {
-  canAuthenticate,
   type Fetched,
   fetchBundle,
   type FetchDeps,
   type FetchResult,
+  hasExpired,
 } from './fetch-bundle.ts'
 import { loadIngestion } from './load-ingestion.ts'
 import { outcomeOf, type PollEnd } from './poll-outcome.ts'
@@ -57,7 +57,7 @@ export async function refreshPeer(
 }
 
 /**
- * Fetches by the pinned parameters; only while no stored authority can authenticate the endpoint are the recovery
+ * Fetches by the pinned parameters; only once every stored authority of the endpoint has ended are the recovery
  * paths tried, and when there is none the failure is that of the fetch.
  */
 export async function fetchOrRecover(
@@ -65,7 +65,7 @@ export async function fetchOrRecover(
   task: PollTask,
   signal: AbortSignal | undefined,
 ): Promise<FetchResult> {
-  if (await canAuthenticate(deps, task)) return fetchBundle(deps, task, signal)
+  if (!(await hasExpired(deps, task))) return fetchBundle(deps, task, signal)
   return (await recoverBundle(deps, task, signal)) ?? fetchBundle(deps, task, signal)
 }
 

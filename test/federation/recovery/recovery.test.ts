@@ -1,3 +1,4 @@
+import { createHash, X509Certificate } from 'node:crypto'
 import t, { type Test } from 'tap'
 import { addSeconds } from '../../../src/clock.ts'
 import { generateKeyPair, publicJwk } from '../../../src/pki/key-pair.ts'
@@ -154,6 +155,39 @@ t.test(
     await app.poll()
     t.match(await app.show(), { health: 'ok' })
     t.equal(bad.server.requests.length, 1)
+  },
+)
+
+t.test(
+  'keys that we distrust are no reason to recover: what took them away was not time',
+  async (t) => {
+    let peer: FakePeer | undefined
+    const { server, root } = await webServer(t, () => peer?.bundle(9n) ?? '')
+    const app = await federationApp(t, { webRoots: [root] })
+    peer = await FakePeer.open(t, GLOBEX)
+    const body = spiffePeer(peer)
+    const [domain] = body['domains'] as object[]
+    const recovery = [{ kind: 'endpoint', source: 'https_web', endpointUrl: server.url }]
+    await app.call('POST', '/meshes/acme/relationships', {
+      body: { ...body, domains: [{ ...domain, recovery }] },
+    })
+    await app.poll()
+    const key = createHash('sha256').update(
+      new X509Certificate(peer.root.pem).publicKey.export({ type: 'spki', format: 'der' }),
+    )
+    const distrusted = await app.call('POST', '/meshes/acme/distrusted-keys', {
+      body: { publicKeySha256: key.digest('hex') },
+    })
+    t.equal(distrusted.status, 201, JSON.stringify(distrusted.body))
+    peer.root = await FakeAuthority.root(GLOBEX)
+    await app.pollLater()
+    await app.pollLater()
+    t.equal(server.requests.length, 0, 'the second endpoint was not asked')
+    t.match(await app.show(), {
+      health: 'needs-bootstrap',
+      healthReason: /1 X\.509 authority of globex\.example that we hold is distrusted by this mesh/,
+      wayOut: /distrust lift/,
+    })
   },
 )
 
