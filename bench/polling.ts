@@ -24,10 +24,10 @@ import { type Farm, watchPolls, watchUsage } from './watch-polling.ts'
 const HINT_SECONDS = 300
 /** Relationships of one process; those beyond ten thousand are reported without a goal for lateness. */
 const COUNTS = [1000, 10_000, 30_000, 100_000]
-/** What is watched for a minute was polled once before, or six thousand of it, so that it costs what it does for ever. */
+/** What is watched for a minute was polled once before, or three thousand of it, so that it costs what it does for ever. */
 const PLAN = { idleSeconds: 10, watchSeconds: 60 }
 const SMOKE_PLAN = { idleSeconds: 1, watchSeconds: 5, perSecond: 15, warm: 10 }
-const MOST_WARM = 6000
+const MOST_WARM = 3000
 /** Polls after which the engine has compiled what is hot. */
 const LEAST_WARM = 400
 

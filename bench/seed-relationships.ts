@@ -25,7 +25,7 @@ const WARM_PER_SECOND = 150
 const LATER_MS = 3_600_000
 
 /** Longest wait for those polled beforehand, beyond the time that they are due in. */
-const MOST_WARM_SECONDS = 30
+const MOST_WARM_SECONDS = 60
 
 /** Relationships written by one statement. */
 const CHUNK = 2000
