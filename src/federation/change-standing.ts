@@ -8,7 +8,8 @@ import { dropWaiting } from './poll/ingestion-store.ts'
 import { pinFirstBundles } from './poll/first-bundle-store.ts'
 import { consents, tellLocalPeers } from './local/local-consent.ts'
 import { recordTrust } from './trust/record-trust.ts'
-import { type Relationship } from './relationship.ts'
+import { ServiceError } from '../errors.ts'
+import { isUnproven, type Relationship, UNPROVEN_REASON } from './relationship.ts'
 import { retireCurrent } from './peer-bundle/revision-store.ts'
 import { appendStanding } from './trust/standing-history-store.ts'
 import { type StandingEvent, transition } from './standing.ts'
@@ -57,6 +58,7 @@ async function takeStep(
   change: StandingChange,
 ): Promise<Relationship> {
   const { context, event } = change
+  refuseUnproven(before, event)
   const after = stamped(
     before,
     transition(before, event, await hasVerifiedBundles(trx, before)),
@@ -90,6 +92,18 @@ async function takeStep(
   })
   await bumpChange(trx, before.meshId, 'relationship')
   return after
+}
+
+/** Nobody can consent to, or withdraw from, what an invite only claims. */
+function refuseUnproven(before: Relationship, event: StandingEvent): void {
+  if (before.state === 'terminated' || !isUnproven(before)) return
+  if (event !== 'approve' && event !== 'withdraw') return
+  const { name } = before
+  throw new ServiceError(
+    'CONFLICT',
+    `relationship ${name}: ${UNPROVEN_REASON}, so "${event}" is refused; accept the same invite again, or terminate and delete it`,
+    { next: `entente federation accept FILE, or: entente federation terminate ${name}` },
+  )
 }
 
 function stamped(before: Relationship, after: Relationship, change: StandingChange): Relationship {

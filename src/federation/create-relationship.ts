@@ -20,9 +20,11 @@ import { insertPoll } from './poll/poll-store.ts'
 import {
   type DomainDraft,
   isPolled,
+  isUnproven,
   type NewDomain,
   type Relationship,
   type RelationshipDraft,
+  UNPROVEN_REASON,
 } from './relationship.ts'
 import { type FirstBundle, insertFirst, insertGiven } from './peer-bundle/insert-given.ts'
 import { insertRelationship, lockRelationshipById } from './store.ts'
@@ -171,7 +173,7 @@ function newRelationship(about: {
     changePolicy: draft.changePolicy ?? 'auto',
     onHold: false,
     purpose,
-    standingReason: undefined,
+    standingReason: invited !== undefined && isUnproven(invited) ? UNPROVEN_REASON : undefined,
     exchange: invited?.exchange,
     ...mergeOwnerData(draft, { now }),
     hintMinSeconds: draft.hintMinSeconds ?? undefined,
@@ -215,6 +217,7 @@ async function beginDomain(
     readonly context: ChangeContext
   },
 ): Promise<void> {
+  if (isUnproven(relationship)) return
   const { meshId, id } = relationship
   const key = { relationshipId: id, trustDomain: domain.trustDomain }
   if (isPolled(domain.source)) await insertPoll(trx, meshId, { key, now: context.now })

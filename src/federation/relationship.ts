@@ -119,6 +119,20 @@ export interface DraftContext {
   readonly now: Date
 }
 
+/** Why an unproven relationship waits, for people. */
+export const UNPROVEN_REASON = "the invite's handshake is not proven yet"
+
+/**
+ * Whether a relationship comes from an invite whose inviter has not proven its answer: nothing that it tells of the
+ * peer is believed, so it has no exchange, no polls, no bundles, and our consent cannot be given by hand.
+ */
+export function isUnproven({
+  ourConsent,
+  exchange,
+}: Pick<Relationship, 'ourConsent' | 'exchange'>): boolean {
+  return ourConsent === 'pending' && exchange === undefined
+}
+
 /** Whether the bundles of a source are fetched on a schedule. */
 export function isPolled(source: BundleSource): boolean {
   return source === 'https_web' || source === 'https_spiffe'

@@ -174,7 +174,17 @@ function printAccepted(cli: Cli, accepted: AcceptedInviteView): void {
   for (const cause of relationship.waitingFor) cli.say(`waits for ${cause}`)
   cli.say('compare aloud, the same digits must stand on the other side:')
   for (const line of fingerprintLines([...accepted.theirs, ...accepted.ours])) cli.say(line)
+  cli.say('the fingerprints do not cover these; they must be those of the other side too:')
+  for (const line of invitedLines(accepted.invited)) cli.say(line)
   cli.printText(formatNext(accepted.next))
+}
+
+function invitedLines({ domains, exchange }: AcceptedInviteView['invited']): string[] {
+  const lines = domains.flatMap(({ trustDomain, profile, endpointUrl, recovery }) => [
+    `  ${trustDomain}  ${profile}  ${endpointUrl}`,
+    ...recovery.map((line) => `  ${trustDomain}  recovery  ${line}`),
+  ])
+  return [...lines, `  exchange  ${exchange.url}`]
 }
 
 function fingerprintLines(

@@ -12,7 +12,8 @@ import { readDocument } from '../poll/accept-bundle.ts'
 import { checkInvite } from './check-invite.ts'
 import { type Invite, parseInvite } from './invite.ts'
 import { trustedSide } from './trusted-side.ts'
-import { type Relationship } from '../relationship.ts'
+import { proveAcceptance } from './prove-acceptance.ts'
+import { isUnproven, type Relationship } from '../relationship.ts'
 import {
   type AcceptDeps,
   type Acceptance,
@@ -57,8 +58,9 @@ export interface AcceptedInvite {
 }
 
 /**
- * Accepts an invite: reads it, fetches the inviter's bundles, makes our side of the relationship with our consent, has
- * the inviter fetch our bundles, and proves its answer. Accepting the same invite again continues where it stopped.
+ * Accepts an invite: reads it, fetches the inviter's bundles, makes our side of the relationship, has the inviter
+ * fetch our bundles, proves its answer, and only then gives our consent. Accepting the same invite again continues
+ * where it stopped.
  *
  * Whatever fails is thrown with the name of its step: INVITE_INVALID, INVITE_OVER, INVITE_REFUSED, ALREADY_EXISTS,
  * EGRESS_REFUSED with the command that helps, and what a connection fails with.
@@ -85,7 +87,7 @@ export async function acceptInvite(
   }
   const answer = await atStep('they reached us', () => shakeHands(deps, begun, request.actor))
   const relationship = await atStep('both bundles verified', () =>
-    settle(deps, begun, { answer, actor: request.actor }),
+    settle(deps, begun, { answer, first, actor: request.actor }),
   )
   deps.onChanged(meshId)
   const { consent } = answer
@@ -132,11 +134,19 @@ async function shakeHands(
   }
 }
 
-/** Takes the inviter's word: it fetched the bundles that we publish, and consents or will be asked. */
+/** Gives our consent and takes the inviter's word: it fetched the bundles that we publish, and consents or will be asked. */
 async function settle(
   deps: AcceptDeps,
   begun: Acceptance,
-  { answer, actor }: { readonly answer: HandshakeAnswer; readonly actor: string },
+  {
+    answer,
+    first,
+    actor,
+  }: {
+    readonly answer: HandshakeAnswer
+    readonly first: ReadonlyMap<TrustDomain, FirstBundle>
+    readonly actor: string
+  },
 ): Promise<Relationship> {
   refuseOtherBundles(answer, begun)
   const { meshId, id } = begun.relationship
@@ -144,8 +154,13 @@ async function settle(
     const context: ChangeContext = { actor, now: await deps.now(trx) }
     const locked = await lockRelationshipById(trx, meshId, id)
     if (locked === undefined) throw gone(begun)
-    if (answer.consent !== 'given' || locked.theirConsent === 'given') return locked
-    return changeStanding(trx, locked, { event: 'peer-consents', context })
+    if (locked.state === 'terminated') throw gone(begun)
+    const { invite } = begun
+    const proven = isUnproven(locked)
+      ? await proveAcceptance(trx, locked, { invite, first, context })
+      : locked
+    if (answer.consent !== 'given' || proven.theirConsent === 'given') return proven
+    return changeStanding(trx, proven, { event: 'peer-consents', context })
   })
 }
 
@@ -196,5 +211,8 @@ async function atStep<T>(step: AcceptStep, act: () => Promise<T>): Promise<T> {
 }
 
 function gone({ relationship }: Acceptance): ServiceError {
-  return new ServiceError('CONFLICT', `relationship ${relationship.name} was deleted meanwhile`)
+  return new ServiceError(
+    'CONFLICT',
+    `relationship ${relationship.name} was ended or deleted meanwhile`,
+  )
 }

@@ -15,7 +15,8 @@ import { writeHandshake } from './handshake.ts'
 import { type Invite, inviteHash, inviteProof } from './invite.ts'
 import { type Side } from './peer-side.ts'
 import { type HandshakeDeps, signerFor } from './receive-handshake.ts'
-import { type Relationship } from '../relationship.ts'
+import { isUnproven, type Relationship } from '../relationship.ts'
+import { refuseOtherSide } from './prove-acceptance.ts'
 import { deleteRelationship, lockRelationshipById } from '../store.ts'
 
 /** What accepting invites needs. */
@@ -41,8 +42,8 @@ export interface BeginAcceptance extends CheckedInvite {
 }
 
 /**
- * Makes our side of the relationship in one transaction: our consent, the inviter's bundles, URLs of ours for it, and
- * the message that tells it; or finds what an earlier attempt made. Throws what making a relationship throws.
+ * Makes our side of the relationship in one transaction, unproven as yet: URLs of ours for the inviter, and the message
+ * that tells it; or finds what an earlier attempt made. Throws what making a relationship throws.
  */
 export async function beginAcceptance(
   deps: AcceptDeps,
@@ -107,7 +108,7 @@ interface Making extends BeginAcceptance {
 }
 
 async function makeAcceptance(trx: Db, deps: AcceptDeps, making: Making): Promise<Acceptance> {
-  const { meshId, invite, draft, first, context } = making
+  const { meshId, invite, draft, context } = making
   const suffix = newId().slice(0, 8)
   const whom = { label: draft.name, suffix, context }
   const { side, readers } = await deps.side.introduce(trx, meshId, whom)
@@ -116,11 +117,12 @@ async function makeAcceptance(trx: Db, deps: AcceptDeps, making: Making): Promis
     context,
     readers: deps.readers,
     invited: {
-      ourConsent: 'given',
+      // Unproven: consent, exchange, bundles and polls come with the inviter's signed answer.
+      ourConsent: 'pending',
       theirConsent: 'pending',
-      exchange: invite.side.exchange,
+      exchange: undefined,
       readerId: readers[0]?.id,
-      first,
+      first: new Map(),
     },
   })
   await deps.side.assign(trx, meshId, { readers, relationshipId: relationship.id })
@@ -149,6 +151,7 @@ async function findEarlier(
       { next: 'ask for another invite' },
     )
   }
+  if (isUnproven(relationship)) refuseOtherSide(relationship, invite)
   const { readers, handshake } = earlier
   const { side } = await deps.side.tell(trx, meshId, readers)
   const ours = fingerprintsOfSide({ side })

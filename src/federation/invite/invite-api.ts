@@ -94,6 +94,23 @@ export const AcceptInviteBody = Type.Object(
   { additionalProperties: false },
 )
 
+/** What an invite tells beyond the fingerprints, which do not cover it. */
+const InvitedBody = Type.Object(
+  {
+    domains: Type.Array(
+      Type.Object({
+        trustDomain: Type.String(),
+        profile: Type.String(),
+        endpointUrl: Type.String(),
+        endpointSpiffeId: TextOrNull,
+        recovery: Type.Array(Type.String()),
+      }),
+    ),
+    exchange: Type.Object({ id: Type.String(), url: Type.String() }),
+  },
+  { description: 'as the invite tells it; to be compared too: the fingerprints do not cover it' },
+)
+
 /** An invite that was accepted. */
 export const AcceptedInviteBody = Type.Object({
   steps: Type.Array(Type.Object({ step: Type.String(), done: Type.Boolean() })),
@@ -103,6 +120,7 @@ export const AcceptedInviteBody = Type.Object({
   ),
   ours: Type.Array(FingerprintBody),
   theirs: Type.Array(FingerprintBody),
+  invited: InvitedBody,
   relationship: RelationshipBody,
   next: Next,
 })

@@ -21,6 +21,7 @@ import {
   type InviteView,
 } from './invite-api.ts'
 import { listInvites, type StoredInvite } from './invite-store.ts'
+import { recoveryLine, writeRecovery } from '../recovery/recovery.ts'
 import { listRelationships } from '../store.ts'
 import { type ViewDeps, viewRelationship } from '../view.ts'
 
@@ -212,8 +213,21 @@ function viewCreated({ invite, text, fingerprints, cancelled }: CreatedInvite): 
   }
 }
 
+function viewInvited({ side }: AcceptedInvite['invite']): AcceptedInviteView['invited'] {
+  return {
+    domains: side.domains.map(({ trustDomain, profile, url, endpointId, recovery }) => ({
+      trustDomain,
+      profile,
+      endpointUrl: url,
+      endpointSpiffeId: endpointId ?? null,
+      recovery: recovery.map((path) => recoveryLine(writeRecovery(path))),
+    })),
+    exchange: { id: side.exchange.id, url: side.exchange.url },
+  }
+}
+
 function viewAccepted(
-  { steps, consent, ours, theirs }: AcceptedInvite,
+  { invite, steps, consent, ours, theirs }: AcceptedInvite,
   relationship: AcceptedInviteView['relationship'],
 ): AcceptedInviteView {
   const { name } = relationship
@@ -226,6 +240,7 @@ function viewAccepted(
     consent: consent ?? null,
     ours: [...ours],
     theirs: [...theirs],
+    invited: viewInvited(invite),
     relationship,
     next:
       consent === 'given'

@@ -14,7 +14,7 @@ import {
   fetchOrRecover,
 } from './refresh.ts'
 import { type RefreshReport } from './refresh-report.ts'
-import { isPolled } from '../relationship.ts'
+import { isPolled, isUnproven, UNPROVEN_REASON } from '../relationship.ts'
 import { LEASE_SECONDS } from './scheduler.ts'
 
 /** A poll outside the schedule. */
@@ -51,6 +51,7 @@ export async function refreshNow(
   if (relationship.state === 'terminated' || fetched.length === 0) {
     throw nothingToFetch(relationship)
   }
+  if (isUnproven(relationship)) throw unproven(relationship)
   const tasks = await claimPatiently(deps, meshId, { ...request, relationshipId: relationship.id })
   return Promise.all(
     tasks.map((task) =>
@@ -120,6 +121,16 @@ async function claimOnce(
       return claimRelationship(trx, meshId, { relationshipId, owner, now, leaseUntil })
     },
     { dryRun },
+  )
+}
+
+function unproven({ name }: { name: string }): ServiceError {
+  return new ServiceError(
+    'CONFLICT',
+    `relationship ${name}: ${UNPROVEN_REASON}; nothing is fetched`,
+    {
+      next: `entente federation accept FILE, or: entente federation terminate ${name}`,
+    },
   )
 }
 

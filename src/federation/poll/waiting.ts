@@ -1,6 +1,6 @@
 import { type Db } from '../../db/schema.ts'
 import { type TrustDomain } from '../../spiffe/trust-domain.ts'
-import { isPolled, type Relationship } from '../relationship.ts'
+import { isPolled, isUnproven, type Relationship, UNPROVEN_REASON } from '../relationship.ts'
 import { fetchedDomains } from '../peer-bundle/revision-store.ts'
 
 /**
@@ -15,7 +15,8 @@ export function waitingFor(
   const { state, activatedAt } = relationship
   if (state === 'active' || state === 'terminated') return []
   const bundles = activatedAt === undefined ? missingBundles(relationship, fetched) : []
-  return [...missingConsents(relationship), ...bundles]
+  const proof = isUnproven(relationship) ? [`the inviter's signed answer: ${UNPROVEN_REASON}`] : []
+  return [...proof, ...missingConsents(relationship), ...bundles]
 }
 
 function missingConsents({ ourConsent, theirConsent, onHold }: Relationship): string[] {

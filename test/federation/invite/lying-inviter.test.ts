@@ -61,7 +61,7 @@ const inviter = async (
   }
   const serve = behave.serve(peer)
   peer.behaviour = (request, response) => {
-    if (request.method === 'POST') void answer(request, response)
+    if (request.url?.endsWith('/handshake') === true) void answer(request, response)
     else serve(request, response)
   }
   return peer
