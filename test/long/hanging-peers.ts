@@ -21,7 +21,8 @@ t.test(
       endured.mostSockets <= poolSizes.healthy + poolSizes.other,
       `${endured.mostSockets} sockets at most`,
     )
-    t.ok(endured.moreBytes <= 250 * 1024 * 1024, `${endured.moreBytes} bytes more at most`)
+    // The embedded database and the server that never answers are in this process too.
+    t.ok(endured.moreBytes <= 400 * 1024 * 1024, `${endured.moreBytes} bytes more at most`)
     const mostMs = 5000 + 1000 + OUTBOUND_LIMITS.totalMs
     t.ok(endured.longestGapMs <= mostMs, `${endured.longestGapMs} ms between polls at most`)
   },
