@@ -115,6 +115,9 @@ async function listInvites(cli: Cli): Promise<void> {
       'no invites; entente federation invite --for TRUST-DOMAIN',
     ),
   )
+  for (const { id, approvalReason } of invites) {
+    if (approvalReason !== null) cli.say(`${id}: ${approvalReason}`)
+  }
   for (const { id, lastRefusal } of invites) {
     if (lastRefusal === null) continue
     cli.say(`${id} was tried at ${lastRefusal.at}: ${lastRefusal.reason}`)

@@ -1,13 +1,5 @@
-import { isIPv6 } from 'node:net'
-import ipaddr from 'ipaddr.js'
 import { type Clock } from '../../clock.ts'
-import { ServiceError } from '../../errors.ts'
-
-/** So many a second on average, and so many at once. */
-interface Rate {
-  readonly perSecond: number
-  readonly burst: number
-}
+import { Buckets, networkOf, type Rate } from '../token-buckets.ts'
 
 /** How often this process takes peer calls: as a whole, from one address (of IPv6: one /64), of one relationship. */
 export interface PeerRates {
@@ -22,9 +14,6 @@ export const PEER_RATES: PeerRates = {
   perSource: { perSecond: 400, burst: 2000 },
   perRelationship: { perSecond: 2, burst: 20 },
 }
-
-/** Of one kind; the one used longest ago leaves first, and by then most are full again. */
-const MOST_BUCKETS = 20_000
 
 /** Token buckets in the memory of one process; throws RATE_LIMITED with the seconds to wait. */
 export class PeerLimits {
@@ -50,49 +39,4 @@ export class PeerLimits {
   takeForRelationship(relationshipId: string): void {
     this.#relationships.take(relationshipId)
   }
-}
-
-interface Bucket {
-  readonly tokens: number
-  readonly atMs: number
-}
-
-/** The buckets of one kind. */
-class Buckets {
-  readonly #clock: Clock
-  readonly #rate: Rate
-  readonly #buckets = new Map<string, Bucket>()
-
-  constructor(clock: Clock, rate: Rate) {
-    this.#clock = clock
-    this.#rate = rate
-  }
-
-  take(key: string): void {
-    const { perSecond, burst } = this.#rate
-    const nowMs = this.#clock.monotonicMs()
-    const before = this.#buckets.get(key) ?? { tokens: burst, atMs: nowMs }
-    const gained = ((nowMs - before.atMs) / 1000) * perSecond
-    const tokens = Math.min(burst, before.tokens + gained)
-    this.#keep(key, { tokens: tokens < 1 ? tokens : tokens - 1, atMs: nowMs })
-    if (tokens >= 1) return
-    throw new ServiceError('RATE_LIMITED', 'too many calls, try again later', {
-      retryAfterSeconds: Math.max(1, Math.ceil((1 - tokens) / perSecond)),
-    })
-  }
-
-  // Deleted first, so that the order of the map is that of the last use.
-  #keep(key: string, bucket: Bucket): void {
-    this.#buckets.delete(key)
-    const [oldest] = this.#buckets.keys()
-    if (this.#buckets.size >= MOST_BUCKETS && oldest !== undefined) this.#buckets.delete(oldest)
-    this.#buckets.set(key, bucket)
-  }
-}
-
-function networkOf(address: string | undefined): string {
-  if (address === undefined || !isIPv6(address)) return address ?? 'unknown'
-  const parsed = ipaddr.IPv6.parse(address)
-  if (parsed.isIPv4MappedAddress()) return parsed.toIPv4Address().toString()
-  return parsed.parts.slice(0, 4).join(':')
 }

@@ -9,6 +9,10 @@ export const handshakeRoutes = async (app: App, options: HandshakeDeps): Promise
     { parseAs: 'string', bodyLimit: MAX_HANDSHAKE_CHARACTERS },
     async (_request: unknown, body: string) => body,
   )
+  // Before the body is read: a flood costs no reading of 1 MiB each.
+  app.addHook('onRequest', async (request) =>
+    options.limits.takeForSource(request.raw.socket.remoteAddress),
+  )
   app.post(
     '/federation/v1/handshake',
     { bodyLimit: MAX_HANDSHAKE_CHARACTERS },

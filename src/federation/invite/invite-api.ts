@@ -25,7 +25,8 @@ export const CreateInviteBody = Type.Object(
     for: Type.Optional(
       Type.String({
         maxLength: 300,
-        description: 'trust domain of the peer; naming it is our consent, anybody else is refused',
+        description:
+          'trust domain of the peer; naming it is our consent to it alone. Who has another as its first domain is refused; who brings more of them waits for `approve`',
       }),
     ),
     autoApprove: Type.Optional(
@@ -69,6 +70,9 @@ export const InviteBody = Type.Object({
   relationship: Type.Union([Type.String(), Type.Null()], {
     description:
       'what it led to; it waits for `approve` where our consent was not given beforehand',
+  }),
+  approvalReason: Type.Union([Type.String(), Type.Null()], {
+    description: 'why consent given beforehand did not count for who used the invite',
   }),
   lastRefusal: Type.Union(
     [Type.Object({ at: Moment, reason: Type.String(), next: TextOrNull }), Type.Null()],

@@ -9,6 +9,8 @@ import { loadMesh } from '../../mesh/find-mesh.ts'
 import { ACCEPT_STEPS, acceptInvite, type AcceptedInvite } from './accept-invite.ts'
 import { type AcceptDeps } from './begin-acceptance.ts'
 import { cancelInvite, type CreatedInvite, createInvite, inviteState } from './create-invite.ts'
+import { type TrustDomain } from '../../spiffe/trust-domain.ts'
+import { whyNotConsented } from './expected-side.ts'
 import {
   AcceptedInviteBody,
   type AcceptedInviteView,
@@ -178,24 +180,32 @@ interface About {
 
 function viewInvite(invite: StoredInvite, { at, names }: About): InviteView {
   const { use, refusal, relationshipId } = invite
+  const approvalReason = whyNotConsented(invite, domainsOfUse(invite))
   return {
     id: invite.id,
     state: inviteState(invite, at),
     name: invite.name ?? null,
     expectedTrustDomain: invite.expectedTrustDomain ?? null,
     expectedFingerprint: invite.expectedFingerprint ?? null,
-    isApproved: invite.expectedTrustDomain !== undefined,
+    isApproved: invite.expectedTrustDomain !== undefined && approvalReason === undefined,
     createdAt: invite.createdAt.toISOString(),
     createdBy: invite.createdBy,
     expiresAt: invite.expiresAt.toISOString(),
     usedAt: use?.at.toISOString() ?? null,
     usedBy: use?.by ?? null,
     relationship: relationshipId === undefined ? null : (names.get(relationshipId) ?? null),
-    lastRefusal:
-      refusal === undefined
-        ? null
-        : { at: refusal.at.toISOString(), reason: refusal.reason, next: refusal.next ?? null },
+    approvalReason: approvalReason ?? null,
+    lastRefusal: viewRefusal(refusal),
   }
+}
+
+function domainsOfUse({ use }: StoredInvite): TrustDomain[] {
+  return (use?.seen ?? []).map(({ trustDomain }) => trustDomain)
+}
+
+function viewRefusal(refusal: StoredInvite['refusal']): InviteView['lastRefusal'] {
+  if (refusal === undefined) return null
+  return { at: refusal.at.toISOString(), reason: refusal.reason, next: refusal.next ?? null }
 }
 
 function viewCreated({ invite, text, fingerprints, cancelled }: CreatedInvite): CreatedInviteView {

@@ -10,7 +10,7 @@ import { type X5cSigner } from '../../pki/x5c-jws.ts'
 import { type TrustDomain } from '../../spiffe/trust-domain.ts'
 import { refuseOver } from './create-invite.ts'
 import { type FetchSideDeps, fetchSide } from './fetch-side.ts'
-import { bundleFingerprint } from './fingerprint.ts'
+import { refused, refuseUnexpected, refuseUnexpectedBundle } from './expected-side.ts'
 import {
   findTimeFault,
   type Handshake,
@@ -49,12 +49,11 @@ const FETCH_MS = 7000
  * Answers the acceptor of an invite of ours: finds the invite by the proof of its secret, proves who speaks, fetches
  * the acceptor's bundles from where it says, and only then uses the invite up and makes the relationship.
  *
- * Before the secret is shown nothing costs more than reading the message and one look-up, and an unknown secret is
+ * The caller has counted the message. Before the secret is shown nothing costs more than reading the message and one look-up, and an unknown secret is
  * answered as a malformed message is: INVITE_REFUSED. Throws INVITE_OVER for an invite that is over; what was wrong
  * with a handshake that showed the secret is also noted for our operator.
  */
 export async function receiveHandshake(deps: HandshakeDeps, token: string): Promise<string> {
-  deps.limits.takeAny()
   const handshake = tryParse(token)
   const hash = inviteHash(handshake?.proof ?? randomBytes(32))
   const invite = await findInviteByHash(deps.db, hash)
@@ -84,6 +83,7 @@ async function answerInvited(
   checkHandshake(invite, handshake, now)
   const { meshId } = invite
   const first = await fetchSide(deps, handshake.acceptor, { meshId, timeoutMs: FETCH_MS })
+  refuseUnexpectedBundle(invite, first)
   const taken = await inTransaction(deps.db, async (trx) =>
     takeInvite(trx, deps, { invite, handshake, first, now: await deps.now(trx) }),
   )
@@ -152,24 +152,13 @@ function checkHandshake(invite: StoredInvite, handshake: Handshake, now: Date): 
   if (handshake.inviter !== canonicalJson(invite.offered)) {
     throw refused('the invite was changed on its way: it does not say what we wrote in it')
   }
-  checkExpected(invite, handshake)
+  refuseUnexpected(invite, handshake.acceptor)
   try {
     verifyHandshake(handshake, now)
   } catch (cause) {
     if (!(cause instanceof ServiceError)) throw cause
     throw refused(`the message is not signed as it must be: ${cause.message}`, cause)
   }
-}
-
-function checkExpected(invite: StoredInvite, { acceptor }: Handshake): void {
-  const { expectedTrustDomain: expected, expectedFingerprint } = invite
-  if (expected === undefined) return
-  const domain = acceptor.domains.find(({ trustDomain }) => trustDomain === expected)
-  const found = acceptor.domains.map(({ trustDomain }) => trustDomain).join(', ')
-  if (domain === undefined) throw refused(`it is for ${expected}, and ${found} answered`)
-  if (expectedFingerprint === undefined) return
-  if (bundleFingerprint(domain.read.bundle) === expectedFingerprint) return
-  throw refused(`it is for a bundle of ${expected} with another fingerprint`)
 }
 
 /** Our operator sees what the other side is told, and the command that only we can run. */
@@ -207,10 +196,6 @@ function forAcceptor(error: ServiceError): ServiceError {
     return new ServiceError(error.code, `they cannot fetch your bundle: ${message}`)
   }
   return new ServiceError(code, message, { ...retry, cause: error })
-}
-
-function refused(why: string, cause?: unknown): ServiceError {
-  return new ServiceError('INVITE_REFUSED', `this invite cannot be used so: ${why}`, { cause })
 }
 
 function notKnown(): ServiceError {

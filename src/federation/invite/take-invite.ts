@@ -4,6 +4,7 @@ import { type TrustDomain } from '../../spiffe/trust-domain.ts'
 import { auditInvite } from './create-invite.ts'
 import { type FirstBundle } from '../peer-bundle/insert-given.ts'
 import { createRelationship, type InvitedTerms, type PeerReaders } from '../create-relationship.ts'
+import { whyNotConsented } from './expected-side.ts'
 import { bundleFingerprint } from './fingerprint.ts'
 import { type Handshake, handshakeDigest } from './handshake.ts'
 import { type InviteUse, markUsed, type StoredInvite, updateInvite } from './invite-store.ts'
@@ -24,8 +25,8 @@ export interface TakeInvite {
  * Uses an invite up and makes the relationship with whoever accepted it, in the caller's transaction; answers false,
  * with nothing done, when the invite was used or cancelled meanwhile.
  *
- * Our consent is given when the invite names the peer, else it waits for `approve`. Throws what making a relationship
- * throws; the invite then stays open.
+ * Our consent is given when the invite names the peer and the peer has that one domain only, else it waits for
+ * `approve`. Throws what making a relationship throws; the invite then stays open.
  */
 export async function takeInvite(
   trx: Db,
@@ -48,7 +49,8 @@ export async function takeInvite(
   const relationshipId = relationship.id
   await side.assign(trx, meshId, { readers: invite.readers, relationshipId })
   await updateInvite(trx, invite, { relationship_id: relationshipId })
-  const body = { ...usedBy(relationship, acceptor), nameWanted: wanted }
+  const approvalReason = whyNotConsented(invite, [...first.keys()]) ?? null
+  const body = { ...usedBy(relationship, acceptor, first), nameWanted: wanted, approvalReason }
   await auditInvite(trx, invite, { context, action: 'invite.use', body })
   return true
 }
@@ -73,8 +75,10 @@ function termsOf(about: {
   readonly first: ReadonlyMap<TrustDomain, FirstBundle>
 }): InvitedTerms {
   const { invite, acceptor, first } = about
+  const isNamed = invite.expectedTrustDomain !== undefined
+  const isConsented = isNamed && whyNotConsented(invite, [...first.keys()]) === undefined
   return {
-    ourConsent: invite.expectedTrustDomain === undefined ? 'pending' : 'given',
+    ourConsent: isConsented ? 'given' : 'pending',
     theirConsent: 'given',
     exchange: acceptor.exchange,
     readerId: invite.readers[0]?.id,
@@ -82,12 +86,16 @@ function termsOf(about: {
   }
 }
 
-function usedBy(relationship: Relationship, acceptor: PeerSide): Record<string, unknown> {
+function usedBy(
+  relationship: Relationship,
+  acceptor: PeerSide,
+  first: ReadonlyMap<TrustDomain, FirstBundle>,
+): Record<string, unknown> {
   return {
     relationship: relationship.name,
     peerMeshName: acceptor.meshName,
     exchange: { ...acceptor.exchange },
-    fingerprints: acceptor.domains.map(({ trustDomain, read }) => ({
+    fingerprints: [...first].map(([trustDomain, { read }]) => ({
       trustDomain,
       fingerprint: bundleFingerprint(read.bundle),
     })),

@@ -15,23 +15,47 @@ const allowed = (count: number, take: () => void): number => {
   return passed
 }
 
-t.test('a process looks at 200 messages at once and 20 a second', async (t) => {
-  const clock = testClock()
-  const limits = new HandshakeLimits(clock)
+t.test(
+  'one address sends 100 messages at once and 5 a second, and others are not closed out',
+  async (t) => {
+    const clock = testClock()
+    const limits = new HandshakeLimits(clock)
+    const from = (address: string) => () => limits.takeForSource(address)
+    t.equal(allowed(10_000, from('10.0.0.1')), 100)
+    t.throws(from('10.0.0.1'), { code: 'RATE_LIMITED', retryAfterSeconds: 1 })
+    t.equal(allowed(1000, from('10.0.0.2')), 100, 'what was refused cost nobody else')
+    t.equal(allowed(1000, from('::ffff:10.0.0.2')), 0, 'the same address')
+    t.equal(allowed(1000, from('2001:db8:0:1::1')), 100)
+    t.equal(allowed(1000, from('2001:db8:0:1:ffff::2')), 0, 'the same /64')
+    await clock.advance(1000)
+    t.equal(allowed(1000, from('10.0.0.1')), 5)
+  },
+)
+
+t.test(
+  'a process looks at 800 messages at once and 40 a second, of however many addresses',
+  async (t) => {
+    const clock = testClock()
+    const limits = new HandshakeLimits(clock)
+    let last = 0
+    const another = () => limits.takeForSource(`10.0.${(last += 1) >> 8}.${last & 255}`)
+    t.equal(allowed(3000, another), 800)
+    await clock.advance(1000)
+    t.equal(allowed(3000, another), 40)
+  },
+)
+
+t.test('a flood of addresses forgets no invite', async (t) => {
+  const limits = new HandshakeLimits(testClock())
   t.equal(
-    allowed(1000, () => limits.takeAny()),
-    200,
-  )
-  t.throws(() => limits.takeAny(), { code: 'RATE_LIMITED', retryAfterSeconds: 1 })
-  await clock.advance(10_000)
-  t.equal(
-    allowed(1000, () => limits.takeAny()),
-    200,
-  )
-  await clock.advance(1000)
-  t.equal(
-    allowed(1000, () => limits.takeAny()),
+    allowed(100, () => limits.takeFor('a')),
     20,
+  )
+  let last = 0
+  allowed(30_000, () => limits.takeForSource(`source ${(last += 1)}`))
+  t.equal(
+    allowed(100, () => limits.takeFor('a')),
+    0,
   )
 })
 

@@ -24,13 +24,19 @@ import {
 /** The inviter of this file: a whole service. */
 const acme = await party(t, 'acme')
 const anyServer = new Agent({ connect: { rejectUnauthorized: false } })
+/** Where many messages at once come from: one address may send 100. */
+const crowd = new Agent({ localAddress: '127.0.0.2', connect: { rejectUnauthorized: false } })
 
-const send = async (token: string, contentType = 'application/jose') => {
+const send = async (
+  token: string,
+  contentType = 'application/jose',
+  dispatcher: Agent = anyServer,
+) => {
   const answer = await request(`${acme.service.publicUrl}/federation/v1/handshake`, {
     method: 'POST',
     headers: { 'content-type': contentType },
     body: token,
-    dispatcher: anyServer,
+    dispatcher,
   })
   const text = await answer.body.text()
   return {
@@ -440,7 +446,7 @@ t.test('of 64 acceptors at once exactly one wins', async (t) => {
   const peer = await acceptor(t)
   const text = await invite({ for: peer.trustDomain })
   const tokens = await Promise.all(Array.from({ length: 64 }, () => handshakeBy(peer, text)))
-  const answers = await Promise.all(tokens.map((token) => send(token)))
+  const answers = await Promise.all(tokens.map((token) => send(token, 'application/jose', crowd)))
   const by = Map.groupBy(answers, ({ status }) => status)
   t.equal(by.get(200)?.length, 1)
   t.same(
@@ -461,7 +467,9 @@ t.test('one message that arrives many times at once gets one answer', async (t) 
   const peer = await acceptor(t)
   const text = await invite({ for: peer.trustDomain })
   const token = await handshakeBy(peer, text)
-  const answers = await Promise.all(Array.from({ length: 16 }, () => send(token)))
+  const answers = await Promise.all(
+    Array.from({ length: 16 }, () => send(token, 'application/jose', crowd)),
+  )
   t.same(new Set(answers.map(({ status }) => status)), new Set([200]))
 })
 
