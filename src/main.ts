@@ -15,8 +15,17 @@ async function main(argv: readonly string[]): Promise<number | undefined> {
     const run = fileCommand([command, ...rest])
     if (run !== undefined) return run(process.env)
   }
+  endWithReader()
   const { runCli } = await import('./cli/main.ts')
   return runCli(argv, process.env)
+}
+
+/** A reader that has seen enough (`entente … | head`) closes the pipe, which is no failure of the command. */
+function endWithReader(): void {
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error
+    process.exit()
+  })
 }
 
 /** `--data-dir DIR` may stand before any command, as the other global options do. */
