@@ -7,7 +7,7 @@ import { type RuleView } from '../src/policy/api.ts'
 import { call, type CallServer, type Tally, underCalls } from './calls.ts'
 import { insist, type Ticks } from './print.ts'
 import { type Side } from './side.ts'
-import { refusalOf } from './story-trust.ts'
+import { refusalOnEitherSide } from './story-trust.ts'
 import { type Sides } from './story-setup.ts'
 import { until } from './wait.ts'
 
@@ -174,7 +174,7 @@ async function endIt({ acme, globex }: Sides, server: CallServer): Promise<strin
   await until({ what: "globex's workload dropping acme's bundle", seconds: 20 }, async () =>
     [...globex.workload.bundles.keys()].includes(acme.workload.trustDomain) ? undefined : true,
   )
-  const refusal = await refusalOf(acme.workload, server)
+  const refusal = await refusalOnEitherSide(acme.workload, server)
   const { state } = await globex.relationship(acme)
   insist(state === 'terminated', `the relationship is ${state}`)
   const effects = ended.map(({ kind, name, effect }) => `  ${kind} ${name}: ${effect}`)

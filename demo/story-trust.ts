@@ -1,3 +1,4 @@
+import { messageOf } from '../src/errors.ts'
 import { type KeyObject } from 'node:crypto'
 import { type ExplainView } from '../src/policy/api.ts'
 import { splitPem } from '../src/pki/certificate.ts'
@@ -77,14 +78,27 @@ function isPooledFooled(cert: string, bundles: Bundles): boolean {
 
 /** Why the server refuses a caller; throws when it does not. */
 export async function refusalOf(caller: Caller, server: CallServer): Promise<string> {
+  const { byServer } = await refusals(caller, server)
+  insist(byServer !== undefined, 'the call failed, but not because the server refused it')
+  return byServer ?? ''
+}
+
+/** Why one of both sides refuses the other: after the end of a federation, whichever heard of it first. */
+export async function refusalOnEitherSide(caller: Caller, server: CallServer): Promise<string> {
+  const { byServer, byCaller } = await refusals(caller, server)
+  insist(/no bundle of the trust domain/.test(byServer ?? byCaller), byServer ?? byCaller)
+  return byServer ?? byCaller
+}
+
+async function refusals(caller: Caller, server: CallServer) {
   const before = server.refusals
   const outcome = await call(caller, server).then(
-    ({ serverSaw }) => `the call went through as ${serverSaw}`,
-    () => undefined,
+    ({ serverSaw }) => ({ through: serverSaw }),
+    (error: unknown) => ({ failed: messageOf(error) }),
   )
-  insist(outcome === undefined, outcome ?? '')
-  insist(server.refusals > before, 'the call failed, but not because the server refused it')
-  return server.refusal ?? ''
+  insist('failed' in outcome, `the call went through as ${'through' in outcome && outcome.through}`)
+  const byCaller = 'failed' in outcome ? outcome.failed : ''
+  return { byCaller, byServer: server.refusals > before ? (server.refusal ?? '') : undefined }
 }
 
 async function shareService({ acme, globex }: Sides): Promise<string[]> {
