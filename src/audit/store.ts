@@ -1,5 +1,6 @@
 import { type Insertable, sql } from 'kysely'
-import type { AuditRecordTable, Db } from '../db/schema.ts'
+import type { Db } from '../db/schema.ts'
+import type { AuditRecordTable } from '../db/schema-access.ts'
 
 /** A record with its number; a hash that is missing shows that somebody meddled with it. */
 export interface SealedRecord {

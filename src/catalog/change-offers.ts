@@ -108,7 +108,8 @@ async function settle(
     object: `offer/${offer.relationship}/${serviceTitle(offer)}`,
     body: { ...auditedService(offer), source: offer.source },
   })
-  await bumpChange(trx, meshId, 'rule')
+  const key = `${offer.relationship}/${serviceTitle(offer)}`
+  await bumpChange(trx, meshId, 'rule', [{ kind: 'offer', key }])
 }
 
 function deletedMeanwhile(name: string, cause: unknown): ServiceError {

@@ -131,7 +131,7 @@ async function settle(
     object: `service/${serviceTitle(name)}`,
     body,
   })
-  await bumpChange(trx, meshId, 'rule')
+  await bumpChange(trx, meshId, 'rule', [{ kind: 'service', key: serviceTitle(name) }])
 }
 
 async function lockedService(trx: Db, meshId: MeshId, name: ServiceName): Promise<Service> {

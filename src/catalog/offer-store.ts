@@ -1,5 +1,5 @@
 import { type MeshId } from '../db/ids.ts'
-import { type ServicePort } from '../db/schema-identity.ts'
+import { type ServicePort } from '../db/schema-policy.ts'
 import { type Db } from '../db/schema.ts'
 import { type Offer, type Port, type ServiceName } from './service.ts'
 

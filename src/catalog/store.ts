@@ -1,6 +1,6 @@
 import { type Selectable } from 'kysely'
 import { type MeshId } from '../db/ids.ts'
-import { type ServiceTable } from '../db/schema-identity.ts'
+import { type ServiceTable } from '../db/schema-policy.ts'
 import { type Db } from '../db/schema.ts'
 import { type SpiffeId } from '../spiffe/spiffe-id.ts'
 import {

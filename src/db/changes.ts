@@ -16,20 +16,53 @@ export type Topic = (typeof TOPICS)[number]
 /** The NOTIFY channel; payload `<topic> <mesh id>`, under 80 bytes. */
 const CHANNEL = 'entente_change'
 
+/** An object that decisions depend on, as the log of changes names it. */
+export interface ChangedObject {
+  readonly kind: 'service' | 'offer' | 'rule'
+  /** Its key among objects of its kind in the mesh. */
+  readonly key: string
+}
+
+/** Most objects that one change names; a larger one is logged as `all`. */
+const MAX_NAMED = 1000
+
 /**
  * Tells every replica, once the transaction commits, that something of a mesh changed.
  *
- * Raises the topic's counter, so that a replica that missed the NOTIFY finds out by comparing. Never on the
+ * Raises the topic's counter, so that a replica that missed the NOTIFY finds out by comparing. `objects` is for the
+ * topic `rule` and names what changed, so that the next policy snapshot is built from the last one. Never on the
  * issuing path.
  */
-export async function bumpChange(trx: Db, meshId: MeshId, topic: Topic): Promise<void> {
-  await sql`
+export async function bumpChange(
+  trx: Db,
+  meshId: MeshId,
+  topic: Topic,
+  objects?: readonly ChangedObject[],
+): Promise<void> {
+  const { rows } = await sql<{ revision: bigint }>`
     with bumped as (
       insert into change (mesh_id, topic, revision) values (${meshId}, ${topic}, 1)
       on conflict (mesh_id, topic) do update set revision = change.revision + 1
-      returning 1
+      returning revision
     )
-    select pg_notify(${CHANNEL}, ${`${topic} ${meshId}`}) from bumped`.execute(trx)
+    select revision, pg_notify(${CHANNEL}, ${`${topic} ${meshId}`}) from bumped`.execute(trx)
+  const [bumped] = rows
+  if (topic !== 'rule' || bumped === undefined) return
+  await logObjects(trx, meshId, { revision: bumped.revision, objects })
+}
+
+async function logObjects(
+  trx: Db,
+  meshId: MeshId,
+  { revision, objects = [] }: { revision: bigint; objects?: readonly ChangedObject[] | undefined },
+): Promise<void> {
+  const isNamed = objects.length > 0 && objects.length <= MAX_NAMED
+  const named = isNamed ? objects : [{ kind: 'all', key: '' }]
+  await trx
+    .insertInto('policy_change')
+    .values(named.map(({ kind, key }) => ({ mesh_id: meshId, revision, kind, key })))
+    .onConflict((conflict) => conflict.doNothing())
+    .execute()
 }
 
 /** Called after commit, outside any transaction; must not throw. */

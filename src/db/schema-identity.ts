@@ -18,6 +18,8 @@ export interface EntryTable {
   dns_names: Json<readonly string[]>
   federates_with: Json<FederatesWith>
   hint: string | null
+  /** The cluster whose endpoints its holder may report. */
+  cluster: Generated<string | null>
   expires_at: Date | null
   version: Generated<bigint>
   created_at: Date
@@ -53,65 +55,4 @@ export interface SvidIssuedTable {
   bundle_sequence: bigint
   refresh_at: Date
   issued_at: Date
-}
-
-/** A port of a service. */
-export interface ServicePort {
-  readonly name: string
-  readonly port: number
-  readonly protocol?: string
-}
-
-/** Services of a mesh. */
-export interface ServiceTable {
-  mesh_id: MeshId
-  namespace: string
-  name: string
-  ports: Json<readonly ServicePort[]>
-  version: Generated<bigint>
-  created_at: Date
-}
-
-/** Who may serve a service. */
-export interface ServiceIdentityTable {
-  mesh_id: MeshId
-  namespace: string
-  name: string
-  spiffe_id: SpiffeId
-}
-
-/** Services that peers show us. */
-export interface OfferTable {
-  mesh_id: MeshId
-  relationship_id: string
-  namespace: string
-  name: string
-  ports: Json<readonly ServicePort[]>
-  server_ids: Json<readonly SpiffeId[]>
-  source: 'manual' | 'exchange'
-  created_at: Date
-}
-
-/** Rules on what is exported and imported. */
-export interface RuleTable {
-  mesh_id: MeshId
-  id: string
-  direction: 'export' | 'import'
-  effect: 'allow' | 'deny'
-  subject: Json<Record<string, unknown>>
-  audience: 'all' | 'self' | 'peers'
-  /** null = no narrowing. */
-  callers: Json<Record<string, unknown>> | null
-  priority: Generated<number>
-  expires_at: Date | null
-  note: string | null
-  version: Generated<bigint>
-  created_at: Date
-}
-
-/** Relationships that the audience of a rule names. */
-export interface RulePeerTable {
-  mesh_id: MeshId
-  rule_id: string
-  relationship_id: string
 }

@@ -3,6 +3,12 @@ import type { TrustDomain } from '../spiffe/trust-domain.ts'
 import type { MeshId } from './ids.ts'
 import type { Json } from './json-column.ts'
 import type {
+  ApiTokenTable,
+  AuditLinkTable,
+  AuditRecordTable,
+  GrantsTable,
+} from './schema-access.ts'
+import type {
   AlertTable,
   BundleForecastTable,
   WebhookDeliveryTable,
@@ -30,17 +36,34 @@ import type {
   RelationshipProposalTable,
   RelationshipTable,
 } from './schema-federation.ts'
+import type { EntryTable, JoinTokenTable, SvidIssuedTable } from './schema-identity.ts'
+import type { InviteAcceptanceTable, InviteTable } from './schema-invites.ts'
 import type {
-  EntryTable,
-  JoinTokenTable,
+  EndpointReporterTable,
+  EndpointTable,
   OfferTable,
+  PolicyChangeTable,
+  RuleGroupTable,
   RulePeerTable,
   RuleTable,
   ServiceIdentityTable,
   ServiceTable,
-  SvidIssuedTable,
-} from './schema-identity.ts'
-import type { InviteAcceptanceTable, InviteTable } from './schema-invites.ts'
+} from './schema-policy.ts'
+import type {
+  ClusterControlPlaneTable,
+  ClusterNetworkTable,
+  ClusterTable,
+  ControlPlaneTable,
+  GatewayTable,
+  NetworkTable,
+} from './schema-topology.ts'
+import type {
+  ChangeTable,
+  LeaseTable,
+  ReplicaBundleTable,
+  ReplicaTable,
+  ServiceMetaTable,
+} from './schema-replicas.ts'
 import type {
   RelationshipStandingTable,
   TrustHistoryTable,
@@ -62,7 +85,9 @@ export type {
 } from './schema-federation.ts'
 export type { Severity } from './schema-alerts.ts'
 export type { NoticeEndpoint, NoticeKind } from './schema-exchange.ts'
-export type { FederatesWith, ServicePort } from './schema-identity.ts'
+export type { FederatesWith } from './schema-identity.ts'
+export type { ServicePort } from './schema-policy.ts'
+export type { ClusterTable, OperatingState } from './schema-topology.ts'
 export type { InviteReader, InviteTable } from './schema-invites.ts'
 
 /** Life of one authority (a key that signs). */
@@ -77,6 +102,8 @@ export interface MeshTable {
   display_name: string
   dns_suffix: string
   environment: string | null
+  /** The availability tier, 1 to 5, that its owner wants; null = none declared. */
+  availability_target: Generated<number | null>
   /** Only what differs from the defaults; shape in mesh/api.ts. */
   settings: Json<Record<string, number>>
   version: Generated<bigint>
@@ -108,18 +135,6 @@ export interface ObservedBundleTable {
   trust_domain: TrustDomain
   document: Uint8Array
   changed_at: Date
-}
-
-/** Clusters of a mesh: each has an intermediate that signs for it. */
-export interface ClusterTable {
-  mesh_id: MeshId
-  name: string
-  role: 'primary' | 'remote'
-  region: string | null
-  zone: string | null
-  state: 'active' | 'draining' | 'disabled'
-  issuing: 'managed' | 'delegated'
-  created_at: Date
 }
 
 /** Keys that sign, from their preparation to their removal. */
@@ -203,89 +218,17 @@ export interface SecretTable {
   created_at: Date
 }
 
-/** API tokens by their hash. */
-export interface ApiTokenTable {
-  id: string
-  label: string
-  hash: Uint8Array
-  created_at: Date
-  expires_at: Date | null
-  revoked_at: Date | null
-}
-
-/** What tokens may do, and where. */
-export interface GrantsTable {
-  principal: string
-  role: string
-  scope_kind: 'everything' | 'mesh'
-  /** '' for everything, else the mesh id. */
-  scope: string
-  created_at: Date
-}
-
-/** The audit log; a record has no number until it is sealed. */
-export interface AuditRecordTable {
-  id: Generated<bigint>
-  n: bigint | null
-  at: Date
-  mesh_id: string | null
-  actor: string
-  action: string
-  object: string
-  body: Uint8Array
-  hash: Uint8Array | null
-}
-
-/** Signed points of the audit log. */
-export interface AuditLinkTable {
-  upto_n: bigint
-  hash: Uint8Array
-  signature: Uint8Array
-  at: Date
-}
-
-/** Who does what only one replica may do, and until when. */
-export interface LeaseTable {
-  name: string
-  owner: string | null
-  epoch: bigint
-  lease_until: Date | null
-}
-
-/** Living replicas. */
-export interface ReplicaTable {
-  id: string
-  started_at: Date
-  seen_at: Date
-}
-
-/** The bundle sequence that each living replica serves, for "all replicas serve the key". */
-export interface ReplicaBundleTable {
-  replica_id: string
-  trust_domain: TrustDomain
-  sequence: bigint
-  since: Date
-}
-
-/** A counter for each mesh and topic, raised by every change. */
-export interface ChangeTable {
-  mesh_id: string
-  topic: string
-  revision: bigint
-}
-
-/** Single facts about the whole database. */
-export interface ServiceMetaTable {
-  name: string
-  value: string
-}
-
 /** All tables of the service; the migrations in `migrations/` make them. */
 export interface Tables {
   mesh: MeshTable
   trust_domain: TrustDomainTable
   observed_bundle: ObservedBundleTable
   cluster: ClusterTable
+  control_plane: ControlPlaneTable
+  cluster_control_plane: ClusterControlPlaneTable
+  network: NetworkTable
+  cluster_network: ClusterNetworkTable
+  gateway: GatewayTable
   authority: AuthorityTable
   bundle_revision: BundleRevisionTable
   reader: ReaderTable
@@ -303,6 +246,10 @@ export interface Tables {
   offer: OfferTable
   rule: RuleTable
   rule_peer: RulePeerTable
+  rule_group: RuleGroupTable
+  policy_change: PolicyChangeTable
+  endpoint_reporter: EndpointReporterTable
+  endpoint: EndpointTable
   api_token: ApiTokenTable
   grants: GrantsTable
   egress_rule: EgressRuleTable

@@ -219,7 +219,7 @@ function clusterOf(row: Pick<Selectable<ClusterTable>, keyof Cluster>): Cluster 
   return { name: row.name, role: row.role, state: row.state, issuing: row.issuing }
 }
 
-function meshOf(row: Selectable<MeshTable>): Mesh {
+function meshOf(row: Pick<Selectable<MeshTable>, (typeof MESH)[number]>): Mesh {
   return {
     meshId: row.mesh_id,
     displayName: row.display_name,

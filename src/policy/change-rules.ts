@@ -157,7 +157,7 @@ async function settle(
     object: `rule/${rule.id}`,
     body,
   })
-  await bumpChange(trx, meshId, 'rule')
+  await bumpChange(trx, meshId, 'rule', [{ kind: 'rule', key: rule.id }])
 }
 
 function audited(rule: StoredRule): Record<string, unknown> {

@@ -1,6 +1,6 @@
 import { type Insertable, type Selectable } from 'kysely'
 import { type MeshId } from '../db/ids.ts'
-import { type RuleTable } from '../db/schema-identity.ts'
+import { type RuleTable } from '../db/schema-policy.ts'
 import { type Db } from '../db/schema.ts'
 import { draftOf, readRule, type Rule, type RuleContent, type RuleDraft } from './rule.ts'
 

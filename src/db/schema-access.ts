@@ -1,0 +1,42 @@
+import type { Generated } from 'kysely'
+
+/** API tokens by their hash. */
+export interface ApiTokenTable {
+  id: string
+  label: string
+  hash: Uint8Array
+  created_at: Date
+  expires_at: Date | null
+  revoked_at: Date | null
+}
+
+/** What tokens may do, and where. */
+export interface GrantsTable {
+  principal: string
+  role: string
+  scope_kind: 'everything' | 'mesh'
+  /** '' for everything, else the mesh id. */
+  scope: string
+  created_at: Date
+}
+
+/** The audit log; a record has no number until it is sealed. */
+export interface AuditRecordTable {
+  id: Generated<bigint>
+  n: bigint | null
+  at: Date
+  mesh_id: string | null
+  actor: string
+  action: string
+  object: string
+  body: Uint8Array
+  hash: Uint8Array | null
+}
+
+/** Signed points of the audit log. */
+export interface AuditLinkTable {
+  upto_n: bigint
+  hash: Uint8Array
+  signature: Uint8Array
+  at: Date
+}
