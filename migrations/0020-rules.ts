@@ -22,7 +22,7 @@ export async function up(db: Kysely<unknown>): Promise<void> {
   )`.execute(db)
   await sql`create index rule_group_of on rule_group (mesh_id, group_name)`.execute(db)
   await sql`create table policy_change (
-    mesh_id text not null references mesh on delete cascade,
+    mesh_id text not null,
     revision bigint not null,
     kind text not null,
     key text not null,

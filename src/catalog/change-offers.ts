@@ -1,5 +1,5 @@
 import { type ChangeContext, recordAudit } from '../audit/record.ts'
-import { bumpChange } from '../db/changes.ts'
+import { bumpObjects } from '../db/changes.ts'
 import { isForeignKeyViolation, isUniqueViolation } from '../db/failures.ts'
 import { type MeshId } from '../db/ids.ts'
 import { type Db } from '../db/schema.ts'
@@ -109,7 +109,7 @@ async function settle(
     body: { ...auditedService(offer), source: offer.source },
   })
   const key = `${offer.relationship}/${serviceTitle(offer)}`
-  await bumpChange(trx, meshId, 'rule', [{ kind: 'offer', key }])
+  await bumpObjects(trx, meshId, [{ kind: 'offer', key }])
 }
 
 function deletedMeanwhile(name: string, cause: unknown): ServiceError {

@@ -1,5 +1,5 @@
 import { type ChangeContext, recordAudit } from '../audit/record.ts'
-import { bumpChange } from '../db/changes.ts'
+import { bumpObjects } from '../db/changes.ts'
 import { isForeignKeyViolation, isUniqueViolation } from '../db/failures.ts'
 import { type MeshId } from '../db/ids.ts'
 import { type Db } from '../db/schema.ts'
@@ -131,7 +131,7 @@ async function settle(
     object: `service/${serviceTitle(name)}`,
     body,
   })
-  await bumpChange(trx, meshId, 'rule', [{ kind: 'service', key: serviceTitle(name) }])
+  await bumpObjects(trx, meshId, [{ kind: 'service', key: serviceTitle(name) }])
 }
 
 async function lockedService(trx: Db, meshId: MeshId, name: ServiceName): Promise<Service> {

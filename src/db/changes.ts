@@ -29,16 +29,27 @@ const MAX_NAMED = 1000
 /**
  * Tells every replica, once the transaction commits, that something of a mesh changed.
  *
- * Raises the topic's counter, so that a replica that missed the NOTIFY finds out by comparing. `objects` is for the
- * topic `rule` and names what changed, so that the next policy snapshot is built from the last one. Never on the
+ * Raises the topic's counter, so that a replica that missed the NOTIFY finds out by comparing. Never on the
  * issuing path.
  */
-export async function bumpChange(
+export async function bumpChange(trx: Db, meshId: MeshId, topic: Topic): Promise<void> {
+  const revision = await raise(trx, meshId, topic)
+  if (topic === 'rule') await logObjects(trx, meshId, { revision, objects: [] })
+}
+
+/**
+ * As {@link bumpChange} for the topic `rule`, naming what changed, so that the next policy snapshot is built from
+ * the last one.
+ */
+export async function bumpObjects(
   trx: Db,
   meshId: MeshId,
-  topic: Topic,
-  objects?: readonly ChangedObject[],
+  objects: readonly ChangedObject[],
 ): Promise<void> {
+  await logObjects(trx, meshId, { revision: await raise(trx, meshId, 'rule'), objects })
+}
+
+async function raise(trx: Db, meshId: MeshId, topic: Topic): Promise<bigint> {
   const { rows } = await sql<{ revision: bigint }>`
     with bumped as (
       insert into change (mesh_id, topic, revision) values (${meshId}, ${topic}, 1)
@@ -47,14 +58,14 @@ export async function bumpChange(
     )
     select revision, pg_notify(${CHANNEL}, ${`${topic} ${meshId}`}) from bumped`.execute(trx)
   const [bumped] = rows
-  if (topic !== 'rule' || bumped === undefined) return
-  await logObjects(trx, meshId, { revision: bumped.revision, objects })
+  if (bumped === undefined) throw new Error('a change counter was not raised')
+  return bumped.revision
 }
 
 async function logObjects(
   trx: Db,
   meshId: MeshId,
-  { revision, objects = [] }: { revision: bigint; objects?: readonly ChangedObject[] | undefined },
+  { revision, objects }: { readonly revision: bigint; readonly objects: readonly ChangedObject[] },
 ): Promise<void> {
   const isNamed = objects.length > 0 && objects.length <= MAX_NAMED
   const named = isNamed ? objects : [{ kind: 'all', key: '' }]

@@ -1,5 +1,5 @@
 import { type ChangeContext, recordAudit } from '../audit/record.ts'
-import { bumpChange } from '../db/changes.ts'
+import { bumpObjects } from '../db/changes.ts'
 import { isForeignKeyViolation } from '../db/failures.ts'
 import { type MeshId, newId } from '../db/ids.ts'
 import { type Db } from '../db/schema.ts'
@@ -157,7 +157,7 @@ async function settle(
     object: `rule/${rule.id}`,
     body,
   })
-  await bumpChange(trx, meshId, 'rule', [{ kind: 'rule', key: rule.id }])
+  await bumpObjects(trx, meshId, [{ kind: 'rule', key: rule.id }])
 }
 
 function audited(rule: StoredRule): Record<string, unknown> {
