@@ -55,9 +55,9 @@ export async function up(db: Kysely<unknown>): Promise<void> {
     foreign key (mesh_id, network) references network (mesh_id, name)
   )`.execute(db)
   await sql`create table gateway (
-    mesh_id text not null,
-    network text not null,
+    mesh_id text not null references mesh on delete cascade,
     name text not null,
+    network text not null,
     cluster text,
     address text not null,
     port integer not null check (port between 1 and 65535),
@@ -71,8 +71,8 @@ export async function up(db: Kysely<unknown>): Promise<void> {
     seen_at timestamptz(3),
     version bigint not null default 1,
     created_at timestamptz(3) not null,
-    primary key (mesh_id, network, name),
-    foreign key (mesh_id, network) references network (mesh_id, name) on delete cascade,
+    primary key (mesh_id, name),
+    foreign key (mesh_id, network) references network (mesh_id, name),
     foreign key (mesh_id, cluster) references cluster (mesh_id, name),
     check (zone is null or region is not null)
   )`.execute(db)

@@ -68,8 +68,8 @@ export interface ClusterNetworkTable {
 /** Ways into a network from outside. */
 export interface GatewayTable extends LocalityColumns {
   mesh_id: MeshId
-  network: string
   name: string
+  network: string
   /** The cluster that runs it, whose reporter may say that it lives. */
   cluster: string | null
   address: string
