@@ -25,7 +25,7 @@ interface Work {
 function workRoute(work: Work) {
   return async (app: App): Promise<void> => {
     app.post(
-      '/work/:name',
+      '/jobs/:name',
       {
         config: { action: 'mesh.create' },
         schema: {
@@ -38,7 +38,7 @@ function workRoute(work: Work) {
         work.runs += 1
         await work.gate
         if (work.fail !== undefined) throw work.fail
-        reply.header('location', `/v1/work/${request.params.name}`).header('etag', '"v1"')
+        reply.header('location', `/v1/jobs/${request.params.name}`).header('etag', '"v1"')
         return reply.code(201).send({ run: work.runs, n: request.body.n })
       },
     )
@@ -56,7 +56,7 @@ async function working(t: Parameters<typeof adminApp>[0], options: AdminAppOptio
 function post(
   app: AdminApp,
   key: string | undefined,
-  path = '/v1/work/one',
+  path = '/v1/jobs/one',
   body: unknown = { n: 1 },
 ) {
   const headers: Record<string, string> = key === undefined ? {} : { 'idempotency-key': key }
@@ -96,9 +96,9 @@ t.test('another body, path or query under a known key is refused', async (t) => 
   const { app, work } = await working(t)
   await post(app, 'key-1')
   for (const [path, body] of [
-    ['/v1/work/one', { n: 2 }],
-    ['/v1/work/two', { n: 1 }],
-    ['/v1/work/one?dryRun=false', { n: 1 }],
+    ['/v1/jobs/one', { n: 2 }],
+    ['/v1/jobs/two', { n: 1 }],
+    ['/v1/jobs/one?dryRun=false', { n: 1 }],
   ] as const) {
     const refused = await post(app, 'key-1', path, body)
     t.match(refused, { status: 422, body: { code: 'IDEMPOTENCY_KEY_REUSED' } }, path)
@@ -116,7 +116,7 @@ t.test('a key is its principal’s own, and its route’s', async (t) => {
   await post(app, 'shared')
   const headers = { 'idempotency-key': 'shared' }
   const other = { token: made.body.token as string, headers, body: { n: 1 } }
-  const second = await app.call('POST', '/v1/work/one', other)
+  const second = await app.call('POST', '/v1/jobs/one', other)
   t.equal(second.headers.get('idempotency-replayed'), null)
   t.equal(work.runs, 2)
 })
@@ -155,7 +155,7 @@ t.test(
 
 t.test('a dry run is not recorded, and its key can be used for the change itself', async (t) => {
   const { app, work } = await working(t)
-  const dry = '/v1/work/one?dryRun=true'
+  const dry = '/v1/jobs/one?dryRun=true'
   await post(app, 'key-1', dry)
   await post(app, 'key-1', dry)
   t.equal((await post(app, 'key-1')).headers.get('idempotency-replayed'), null)
@@ -191,7 +191,7 @@ t.test('a claim whose process crashed ends after a minute of the database’s cl
   clock.advance(CRASHED_AFTER_SECONDS * 1000)
   t.equal((await post(app, 'key-1')).status, 409, 'not before')
   clock.advance(1)
-  t.equal((await post(app, 'key-1', '/v1/work/one', { n: 2 })).status, 422, 'by the same request')
+  t.equal((await post(app, 'key-1', '/v1/jobs/one', { n: 2 })).status, 422, 'by the same request')
   work.gate = Promise.resolve()
   t.match(await post(app, 'key-1'), { status: 201, body: { run: 2 } })
   resolve()
@@ -212,7 +212,7 @@ t.test('an answer is repeated for a day, then forgotten and pruned', async (t) =
   t.equal(work.runs, 1)
   t.equal(await pruneIdempotencyKeys(db, clock.now()), 0)
   clock.advance(1)
-  t.equal((await post(app, 'key-1', '/v1/work/one', { n: 2 })).status, 201, 'the key is free again')
+  t.equal((await post(app, 'key-1', '/v1/jobs/one', { n: 2 })).status, 201, 'the key is free again')
   t.equal(work.runs, 2)
   clock.advance(ANSWER_KEPT_SECONDS * 1000 + 1)
   t.equal(await pruneIdempotencyKeys(db, clock.now()), 1)
