@@ -52,6 +52,7 @@ function makeMesh(numbers: Numbers): SnapshotInput {
     namespace: `team-${i % 200}`,
     name: `service-${i}`,
     ports: [{ name: 'http', port: 8080 }],
+    labels: {},
     serverIds: [parseSpiffeId(`spiffe://acme.example/ns/team-${i % 200}/sa/service-${i}`)],
   }))
   return {

@@ -44,6 +44,7 @@ export async function createOffer(
   const offer = {
     ...content,
     relationship: peer.name,
+    gateways: [],
     source: 'manual',
     createdAt: context.now,
   } as const

@@ -28,7 +28,7 @@ export async function createService(
 ): Promise<Service> {
   await loadMesh(trx, meshId)
   const content = parseService(draft, await ownerOf(trx, meshId))
-  const service = { ...content, version: 1n, createdAt: context.now }
+  const service = { ...content, managedBy: undefined, version: 1n, createdAt: context.now }
   try {
     await store.insertService(trx, meshId, service)
   } catch (error) {
@@ -48,7 +48,7 @@ export async function createService(
 /** What a change of a service needs. */
 export interface ServiceChange {
   readonly name: ServiceName
-  readonly change: Partial<Pick<ServiceDraft, 'ports' | 'identities'>>
+  readonly change: Partial<Pick<ServiceDraft, 'ports' | 'identities' | 'labels'>>
   readonly context: ChangeContext
   /** Refuses when the caller did not see the version that is there. */
   readonly requireVersion: (version: bigint) => void
@@ -100,8 +100,12 @@ export async function deleteService(
 }
 
 /** The part of a service that audit records show. */
-export function auditedService({ ports, identities }: ServiceContent): Record<string, unknown> {
-  return { ports, identities }
+export function auditedService({
+  ports,
+  identities,
+  labels,
+}: ServiceContent): Record<string, unknown> {
+  return { ports, identities, labels }
 }
 
 /** The refusal for a service that does not exist. */

@@ -24,6 +24,8 @@ export async function insertOffer(
       name: offer.name,
       ports: JSON.stringify(offer.ports),
       server_ids: JSON.stringify(offer.identities),
+      labels: JSON.stringify(offer.labels),
+      gateways: JSON.stringify(offer.gateways),
       source: offer.source,
       created_at: offer.createdAt,
     })
@@ -42,7 +44,16 @@ export async function deleteOffer(
     .where('relationship_id', '=', peer.id)
     .where('namespace', '=', name.namespace)
     .where('name', '=', name.name)
-    .returning(['namespace', 'name', 'ports', 'server_ids', 'source', 'created_at'])
+    .returning([
+      'namespace',
+      'name',
+      'ports',
+      'server_ids',
+      'labels',
+      'gateways',
+      'source',
+      'created_at',
+    ])
     .executeTakeFirst()
   return row === undefined ? undefined : offerOf({ ...row, relationship: peer.name })
 }
@@ -70,6 +81,8 @@ export async function listOffers(db: Db, meshId: MeshId, page: OfferPage): Promi
       'offer.name',
       'offer.ports',
       'offer.server_ids',
+      'offer.labels',
+      'offer.gateways',
       'offer.source',
       'offer.created_at',
     ])
@@ -95,6 +108,8 @@ interface OfferRow {
   readonly name: string
   readonly ports: readonly ServicePort[]
   readonly server_ids: Offer['identities']
+  readonly labels: Offer['labels']
+  readonly gateways: readonly unknown[]
   readonly source: Offer['source']
   readonly created_at: Date
 }
@@ -106,6 +121,8 @@ function offerOf(row: OfferRow): Offer {
     name: row.name,
     ports: row.ports as readonly Port[],
     identities: row.server_ids,
+    labels: row.labels,
+    gateways: row.gateways as Offer['gateways'],
     source: row.source,
     createdAt: row.created_at,
   }

@@ -9,6 +9,8 @@ import {
   trustDomainOf,
 } from '../spiffe/spiffe-id.ts'
 import { type TrustDomain } from '../spiffe/trust-domain.ts'
+import { type OfferGateway } from './endpoint.ts'
+import { labelErrors, type Labels, sortedLabels } from './label.ts'
 
 /** Protocols that a port may name; without one the port is plain TCP under mutual TLS. */
 export const PROTOCOLS = ['tcp', 'tls', 'http', 'http2', 'grpc'] as const
@@ -38,10 +40,13 @@ export interface ServiceName {
 export interface ServiceContent extends ServiceName {
   readonly ports: readonly Port[]
   readonly identities: readonly SpiffeId[]
+  readonly labels: Labels
 }
 
 /** A service of a mesh. */
 export interface Service extends ServiceContent {
+  /** What keeps it up to date, as `k8s:east`; undefined = people. */
+  readonly managedBy: string | undefined
   readonly version: bigint
   readonly createdAt: Date
 }
@@ -50,6 +55,8 @@ export interface Service extends ServiceContent {
 export interface Offer extends ServiceContent {
   /** Our name for the peer. */
   readonly relationship: string
+  /** Where the peer's mesh takes calls for it: all that we ever hold of its networks. */
+  readonly gateways: readonly OfferGateway[]
   readonly source: 'manual' | 'exchange'
   readonly createdAt: Date
 }
@@ -58,6 +65,7 @@ export interface Offer extends ServiceContent {
 export interface ServiceDraft extends ServiceName {
   readonly ports: readonly Port[]
   readonly identities: readonly string[]
+  readonly labels?: Labels
 }
 
 /** Whose service it is: identities of other trust domains may not serve it. */
@@ -89,6 +97,7 @@ export function parseService(draft: ServiceDraft, owner: Owner): ServiceContent 
     ...identities.flatMap((id, index) =>
       id.fault === undefined ? [] : [fault(`/identities/${index}`, id.fault)],
     ),
+    ...labelErrors(draft.labels ?? {}),
   ]
   const [first] = fields
   if (first !== undefined) throw new ServiceError('SERVICE_INVALID', first.detail, { fields })
@@ -98,6 +107,7 @@ export function parseService(draft: ServiceDraft, owner: Owner): ServiceContent 
     name: draft.name,
     ports: draft.ports,
     identities: [...new Set(ids)].toSorted(),
+    labels: sortedLabels(draft.labels ?? {}),
   }
 }
 

@@ -11,7 +11,16 @@ import {
   serviceTitle,
 } from './service.ts'
 
-const SERVICE = ['mesh_id', 'namespace', 'name', 'ports', 'version', 'created_at'] as const
+const SERVICE = [
+  'mesh_id',
+  'namespace',
+  'name',
+  'ports',
+  'labels',
+  'managed_by',
+  'version',
+  'created_at',
+] as const
 
 /** Stores a new service with its identities; throws a unique violation when its name is taken. */
 export async function insertService(trx: Db, meshId: MeshId, service: Service): Promise<void> {
@@ -22,6 +31,8 @@ export async function insertService(trx: Db, meshId: MeshId, service: Service): 
       namespace: service.namespace,
       name: service.name,
       ports: JSON.stringify(service.ports),
+      labels: JSON.stringify(service.labels),
+      managed_by: service.managedBy ?? null,
       version: service.version,
       created_at: service.createdAt,
     })
@@ -93,7 +104,12 @@ export async function listServices(db: Db, meshId: MeshId, page: ServicePage): P
 export async function updateService(trx: Db, meshId: MeshId, service: Service): Promise<void> {
   await trx
     .updateTable('service')
-    .set({ ports: JSON.stringify(service.ports), version: service.version })
+    .set({
+      ports: JSON.stringify(service.ports),
+      labels: JSON.stringify(service.labels),
+      managed_by: service.managedBy ?? null,
+      version: service.version,
+    })
     .where('mesh_id', '=', meshId)
     .where('namespace', '=', service.namespace)
     .where('name', '=', service.name)
@@ -174,6 +190,8 @@ function serviceOf(row: ServiceRow, identities: readonly SpiffeId[]): Service {
     name: row.name,
     ports: row.ports as readonly Port[],
     identities,
+    labels: row.labels,
+    managedBy: row.managed_by ?? undefined,
     version: row.version,
     createdAt: row.created_at,
   }

@@ -1,3 +1,5 @@
+import { type OfferGateway } from '../catalog/endpoint.ts'
+import { type Labels } from '../catalog/label.ts'
 import { type Port } from '../catalog/service.ts'
 import { type MeshId } from '../db/ids.ts'
 import { type RelationshipState } from '../db/schema.ts'
@@ -9,12 +11,15 @@ import { type Rule } from './rule.ts'
 /** A service of ours: where it listens and who may serve it. */
 export interface SnapshotService extends SubjectName {
   readonly ports: readonly Port[]
+  readonly labels: Labels
   readonly serverIds: readonly SpiffeId[]
 }
 
 /** A service that a peer shows us: a claim, kept apart from our own. */
 export interface SnapshotOffer extends SnapshotService {
   readonly relationship: string
+  /** Where its mesh takes calls for it. */
+  readonly gateways: readonly OfferGateway[]
   readonly source: 'manual' | 'exchange'
 }
 

@@ -110,7 +110,7 @@ export const mesh: fc.Arbitrary<SnapshotInput> = fc
     revision: 1n,
     dnsSuffix: 'mesh.internal',
     trustDomains: [parseTrustDomain('acme.example')],
-    services: one.services.map((name) => ({ ...name, ports: [], serverIds: [] })),
+    services: one.services.map((name) => ({ ...name, ports: [], labels: {}, serverIds: [] })),
     relationships: PEERS.map((name, i) => ({
       name,
       state: one.states[i] ?? 'active',
@@ -122,6 +122,8 @@ export const mesh: fc.Arbitrary<SnapshotInput> = fc
       relationship,
       source: 'manual',
       ports: [],
+      labels: {},
+      gateways: [],
       serverIds: [],
     })),
     rules: one.rules,

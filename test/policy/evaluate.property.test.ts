@@ -216,7 +216,7 @@ function apply(
   asked: Query,
   change: { act: string; command: string; ruleId?: string },
 ): SnapshotInput {
-  const service = { ...asked.subject, ports: [], serverIds: [] }
+  const service = { ...asked.subject, ports: [], labels: {}, serverIds: [] }
   switch (change.act) {
     case 'rule.delete':
       return withRules(
@@ -230,7 +230,10 @@ function apply(
     case 'offer.create':
       return {
         ...input,
-        offers: [...input.offers, { ...service, relationship: asked.of ?? '', source: 'manual' }],
+        offers: [
+          ...input.offers,
+          { ...service, relationship: asked.of ?? '', gateways: [], source: 'manual' },
+        ],
       }
     default:
       return {

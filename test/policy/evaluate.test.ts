@@ -74,7 +74,12 @@ function meshWith(rules: readonly string[]): Snapshot {
     revision: 1n,
     dnsSuffix: 'mesh.internal',
     trustDomains: [parseTrustDomain('acme.example')],
-    services: services.map((service) => ({ ...nameOf(service), ports: [], serverIds: [] })),
+    services: services.map((service) => ({
+      ...nameOf(service),
+      ports: [],
+      labels: {},
+      serverIds: [],
+    })),
     relationships: Object.entries(relationships).map(([name, state]) => ({
       name,
       state,
@@ -87,6 +92,8 @@ function meshWith(rules: readonly string[]): Snapshot {
         relationship,
         source: 'manual' as const,
         ports: [],
+        labels: {},
+        gateways: [],
         serverIds: [],
       })),
     ),

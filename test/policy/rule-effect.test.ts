@@ -15,6 +15,7 @@ function meshOf(services: number, peers: number): SnapshotInput {
       namespace: 'shop',
       name: `s${i}`,
       ports: [],
+      labels: {},
       serverIds: [],
     })),
     relationships: Array.from({ length: peers }, (_, i) => ({

@@ -1,0 +1,78 @@
+import { type Selectable } from 'kysely'
+import { type MeshId } from '../db/ids.ts'
+import { type EndpointReporterTable, type EndpointTable } from '../db/schema-policy.ts'
+import { type Db } from '../db/schema.ts'
+import { type Locality } from '../mesh/topology/topology.ts'
+import { type ReportedEndpoint } from './endpoint.ts'
+
+/** Which endpoints are wanted. */
+export interface EndpointPage {
+  readonly namespace?: string | undefined
+  readonly service?: string | undefined
+  readonly cluster?: string | undefined
+  /** Only those that are fresh at this moment. */
+  readonly freshAt?: Date | undefined
+  /** Namespace, service, cluster, reporter, workload and port of the last one shown before. */
+  readonly after?: readonly string[] | undefined
+  readonly limit?: number | undefined
+}
+
+/** Endpoints of a mesh by service, cluster, reporter, workload and port. */
+export async function listEndpoints(
+  db: Db,
+  meshId: MeshId,
+  page: EndpointPage,
+): Promise<ReportedEndpoint[]> {
+  let query = db
+    .selectFrom('endpoint as e')
+    .innerJoin('endpoint_reporter as r', (join) =>
+      join
+        .onRef('r.mesh_id', '=', 'e.mesh_id')
+        .onRef('r.cluster', '=', 'e.cluster')
+        .onRef('r.reporter', '=', 'e.reporter'),
+    )
+    .selectAll('e')
+    .select(['r.seen_at', 'r.ttl_seconds'])
+    .where('e.mesh_id', '=', meshId)
+    .orderBy('e.namespace')
+    .orderBy('e.service')
+    .orderBy('e.cluster')
+    .orderBy('e.reporter')
+    .orderBy('e.workload_uid')
+    .orderBy('e.port')
+  const { namespace, service, cluster, limit } = page
+  if (namespace !== undefined) query = query.where('e.namespace', '=', namespace)
+  if (service !== undefined) query = query.where('e.service', '=', service)
+  if (cluster !== undefined) query = query.where('e.cluster', '=', cluster)
+  if (limit !== undefined) query = query.limit(limit)
+  return (await query.execute()).map(endpointOf)
+}
+
+type EndpointRow = Selectable<EndpointTable> &
+  Pick<Selectable<EndpointReporterTable>, 'seen_at' | 'ttl_seconds'>
+
+function endpointOf(row: EndpointRow): ReportedEndpoint {
+  return {
+    cluster: row.cluster,
+    network: row.network,
+    namespace: row.namespace,
+    service: row.service,
+    workloadUid: row.workload_uid,
+    address: row.address,
+    port: row.port,
+    portName: row.port_name,
+    locality: localityOf(row),
+    weight: row.weight,
+    isHealthy: row.is_healthy,
+    reporter: row.reporter,
+    freshUntil: new Date(row.seen_at.getTime() + row.ttl_seconds * 1000),
+  }
+}
+
+function localityOf({ region, zone, subzone }: EndpointRow): Locality {
+  return {
+    ...(region === null ? {} : { region }),
+    ...(zone === null ? {} : { zone }),
+    ...(subzone === null ? {} : { subzone }),
+  }
+}
