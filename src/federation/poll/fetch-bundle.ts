@@ -32,6 +32,13 @@ export interface FetchResult {
   readonly durationMs: number
 }
 
+/** What one fetch goes by beside its task. */
+export interface FetchOptions {
+  /** What authenticates the endpoint, as {@link findVoucher} found it just now. */
+  readonly voucher: Voucher | undefined
+  readonly signal: AbortSignal | undefined
+}
+
 /**
  * Fetches a peer's bundle once, from its configured URL (FE-28), with the proof its profile demands (FE-03).
  *
@@ -41,10 +48,9 @@ export interface FetchResult {
 export async function fetchBundle(
   deps: FetchDeps,
   task: PollTask,
-  signal?: AbortSignal,
+  { voucher, signal }: FetchOptions,
 ): Promise<FetchResult> {
   const startedMs = deps.clock.monotonicMs()
-  const voucher = await findVoucher(deps, task)
   const outcome = await requestBundle(deps, task, { voucher, signal })
   const durationMs = Math.round(deps.clock.monotonicMs() - startedMs)
   return { fetched: fetchedOf(outcome), verifiedBy: verifiedBy(outcome, task), voucher, durationMs }
@@ -54,9 +60,12 @@ export async function fetchBundle(
  * Whether time alone has taken away every authority that could authenticate the endpoint (FE-26): they are there, and
  * all have ended. Authorities that a person distrusts, or that belong to a suspended relationship, are no such case.
  */
-export async function hasExpired(deps: FetchDeps, task: PollTask): Promise<boolean> {
+export async function hasExpired(
+  deps: FetchDeps,
+  task: PollTask,
+  voucher: Voucher | undefined,
+): Promise<boolean> {
   if (task.endpointId === undefined) return false
-  const voucher = await findVoucher(deps, task)
   const anchors =
     voucher?.anchors ?? (await deps.anchors.of(deps.db, task.meshId, revisionInUse(task)))
   return anchors.windows.length > 0 && !hasUsableAnchor(anchors, deps.clock.now())
@@ -67,9 +76,8 @@ type Attempt = OutboundOutcome | { readonly contact: undefined; readonly error: 
 async function requestBundle(
   deps: FetchDeps,
   task: PollTask,
-  about: { readonly voucher: Voucher | undefined; readonly signal: AbortSignal | undefined },
+  { voucher, signal }: FetchOptions,
 ): Promise<Attempt> {
-  const { voucher, signal } = about
   const proof = await proofFor(deps, task, voucher)
   if (proof instanceof ServiceError) return { contact: undefined, error: proof }
   return deps.outbound.request({

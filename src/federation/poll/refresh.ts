@@ -17,6 +17,7 @@ import { recoverBundle, type RecoverDeps } from '../recovery/recover-bundle.ts'
 import { type RefreshReport } from './refresh-report.ts'
 import { type PollReporter } from './report-poll.ts'
 import { isStored, type StoreDeps, type StoredVerdict, storeVerdict } from './store-verdict.ts'
+import { findVoucher } from './voucher.ts'
 
 /** What refreshing peers needs. */
 export interface RefreshDeps extends RecoverDeps, StoreDeps {
@@ -65,8 +66,10 @@ export async function fetchOrRecover(
   task: PollTask,
   signal: AbortSignal | undefined,
 ): Promise<FetchResult> {
-  if (!(await hasExpired(deps, task))) return fetchBundle(deps, task, signal)
-  return (await recoverBundle(deps, task, signal)) ?? fetchBundle(deps, task, signal)
+  const voucher = await findVoucher(deps, task)
+  const isExpired = await hasExpired(deps, task, voucher)
+  const recovered = isExpired ? await recoverBundle(deps, task, signal) : undefined
+  return recovered ?? fetchBundle(deps, task, { voucher, signal })
 }
 
 /** A judged document with the ETag that it came with. */
