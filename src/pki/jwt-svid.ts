@@ -1,7 +1,7 @@
 import { type KeyObject } from 'node:crypto'
 import { messageOf, quoted, ServiceError } from '../errors.ts'
 import { decodeBase64Url } from '../spiffe/base64.ts'
-import { type Bundle, type JwtAuthority } from '../spiffe/bundle.ts'
+import { type Bundle } from '../spiffe/bundle.ts'
 import {
   isJsonArray,
   isJsonObject,
@@ -19,7 +19,8 @@ import {
   type SignatureScheme,
   signBytes,
 } from './algorithms.ts'
-import { importPublicJwk, keyTypeOf, publicKeyOf, spkiOf } from './key-pair.ts'
+import { importJwtAuthority } from './jwt-authority.ts'
+import { keyTypeOf, publicKeyOf, spkiOf } from './key-pair.ts'
 
 /** Longest life of a JWT-SVID in seconds: an hour; they cannot be taken back. */
 export const MAX_JWT_TTL_SECONDS = 3600
@@ -208,39 +209,15 @@ function findKeys(bundle: Bundle, scheme: Scheme, kid: string | undefined): KeyO
     const which = kid === undefined ? 'a JWT key' : `the JWT key ${quoted(kid)}`
     throw invalid(`${which} is not in the bundle of ${quoted(trustDomain)}`)
   }
-  const fitting = named.map(importOnce).filter((key) => key !== null && fits(key.type, scheme))
+  const imported = named.map(importJwtAuthority).filter((key) => key !== null)
+  const fitting = imported.filter(({ type }) => fits(type, scheme))
   if (fitting.length === 0) throw invalid('has an alg that does not fit the key')
-  return fitting.flatMap((key) => (key === null ? [] : [key.key]))
+  return fitting.map(({ key }) => key)
 }
 
 /** `alg` and key must be made for each other (RFC 7518 §3.3, §3.4; JW-04). */
 function fits(type: KeyType, { kind, curve }: Scheme): boolean {
   return type.kind === 'EC' ? kind === 'EC' && type.curve === curve : kind === 'RSA'
-}
-
-interface ImportedKey {
-  readonly key: KeyObject
-  readonly type: KeyType
-}
-
-const imported = new WeakMap<JwtAuthority, ImportedKey | null>()
-
-function importOnce(authority: JwtAuthority): ImportedKey | null {
-  let found = imported.get(authority)
-  if (found === undefined) {
-    found = importKey(authority)
-    imported.set(authority, found)
-  }
-  return found
-}
-
-function importKey({ jwk }: JwtAuthority): ImportedKey | null {
-  try {
-    const key = importPublicJwk(jwk)
-    return { key, type: keyTypeOf(spkiOf(key)) }
-  } catch {
-    return null
-  }
 }
 
 /** One text or a list of texts (JW-13). */
