@@ -5,6 +5,7 @@ import {
   type DomainKey,
   HEAD,
   headOf,
+  ofKey,
   type RevisionHead,
   type VerifiedBy,
 } from './revision-store.ts'
@@ -18,9 +19,7 @@ export async function listRevisions(
   let query = db
     .selectFrom('peer_bundle_revision')
     .select([...HEAD, 'verified_by'])
-    .where('mesh_id', '=', meshId)
-    .where('relationship_id', '=', page.key.relationshipId)
-    .where('trust_domain', '=', page.key.trustDomain)
+    .where(ofKey(meshId, page.key))
     .orderBy('n', 'desc')
     .limit(page.limit)
   if (page.before !== undefined) query = query.where('n', '<', page.before)

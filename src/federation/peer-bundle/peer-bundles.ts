@@ -10,7 +10,7 @@ import { effectiveBundle, type KeyDigests } from '../trust/effective-bundle.ts'
 import { relationshipsOf } from '../find-relationship.ts'
 import { listLocalBundles } from '../local/local-store.ts'
 import { listGroupDomains } from '../group/peer-group-store.ts'
-import { type ActiveBundleRow, listActiveBundles } from './revision-store.ts'
+import { type ActiveBundleRow, listActiveBundles } from './in-force-store.ts'
 
 /** The bundle of a peer's domain as this mesh accepts it now. */
 export interface PeerBundle {

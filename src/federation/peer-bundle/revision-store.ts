@@ -1,10 +1,11 @@
-import { type Selectable } from 'kysely'
+import { type ExpressionBuilder, type Selectable } from 'kysely'
 import { type MeshId } from '../../db/ids.ts'
 import {
   type Db,
   type Disposition,
   type PeerBundleRevisionTable,
   type RevisionOrigin,
+  type Tables,
 } from '../../db/schema.ts'
 import { type TrustDomain } from '../../spiffe/trust-domain.ts'
 
@@ -47,7 +48,8 @@ export interface DomainKey {
   readonly trustDomain: TrustDomain
 }
 
-const REVISION = [
+/** The columns of a {@link PeerRevision}. */
+export const REVISION = [
   'n',
   'sequence',
   'refresh_hint_seconds',
@@ -122,9 +124,7 @@ export async function retireCurrent(
   await trx
     .updateTable('peer_bundle_revision')
     .set({ disposition: to, retired_at: at })
-    .where('mesh_id', '=', meshId)
-    .where('relationship_id', '=', key.relationshipId)
-    .where('trust_domain', '=', key.trustDomain)
+    .where(ofKey(meshId, key))
     .where('disposition', '=', 'current')
     .execute()
 }
@@ -176,9 +176,7 @@ export async function nextNumber(trx: Db, meshId: MeshId, key: DomainKey): Promi
   const row = await trx
     .selectFrom('peer_bundle_revision')
     .select((eb) => eb.fn.max('n').as('newest'))
-    .where('mesh_id', '=', meshId)
-    .where('relationship_id', '=', key.relationshipId)
-    .where('trust_domain', '=', key.trustDomain)
+    .where(ofKey(meshId, key))
     .executeTakeFirst()
   return (row?.newest ?? 0n) + 1n
 }
@@ -216,43 +214,15 @@ export async function fetchedDomains(
   return new Set(rows.map((row) => row.trust_domain))
 }
 
-/** The bundle in use of one domain of an active relationship. */
-export interface ActiveBundleRow extends PeerRevision {
-  readonly relationship: string
-  readonly relationshipId: string
-  readonly trustDomain: TrustDomain
-}
-
-/** The bundles in use of all active relationships of a mesh with peers. */
-export async function listActiveBundles(db: Db, meshId: MeshId): Promise<ActiveBundleRow[]> {
-  const rows = await db
-    .selectFrom('peer_bundle_revision as b')
-    .innerJoin('relationship as r', (join) =>
-      join.onRef('r.mesh_id', '=', 'b.mesh_id').onRef('r.id', '=', 'b.relationship_id'),
-    )
-    .select(REVISION.map((column) => `b.${column}` as const))
-    .select(['b.relationship_id', 'b.trust_domain', 'r.name'])
-    .where('b.mesh_id', '=', meshId)
-    .where('b.disposition', '=', 'current')
-    .where('r.state', '=', 'active')
-    .where('r.purpose', '=', 'peer')
-    .execute()
-  return rows.map((row) => ({
-    ...revisionOf(row),
-    relationship: row.name,
-    relationshipId: row.relationship_id,
-    trustDomain: row.trust_domain,
-  }))
+/** The condition that a revision is of this domain of this relationship, for `where` of a select or an update. */
+export function ofKey(meshId: MeshId, { relationshipId, trustDomain }: DomainKey) {
+  return (eb: ExpressionBuilder<Tables, 'peer_bundle_revision'>) =>
+    eb.and({ mesh_id: meshId, relationship_id: relationshipId, trust_domain: trustDomain })
 }
 
 /** A query for revisions of one domain, whole. */
 export function ofDomain(db: Db, meshId: MeshId, key: DomainKey) {
-  return db
-    .selectFrom('peer_bundle_revision')
-    .select(REVISION)
-    .where('mesh_id', '=', meshId)
-    .where('relationship_id', '=', key.relationshipId)
-    .where('trust_domain', '=', key.trustDomain)
+  return db.selectFrom('peer_bundle_revision').select(REVISION).where(ofKey(meshId, key))
 }
 
 /** The head in a row of {@link HEAD}. */

@@ -7,7 +7,8 @@ import {
   readDocument,
 } from './accept-bundle.ts'
 import { type KeyDigests } from '../trust/effective-bundle.ts'
-import { findHeldBefore, findNewestFetched } from './ingestion-store.ts'
+import { findHeldBefore } from '../peer-bundle/quarantine-store.ts'
+import { findNewestFetched } from './ingestion-store.ts'
 import { type DomainKey, findCurrent } from '../peer-bundle/revision-store.ts'
 
 /** A fetched document, and on whose word it is judged. */

@@ -6,7 +6,7 @@ import { type Anchors, anchorsIn } from './anchors.ts'
 import { diffBundles } from '../trust/bundle-diff.ts'
 import { type WaitingBundle } from './claim-store.ts'
 import { effectiveBundle } from '../trust/effective-bundle.ts'
-import { dropWaiting, findWaiting } from './ingestion-store.ts'
+import { dropWaiting, findWaiting } from '../peer-bundle/quarantine-store.ts'
 import { insertRevision, nextNumber, retireCurrent } from '../peer-bundle/revision-store.ts'
 import { type InForce, type Storing } from './storing.ts'
 

@@ -3,7 +3,7 @@ import { type Db } from '../../db/schema.ts'
 import { ServiceError } from '../../errors.ts'
 import { readDocument } from '../poll/accept-bundle.ts'
 import { type BundleComparison, compareBundles } from './compare-bundles.ts'
-import { findWaiting } from '../poll/ingestion-store.ts'
+import { findWaiting } from '../peer-bundle/quarantine-store.ts'
 import {
   type DomainKey,
   findCurrent,
