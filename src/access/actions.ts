@@ -1,14 +1,32 @@
-/** Roles that a grant can give. */
-export const ROLES = ['platform-admin'] as const
+/**
+ * Roles that a grant can give.
+ *
+ * platform-admin: everything, also what is unique in the service (mesh ids, trust domains, bundle hosts);
+ * mesh-admin: everything of a mesh but what is the platform's; cluster-admin: reads a mesh's topology and changes
+ * its clusters, their gateways and the entries tied to them; developer: services and rules of its namespaces;
+ * auditor: reads everything in its scope, changes nothing.
+ */
+export const ROLES = [
+  'platform-admin',
+  'mesh-admin',
+  'cluster-admin',
+  'developer',
+  'auditor',
+] as const
 
 /** One of {@link ROLES}. */
 export type Role = (typeof ROLES)[number]
 
 /**
- * How far a grant must reach for an action: the whole service, the mesh named in the route's `:meshId`, or
- * nothing beyond being somebody (`self`).
+ * How far a grant must reach for an action.
+ *
+ * `everything`: the whole service. `mesh`: all of the mesh named in the route's `:meshId`. `member`: any part of
+ * that mesh. `cluster`, `namespace`: the one that the route names in `:cluster` or `:namespace`; where the route
+ * names none, what a body or a filter names is checked through access/owner-scope.ts. `some-mesh`: all of any
+ * mesh, and the handler leaves out what lies in others. `self`: nothing beyond being somebody, likewise.
  */
-export type ScopeKind = 'everything' | 'mesh' | 'self'
+export type ScopeKind =
+  'everything' | 'mesh' | 'member' | 'cluster' | 'namespace' | 'some-mesh' | 'self'
 
 /** What an action needs. */
 export interface ActionRule {
@@ -16,8 +34,41 @@ export interface ActionRule {
   readonly roles: readonly Role[]
 }
 
+/** Changes what concerns the whole service. */
 const service = { scope: 'everything', roles: ['platform-admin'] } as const
-const mesh = { scope: 'mesh', roles: ['platform-admin'] } as const
+/** Reads what concerns the whole service. */
+const serviceRead = { scope: 'everything', roles: ['platform-admin', 'auditor'] } as const
+/** Changes a mesh: authorities, relationships, entries, quotas of namespaces and so on. */
+const meshWrite = { scope: 'mesh', roles: ['platform-admin', 'mesh-admin'] } as const
+/** Reads what concerns a whole mesh. */
+const meshRead = { scope: 'mesh', roles: ['platform-admin', 'mesh-admin', 'auditor'] } as const
+/** Reads what whoever has a part of a mesh needs to know of it: its name, its relationships, its topology. */
+const memberRead = { scope: 'member', roles: ROLES } as const
+/** Makes and deletes clusters and networks: for cluster-admins of the whole mesh. */
+export const topologyWrite = {
+  scope: 'mesh',
+  roles: ['platform-admin', 'mesh-admin', 'cluster-admin'],
+} as const
+/** Changes one cluster and what it runs: gateways, control planes, entries tied to it. */
+const clusterWrite = {
+  scope: 'cluster',
+  roles: ['platform-admin', 'mesh-admin', 'cluster-admin'],
+} as const
+/** Reads what belongs to one cluster; its topology is {@link memberRead}. */
+const clusterRead = {
+  scope: 'cluster',
+  roles: ['platform-admin', 'mesh-admin', 'cluster-admin', 'auditor'],
+} as const
+/** Changes what lies in a namespace: services and rules. */
+const namespaceWrite = {
+  scope: 'namespace',
+  roles: ['platform-admin', 'mesh-admin', 'developer'],
+} as const
+/** Reads what lies in a namespace: services, rules, endpoints, decisions. */
+const namespaceRead = {
+  scope: 'namespace',
+  roles: ['platform-admin', 'mesh-admin', 'developer', 'auditor'],
+} as const
 const self = { scope: 'self', roles: ROLES } as const
 
 /**
@@ -27,101 +78,101 @@ const self = { scope: 'self', roles: ROLES } as const
  * meshes, trust domains and bundle hosts are unique in the service, so setting them is for `everything`.
  */
 export const ACTIONS = {
-  'alert.list': service,
+  'alert.list': serviceRead,
   'api-token.create': service,
   'api-token.delete': service,
   'api-token.list': service,
-  'applied.forget': mesh,
-  'applied.list': mesh,
-  'applied.record': mesh,
-  'audit.list': service,
-  'audit.verify': service,
-  'authority.activate': mesh,
-  'authority.list': mesh,
-  'authority.prepare': mesh,
-  'authority.read': mesh,
-  'bundle.read': mesh,
-  'bundle-reader.create': mesh,
-  'bundle-reader.delete': mesh,
-  'bundle-reader.list': mesh,
-  'distrusted-key.create': mesh,
-  'distrusted-key.delete': mesh,
-  'distrusted-key.list': mesh,
+  'applied.forget': meshWrite,
+  'applied.list': meshRead,
+  'applied.record': meshWrite,
+  'audit.list': serviceRead,
+  'audit.verify': serviceRead,
+  'authority.activate': meshWrite,
+  'authority.list': meshRead,
+  'authority.prepare': meshWrite,
+  'authority.read': meshRead,
+  'bundle.read': memberRead,
+  'bundle-reader.create': meshWrite,
+  'bundle-reader.delete': meshWrite,
+  'bundle-reader.list': meshRead,
+  'distrusted-key.create': meshWrite,
+  'distrusted-key.delete': meshWrite,
+  'distrusted-key.list': meshRead,
   'egress-rule.create': service,
   'egress-rule.delete': service,
-  'egress-rule.list': service,
-  'entry.create': mesh,
-  'entry.delete': mesh,
-  'entry.list': mesh,
-  'entry.read': mesh,
-  'entry.update': mesh,
-  'invite.accept': mesh,
-  'invite.create': mesh,
-  'invite.delete': mesh,
-  'invite.list': mesh,
-  'join-token.create': mesh,
-  'join-token.delete': mesh,
-  'join-token.list': mesh,
+  'egress-rule.list': serviceRead,
+  'entry.create': clusterWrite,
+  'entry.delete': clusterWrite,
+  'entry.list': clusterRead,
+  'entry.read': clusterRead,
+  'entry.update': clusterWrite,
+  'invite.accept': meshWrite,
+  'invite.create': meshWrite,
+  'invite.delete': meshWrite,
+  'invite.list': meshRead,
+  'join-token.create': clusterWrite,
+  'join-token.delete': clusterWrite,
+  'join-token.list': clusterRead,
   'mesh.adopt': service,
-  'mesh-alert.list': mesh,
-  'mesh-webhook.create': mesh,
-  'mesh-webhook.delete': mesh,
-  'mesh-webhook.deliveries': mesh,
-  'mesh-webhook.list': mesh,
-  'mesh-webhook.retry': mesh,
-  'mesh-webhook.test': mesh,
+  'mesh-alert.list': meshRead,
+  'mesh-webhook.create': meshWrite,
+  'mesh-webhook.delete': meshWrite,
+  'mesh-webhook.deliveries': meshRead,
+  'mesh-webhook.list': meshRead,
+  'mesh-webhook.retry': meshWrite,
+  'mesh-webhook.test': meshWrite,
   'mesh.create': service,
   'mesh.delete': service,
-  'mesh.list': service,
+  'mesh.list': serviceRead,
   'mesh.move': service,
-  'mesh.read': mesh,
-  'mesh.update': mesh,
-  'offer.create': mesh,
-  'offer.delete': mesh,
-  'offer.list': mesh,
-  'peer-group.create': mesh,
-  'peer-group.delete': mesh,
-  'peer-group.list': mesh,
-  'peer-group.read': mesh,
-  'peer-group.update': mesh,
-  'policy.explain': mesh,
-  'relationship.approve': mesh,
-  'relationship.approve-change': mesh,
-  'relationship.approve-bundle': mesh,
-  'relationship.create': mesh,
-  'relationship.delete': mesh,
-  'relationship.drop-change': mesh,
-  'relationship.doctor': mesh,
-  'relationship.list': mesh,
-  'relationship.propose-change': mesh,
-  'relationship.read': mesh,
-  'relationship.refresh': mesh,
-  'relationship.reject-bundle': mesh,
-  'relationship.resume': mesh,
-  'relationship.set-bundle': mesh,
-  'relationship.suspend': mesh,
-  'relationship.terminate': mesh,
-  'relationship.update': mesh,
-  'relationship.withdraw': mesh,
-  'rule.create': mesh,
-  'rule.delete': mesh,
-  'rule.list': mesh,
-  'rule.read': mesh,
-  'rule.update': mesh,
-  'service.create': mesh,
-  'service.delete': mesh,
-  'service.list': mesh,
-  'service.read': mesh,
-  'service.update': mesh,
-  'trust-domain.list': mesh,
-  'trust.read': mesh,
+  'mesh.read': memberRead,
+  'mesh.update': meshWrite,
+  'offer.create': meshWrite,
+  'offer.delete': meshWrite,
+  'offer.list': memberRead,
+  'peer-group.create': meshWrite,
+  'peer-group.delete': meshWrite,
+  'peer-group.list': memberRead,
+  'peer-group.read': memberRead,
+  'peer-group.update': meshWrite,
+  'policy.explain': namespaceRead,
+  'relationship.approve': meshWrite,
+  'relationship.approve-change': meshWrite,
+  'relationship.approve-bundle': meshWrite,
+  'relationship.create': meshWrite,
+  'relationship.delete': meshWrite,
+  'relationship.drop-change': meshWrite,
+  'relationship.doctor': meshWrite,
+  'relationship.list': memberRead,
+  'relationship.propose-change': meshWrite,
+  'relationship.read': memberRead,
+  'relationship.refresh': meshWrite,
+  'relationship.reject-bundle': meshWrite,
+  'relationship.resume': meshWrite,
+  'relationship.set-bundle': meshWrite,
+  'relationship.suspend': meshWrite,
+  'relationship.terminate': meshWrite,
+  'relationship.update': meshWrite,
+  'relationship.withdraw': meshWrite,
+  'rule.create': namespaceWrite,
+  'rule.delete': namespaceWrite,
+  'rule.list': namespaceRead,
+  'rule.read': namespaceRead,
+  'rule.update': namespaceWrite,
+  'service.create': namespaceWrite,
+  'service.delete': namespaceWrite,
+  'service.list': namespaceRead,
+  'service.read': namespaceRead,
+  'service.update': namespaceWrite,
+  'trust-domain.list': memberRead,
+  'trust.read': meshRead,
   'trust-domain.manage': service,
   'trust-domain.release': service,
-  'trust-domain.update': mesh,
+  'trust-domain.update': meshWrite,
   'webhook.create': service,
   'webhook.delete': service,
-  'webhook.deliveries': service,
-  'webhook.list': service,
+  'webhook.deliveries': serviceRead,
+  'webhook.list': serviceRead,
   'webhook.retry': service,
   'webhook.test': service,
   'whoami.read': self,

@@ -5,10 +5,12 @@ import type { Db } from '../db/schema.ts'
 import { ServiceError, quoted } from '../errors.ts'
 import type { Grant, Scope } from './principal.ts'
 import {
+  type StoredGrant,
   type StoredToken,
   findGrants,
   findToken,
   hasMesh,
+  insertGrants,
   insertToken,
   lockPlatformAdmins,
   revokeToken,
@@ -29,7 +31,7 @@ export interface NewApiToken {
 /** A token with what it may do. */
 export interface TokenWithGrants {
   readonly token: StoredToken
-  readonly grants: readonly Grant[]
+  readonly grants: readonly StoredGrant[]
 }
 
 /**
@@ -55,7 +57,7 @@ export async function createApiToken(
   const stored = await storeToken(trx, {
     ...context,
     token: { secret, label: wanted.label, expiresAt },
-    grants: [{ role: 'platform-admin', scope }],
+    grants: [{ role: scope.kind === 'mesh' ? 'mesh-admin' : 'platform-admin', scope }],
   })
   return { ...stored, secret }
 }
@@ -75,7 +77,14 @@ export async function storeToken(trx: Db, wanted: TokenToStore): Promise<TokenWi
   const { label, secret, expiresAt } = wanted.token
   const id = newId()
   const token = { id, label, hash: hashToken(secret), createdAt: wanted.now, expiresAt }
-  await insertToken(trx, token, wanted.grants)
+  const grants = wanted.grants.map((grant) => ({
+    ...grant,
+    id: newId(),
+    tokenId: id,
+    createdAt: wanted.now,
+  }))
+  await insertToken(trx, token)
+  await insertGrants(trx, grants)
   await recordAudit(trx, {
     actor: wanted.actor,
     action: 'api-token.create',
@@ -83,7 +92,7 @@ export async function storeToken(trx: Db, wanted: TokenToStore): Promise<TokenWi
     body: { tokenId: id, label, expiresAt: expiresAt ?? null, grants: wanted.grants },
     at: wanted.now,
   })
-  return { token: { ...token, revokedAt: undefined }, grants: wanted.grants }
+  return { token: { ...token, revokedAt: undefined }, grants }
 }
 
 /** The token with this id and what it may do; throws NOT_FOUND. */

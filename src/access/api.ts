@@ -9,6 +9,10 @@ export const GrantBody = Type.Object({
   role: Type.Enum([...ROLES]),
   /** Absent: the whole service. */
   meshId: Type.Optional(Type.String()),
+  /** With these, for those clusters of the mesh only. */
+  clusters: Type.Optional(Type.Array(Type.String())),
+  /** With these, for those namespaces of the mesh only. */
+  namespaces: Type.Optional(Type.Array(Type.String())),
 })
 
 /** A role, and where it holds, as the API shows it. */

@@ -1,8 +1,15 @@
 import { ACTIONS, type Action, type ActionRule, type Role } from './actions.ts'
 
-/** Where a grant reaches: the whole service, or one mesh. */
+/** Where a grant reaches: the whole service, one mesh, or clusters or namespaces of one mesh. */
 export type Scope =
-  { readonly kind: 'everything' } | { readonly kind: 'mesh'; readonly meshId: string }
+  | { readonly kind: 'everything' }
+  | { readonly kind: 'mesh'; readonly meshId: string }
+  | {
+      readonly kind: 'clusters' | 'namespaces'
+      readonly meshId: string
+      /** At least one, sorted, each once. */
+      readonly names: readonly string[]
+    }
 
 /** A role, and where it holds. */
 export interface Grant {
@@ -36,28 +43,54 @@ export function principalOf(
   return { name, tokenId: token.id, label: token.label, expiresAt: token.expiresAt, grants }
 }
 
+/** What a request is about, as far as its route says. */
+export interface Place {
+  readonly meshId?: string | undefined
+  readonly cluster?: string | undefined
+  readonly namespace?: string | undefined
+}
+
 /**
- * Whether grants allow an action, on the mesh that the route names.
+ * Whether grants allow an action at a place.
  *
- * A grant on a mesh is good for actions of that mesh only, never for actions of the service; to ask who one is
- * needs no grant.
+ * A grant on a mesh is good for that mesh only, never for actions of the service; one on clusters or namespaces
+ * for those, and for what all who have a part of the mesh may do. A place without a cluster or namespace asks
+ * whether some of them is in reach. To ask who one is needs no grant.
  */
-export function isAllowed(
-  grants: readonly Grant[],
-  action: Action,
-  meshId: string | undefined,
-): boolean {
+export function isAllowed(grants: readonly Grant[], action: Action, place: Place): boolean {
+  if (ACTIONS[action].scope === 'self') return true
+  return grants.some((grant) => allows(grant, action, place))
+}
+
+/** Whether one grant allows an action at a place; see {@link isAllowed}. */
+export function allows({ role, scope }: Grant, action: Action, place: Place): boolean {
   const rule: ActionRule = ACTIONS[action]
-  if (rule.scope === 'self') return true
-  return grants.some((grant) => rule.roles.includes(grant.role) && reaches(grant, rule, meshId))
+  return rule.roles.includes(role) && reaches(scope, rule, place)
 }
 
-function reaches({ scope }: Grant, rule: ActionRule, meshId: string | undefined): boolean {
-  if (scope.kind === 'everything') return true
-  return rule.scope === 'mesh' && meshId !== undefined && scope.meshId === meshId
+function reaches(scope: Scope, rule: ActionRule, place: Place): boolean {
+  if (scope.kind === 'everything' || rule.scope === 'self') return true
+  if (rule.scope === 'everything') return false
+  if (rule.scope === 'some-mesh') return scope.kind === 'mesh'
+  if (place.meshId === undefined || scope.meshId !== place.meshId) return false
+  return scope.kind === 'mesh' || rule.scope === 'member' || reachesPart(scope, rule, place)
 }
 
-/** A scope as it stands in messages: `everything`, or `mesh acme`. */
+function reachesPart(
+  scope: Scope & { readonly names: readonly string[] },
+  rule: ActionRule,
+  { cluster, namespace }: Place,
+): boolean {
+  const [kind, name] =
+    scope.kind === 'clusters'
+      ? (['cluster', cluster] as const)
+      : (['namespace', namespace] as const)
+  return rule.scope === kind && (name === undefined || scope.names.includes(name))
+}
+
+/** A scope as it stands in messages: `everything`, `mesh acme`, or `namespaces pay, shop of mesh acme`. */
 export function scopeText(scope: Scope): string {
-  return scope.kind === 'everything' ? 'everything' : `mesh ${scope.meshId}`
+  if (scope.kind === 'everything') return 'everything'
+  if (scope.kind === 'mesh') return `mesh ${scope.meshId}`
+  return `${scope.kind} ${scope.names.join(', ')} of mesh ${scope.meshId}`
 }

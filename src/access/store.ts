@@ -1,5 +1,6 @@
-import { sql } from 'kysely'
+import { type Selectable, sql } from 'kysely'
 import type { Db } from '../db/schema.ts'
+import type { GrantsTable } from '../db/schema-access.ts'
 import { type Role, ROLES } from './actions.ts'
 import type { Grant, Scope } from './principal.ts'
 
@@ -11,6 +12,13 @@ export interface StoredToken {
   readonly createdAt: Date
   readonly expiresAt: Date | undefined
   readonly revokedAt: Date | undefined
+}
+
+/** A grant as it is stored. */
+export interface StoredGrant extends Grant {
+  readonly id: string
+  readonly tokenId: string
+  readonly createdAt: Date
 }
 
 const COLUMNS = ['id', 'label', 'hash', 'created_at', 'expires_at', 'revoked_at'] as const
@@ -55,12 +63,8 @@ export async function listTokens(
   return rows.map(tokenOf)
 }
 
-/** Stores a token's hash and what it may do. */
-export async function insertToken(
-  trx: Db,
-  token: Omit<StoredToken, 'revokedAt'>,
-  grants: readonly Grant[],
-): Promise<void> {
+/** Stores a token's hash. */
+export async function insertToken(trx: Db, token: Omit<StoredToken, 'revokedAt'>): Promise<void> {
   await trx
     .insertInto('api_token')
     .values({
@@ -72,18 +76,24 @@ export async function insertToken(
       revoked_at: null,
     })
     .execute()
-  const rows = grants.map((grant) => ({
-    principal: token.id,
-    role: grant.role,
-    scope_kind: grant.scope.kind,
-    scope: grant.scope.kind === 'mesh' ? grant.scope.meshId : '',
-    created_at: token.createdAt,
+}
+
+/** Stores what a token may do. */
+export async function insertGrants(trx: Db, grants: readonly StoredGrant[]): Promise<void> {
+  const rows = grants.map(({ id, tokenId, role, scope, createdAt }) => ({
+    id,
+    principal: tokenId,
+    role,
+    scope_kind: scope.kind,
+    mesh_id: scope.kind === 'everything' ? null : scope.meshId,
+    names: 'names' in scope ? JSON.stringify(scope.names) : null,
+    created_at: createdAt,
   }))
   if (rows.length > 0) await trx.insertInto('grants').values(rows).execute()
 }
 
 /** What a token may do. */
-export async function findGrants(db: Db, tokenId: string): Promise<Grant[]> {
+export async function findGrants(db: Db, tokenId: string): Promise<StoredGrant[]> {
   const grants = await findGrantsOf(db, [tokenId])
   return grants.get(tokenId) ?? []
 }
@@ -92,23 +102,48 @@ export async function findGrants(db: Db, tokenId: string): Promise<Grant[]> {
 export async function findGrantsOf(
   db: Db,
   tokenIds: readonly string[],
-): Promise<Map<string, Grant[]>> {
-  const grants = new Map<string, Grant[]>()
+): Promise<Map<string, StoredGrant[]>> {
+  const grants = new Map<string, StoredGrant[]>()
   if (tokenIds.length === 0) return grants
   const rows = await db
     .selectFrom('grants')
-    .select(['principal', 'role', 'scope_kind', 'scope'])
+    .select(GRANT_COLUMNS)
     .where('principal', 'in', tokenIds)
-    .orderBy('principal')
-    .orderBy('scope')
+    .orderBy('created_at')
+    .orderBy('id')
     .execute()
   for (const row of rows) {
-    if (!isRole(row.role)) continue
-    const scope: Scope =
-      row.scope_kind === 'mesh' ? { kind: 'mesh', meshId: row.scope } : { kind: 'everything' }
-    grants.set(row.principal, [...(grants.get(row.principal) ?? []), { role: row.role, scope }])
+    const grant = grantOf(row)
+    if (grant === undefined) continue
+    grants.set(row.principal, [...(grants.get(row.principal) ?? []), grant])
   }
   return grants
+}
+
+const GRANT_COLUMNS = [
+  'id',
+  'principal',
+  'role',
+  'scope_kind',
+  'mesh_id',
+  'names',
+  'created_at',
+] as const
+
+type GrantRow = Pick<Selectable<GrantsTable>, (typeof GRANT_COLUMNS)[number]>
+
+/** A role or scope that this code does not know gives nothing. */
+function grantOf(row: GrantRow): StoredGrant | undefined {
+  const { id, role, principal: tokenId, created_at: createdAt } = row
+  const scope = scopeOf(row)
+  if (!isRole(role) || scope === undefined) return undefined
+  return { id, tokenId, role, scope, createdAt }
+}
+
+function scopeOf({ scope_kind: kind, mesh_id: meshId, names }: GrantRow): Scope | undefined {
+  if (kind === 'everything') return { kind }
+  if (meshId === null) return undefined
+  return kind === 'mesh' ? { kind, meshId } : { kind, meshId, names: names ?? [] }
 }
 
 /** Marks a token as revoked and takes its grants away; false when it was revoked before. */
@@ -182,11 +217,7 @@ export async function hasMesh(db: Db, meshId: string): Promise<boolean> {
 
 /** Takes away every grant on a mesh; answers how many. */
 export async function deleteMeshGrants(trx: Db, meshId: string): Promise<number> {
-  const result = await trx
-    .deleteFrom('grants')
-    .where('scope_kind', '=', 'mesh')
-    .where('scope', '=', meshId)
-    .executeTakeFirst()
+  const result = await trx.deleteFrom('grants').where('mesh_id', '=', meshId).executeTakeFirst()
   return Number(result.numDeletedRows)
 }
 

@@ -30,7 +30,7 @@ export function viewCreatedToken(
 /** A principal as the API shows it to itself. */
 export function viewPrincipal(principal: Principal): WhoamiView {
   const { grants } = principal
-  const held = grants.map(({ scope }) => (scope.kind === 'mesh' ? scope.meshId : undefined))
+  const held = grants.map(({ scope }) => (scope.kind === 'everything' ? undefined : scope.meshId))
   const places = [undefined, ...held]
   return {
     name: principal.name,
@@ -40,10 +40,12 @@ export function viewPrincipal(principal: Principal): WhoamiView {
     grants: grants.map(viewGrant),
     actions: Object.keys(ACTIONS)
       .filter(isAction)
-      .filter((action) => places.some((meshId) => isAllowed(grants, action, meshId))),
+      .filter((action) => places.some((meshId) => isAllowed(grants, action, { meshId }))),
   }
 }
 
 function viewGrant({ role, scope }: Grant): GrantView {
-  return scope.kind === 'mesh' ? { role, meshId: scope.meshId } : { role }
+  if (scope.kind === 'everything') return { role }
+  const { meshId } = scope
+  return scope.kind === 'mesh' ? { role, meshId } : { role, meshId, [scope.kind]: [...scope.names] }
 }

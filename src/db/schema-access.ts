@@ -1,4 +1,4 @@
-import type { Generated } from 'kysely'
+import type { ColumnType, Generated } from 'kysely'
 
 /** API tokens by their hash. */
 export interface ApiTokenTable {
@@ -12,11 +12,14 @@ export interface ApiTokenTable {
 
 /** What tokens may do, and where. */
 export interface GrantsTable {
+  id: string
   principal: string
   role: string
-  scope_kind: 'everything' | 'mesh'
-  /** '' for everything, else the mesh id. */
-  scope: string
+  scope_kind: 'everything' | 'mesh' | 'clusters' | 'namespaces'
+  /** null for everything. */
+  mesh_id: string | null
+  /** Of clusters or namespaces, sorted; null for the other kinds. */
+  names: ColumnType<readonly string[] | null, string | null, string | null>
   created_at: Date
 }
 

@@ -130,7 +130,7 @@ t.test('a token for one mesh reaches that mesh and nothing of the service', asyn
   t.equal(other.status, 403)
   t.match(
     other.body.detail,
-    /^rule.list needs platform-admin on mesh globex; token:acme-ci:[0-9a-f]{8} has platform-admin on mesh acme$/,
+    /^rule.list needs platform-admin or mesh-admin or developer or auditor on mesh globex; token:acme-ci:[0-9a-f]{8} has mesh-admin on mesh acme$/,
   )
   for (const [method, path] of [
     ['GET', '/v1/api-tokens'],
@@ -142,7 +142,7 @@ t.test('a token for one mesh reaches that mesh and nothing of the service', asyn
     t.equal((await call(method, path, { token, body })).status, 403, `${method} ${path}`)
   }
   const me = await call('GET', '/v1/whoami', { token })
-  t.same(me.body.grants, [{ role: 'platform-admin', meshId: 'acme' }])
+  t.same(me.body.grants, [{ role: 'mesh-admin', meshId: 'acme' }])
   t.ok(me.body.actions.includes('rule.list'))
   t.notOk(me.body.actions.includes('api-token.create'))
 })
