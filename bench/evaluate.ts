@@ -57,11 +57,12 @@ function makeMesh(numbers: Numbers): SnapshotInput {
   }))
   return {
     meshId: 'acme' as MeshId,
-    revision: 1n,
+    revisions: { mesh: 1n, relationship: 1n, rule: 1n },
     dnsSuffix: 'mesh.internal',
     trustDomains: [parseTrustDomain('acme.example')],
     services,
     relationships: Array.from({ length: PEERS }, (_, i) => ({
+      id: `peer-${i}`,
       name: `peer-${i}`,
       state: 'active' as const,
       trustDomains: [parseTrustDomain(`peer-${i}.example`)],

@@ -4,7 +4,7 @@ import { type Db } from '../db/schema.ts'
 import { relationshipsOf } from '../federation/find-relationship.ts'
 import { loadMesh, trustDomainsOf } from '../mesh/find-mesh.ts'
 import { buildSnapshot, type Snapshot } from './snapshot.ts'
-import { listRules, readRevision } from './store.ts'
+import { listRules, readRevisions } from './store.ts'
 
 /**
  * Loads everything that decisions of a mesh depend on; throws NOT_FOUND.
@@ -12,14 +12,14 @@ import { listRules, readRevision } from './store.ts'
  * `db` must be a transaction that sees one state (repeatable read), or one whose own changes are to count.
  */
 export async function loadSnapshot(db: Db, meshId: MeshId): Promise<Snapshot> {
-  const revision = await readRevision(db, meshId)
+  const revisions = await readRevisions(db, meshId)
   const mesh = await loadMesh(db, meshId)
   const domains = await trustDomainsOf(db, meshId)
   const services = await servicesOf(db, meshId)
   const offers = await offersOf(db, meshId)
   return buildSnapshot({
     meshId,
-    revision,
+    revisions,
     dnsSuffix: mesh.dnsSuffix,
     trustDomains: domains.map((domain) => domain.name),
     services: services.map((service) => ({ ...service, serverIds: service.identities })),

@@ -25,6 +25,8 @@ export interface SnapshotOffer extends SnapshotService {
 
 /** What decisions need to know of a relationship; its health has no say. */
 export interface SnapshotRelationship {
+  /** Lasting; the name may change, and go to another. */
+  readonly id: string
   readonly name: string
   readonly state: RelationshipState
   readonly trustDomains: readonly TrustDomain[]
@@ -32,11 +34,20 @@ export interface SnapshotRelationship {
   readonly waitingFor: readonly string[]
 }
 
+/** How far the counters of what decisions depend on have come, one a topic of db/changes.ts. */
+export interface Revisions {
+  /** The mesh itself, its trust domains. */
+  readonly mesh: bigint
+  /** Relationships and groups. */
+  readonly relationship: bigint
+  /** Services, offers and rules. */
+  readonly rule: bigint
+}
+
 /** Everything that decisions of one mesh depend on, as loaded. */
 export interface SnapshotInput {
   readonly meshId: MeshId
-  /** Grows with every change of anything below. */
-  readonly revision: bigint
+  readonly revisions: Revisions
   readonly dnsSuffix: string
   readonly trustDomains: readonly TrustDomain[]
   readonly services: readonly SnapshotService[]
@@ -48,6 +59,8 @@ export interface SnapshotInput {
 /** One state of a mesh, indexed for decisions and never changed afterwards; a change builds the next one. */
 export interface Snapshot {
   readonly meshId: MeshId
+  readonly revisions: Revisions
+  /** Grows with every change of anything below: the sum of {@link Revisions}. */
   readonly revision: bigint
   readonly dnsSuffix: string
   readonly trustDomains: ReadonlySet<TrustDomain>
@@ -64,11 +77,17 @@ export function serviceKey({ namespace, name }: SubjectName): string {
   return `${namespace}/${name}`
 }
 
+/** One number for how far all topics have come. */
+export function sumOf({ mesh, relationship, rule }: Revisions): bigint {
+  return mesh + relationship + rule
+}
+
 /** Builds the snapshot of a mesh. */
 export function buildSnapshot(input: SnapshotInput): Snapshot {
   return {
     meshId: input.meshId,
-    revision: input.revision,
+    revisions: input.revisions,
+    revision: sumOf(input.revisions),
     dnsSuffix: input.dnsSuffix,
     trustDomains: new Set(input.trustDomains),
     services: new Map(input.services.map((service) => [serviceKey(service), service])),

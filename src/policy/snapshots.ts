@@ -3,8 +3,8 @@ import { type Db, inTransaction } from '../db/connect.ts'
 import { type MeshId } from '../db/ids.ts'
 import { messageOf } from '../errors.ts'
 import { loadSnapshot } from './load-snapshot.ts'
-import { type Snapshot } from './snapshot.ts'
-import { readRevision } from './store.ts'
+import { type Snapshot, sumOf } from './snapshot.ts'
+import { readRevisions } from './store.ts'
 
 /** What {@link Snapshots} needs. */
 export interface SnapshotsOptions {
@@ -39,7 +39,7 @@ export class Snapshots {
 
   /** The snapshot as it stands in the database now; throws NOT_FOUND, DATABASE_UNAVAILABLE. */
   async current(meshId: MeshId): Promise<Snapshot> {
-    const revision = await readRevision(this.#options.db, meshId)
+    const revision = sumOf(await readRevisions(this.#options.db, meshId))
     const held = this.#held.get(meshId)
     if (held === undefined || held.revision < revision) return this.#atLeast(meshId, revision)
     this.#hold(held)

@@ -2,6 +2,7 @@ import { type Insertable, type Selectable } from 'kysely'
 import { type MeshId } from '../db/ids.ts'
 import { type RuleTable } from '../db/schema-policy.ts'
 import { type Db } from '../db/schema.ts'
+import { type Revisions } from './snapshot.ts'
 import { draftOf, readRule, type Rule, type RuleContent, type RuleDraft } from './rule.ts'
 
 /** A rule with the version that a change must name. */
@@ -143,15 +144,16 @@ export async function countRules(db: Db, meshId: MeshId): Promise<number> {
   return Number(count)
 }
 
-/** The revision of everything that decisions of a mesh depend on: it grows with every change of it. */
-export async function readRevision(db: Db, meshId: MeshId): Promise<bigint> {
+/** How far what decisions of a mesh depend on has come. */
+export async function readRevisions(db: Db, meshId: MeshId): Promise<Revisions> {
   const rows = await db
     .selectFrom('change')
-    .select('revision')
+    .select(['topic', 'revision'])
     .where('mesh_id', '=', meshId)
     .where('topic', 'in', ['mesh', 'relationship', 'rule'])
     .execute()
-  return rows.reduce((sum, row) => sum + row.revision, 0n)
+  const of = (topic: string): bigint => rows.find((row) => row.topic === topic)?.revision ?? 0n
+  return { mesh: of('mesh'), relationship: of('relationship'), rule: of('rule') }
 }
 
 type ChangingColumn =

@@ -107,11 +107,12 @@ export const mesh: fc.Arbitrary<SnapshotInput> = fc
   })
   .map((one) => ({
     meshId: 'acme' as MeshId,
-    revision: 1n,
+    revisions: { mesh: 1n, relationship: 1n, rule: 1n },
     dnsSuffix: 'mesh.internal',
     trustDomains: [parseTrustDomain('acme.example')],
     services: one.services.map((name) => ({ ...name, ports: [], labels: {}, serverIds: [] })),
     relationships: PEERS.map((name, i) => ({
+      id: name,
       name,
       state: one.states[i] ?? 'active',
       trustDomains: [parseTrustDomain(`${name}.example`)],

@@ -71,7 +71,7 @@ function meshWith(rules: readonly string[]): Snapshot {
   const { services, relationships, offers } = vectors.mesh
   return buildSnapshot({
     meshId: 'acme' as MeshId,
-    revision: 1n,
+    revisions: { mesh: 1n, relationship: 1n, rule: 1n },
     dnsSuffix: 'mesh.internal',
     trustDomains: [parseTrustDomain('acme.example')],
     services: services.map((service) => ({
@@ -81,6 +81,7 @@ function meshWith(rules: readonly string[]): Snapshot {
       serverIds: [],
     })),
     relationships: Object.entries(relationships).map(([name, state]) => ({
+      id: name,
       name,
       state,
       trustDomains: [parseTrustDomain(`${name}.example`)],

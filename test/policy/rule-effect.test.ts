@@ -8,7 +8,7 @@ import { EARLY, ruleOf } from './arbitrary-mesh.ts'
 function meshOf(services: number, peers: number): SnapshotInput {
   return {
     meshId: 'acme' as MeshId,
-    revision: 1n,
+    revisions: { mesh: 1n, relationship: 1n, rule: 1n },
     dnsSuffix: 'mesh.internal',
     trustDomains: [parseTrustDomain('acme.example')],
     services: Array.from({ length: services }, (_, i) => ({
@@ -19,6 +19,7 @@ function meshOf(services: number, peers: number): SnapshotInput {
       serverIds: [],
     })),
     relationships: Array.from({ length: peers }, (_, i) => ({
+      id: `peer${i}`,
       name: `peer${i}`,
       state: 'active' as const,
       trustDomains: [parseTrustDomain(`peer${i}.example`)],
