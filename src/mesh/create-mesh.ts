@@ -17,6 +17,7 @@ import type { Founder } from './hooks.ts'
 import { FIRST_CLUSTER, type Mesh, type MeshTrustDomain } from './mesh.ts'
 import { checkSettings, type MeshSettings, settingsInForce } from './settings.ts'
 import * as store from './store.ts'
+import { foundTopology } from './topology/found-topology.ts'
 
 /** What a new mesh is made from. */
 export interface NewMesh {
@@ -50,7 +51,7 @@ export interface CreatedMesh {
 }
 
 /**
- * Makes a mesh with its trust domain, first cluster, authorities, published bundle and seeded rules, in the
+ * Makes a mesh with its trust domain, first cluster, network and control plane, authorities, published bundle and seeded rules, in the
  * caller's transaction.
  *
  * Throws TRUST_DOMAIN_INVALID, INVALID_REQUEST, and ALREADY_EXISTS when its id, trust domain or bundle host is
@@ -84,6 +85,7 @@ export async function createMesh(
     }),
   )
   await store.insertCluster(trx, mesh.meshId, { ...CLUSTER, createdAt: context.now })
+  await foundTopology(trx, mesh.meshId, { cluster: FIRST_CLUSTER, context })
   await recordAudit(trx, {
     meshId: mesh.meshId,
     at: context.now,
