@@ -10,6 +10,7 @@ import { DryRunQuery } from '../../src/http/dry-run.ts'
 import type { App } from '../../src/http/listener.ts'
 import { adminApp, type AdminApp, type AdminAppOptions } from '../support/admin-app.ts'
 import { testClock } from '../support/clock.ts'
+import { untilTrue } from '../support/until.ts'
 
 const START = new Date('2026-05-01T10:00:00Z')
 
@@ -187,7 +188,7 @@ t.test('a claim whose process crashed ends after a minute of the database’s cl
   const { promise, resolve } = Promise.withResolvers<void>()
   work.gate = promise
   const lost = post(app, 'key-1')
-  await until(() => work.runs === 1)
+  await untilTrue(() => work.runs === 1)
   clock.advance(CRASHED_AFTER_SECONDS * 1000)
   t.equal((await post(app, 'key-1')).status, 409, 'not before')
   clock.advance(1)
@@ -249,13 +250,9 @@ t.test('an answer that cannot be kept is given all the same, and the log tells',
   const { promise, resolve } = Promise.withResolvers<void>()
   work.gate = promise
   const answer = post(app, 'key-1')
-  await until(() => work.runs === 1)
+  await untilTrue(() => work.runs === 1)
   await app.database.db.schema.dropTable('idempotency_key').execute()
   resolve()
   t.equal((await answer).status, 201)
   t.match(app.lines.join(''), 'the answer to a request was not kept')
 })
-
-async function until(condition: () => boolean): Promise<void> {
-  while (!condition()) await new Promise((resolve) => setTimeout(resolve, 5))
-}

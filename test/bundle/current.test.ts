@@ -10,6 +10,7 @@ import { parseTrustDomain } from '../../src/spiffe/trust-domain.ts'
 import { testClock } from '../support/clock.ts'
 import { quiet, testDatabase } from '../support/database.ts'
 import { makeMesh, testKeyring } from '../support/meshes.ts'
+import { untilTrue } from '../support/until.ts'
 
 const ACME = parseTrustDomain('acme.example')
 
@@ -57,21 +58,13 @@ async function bench(t: Test) {
 const hintOf = async (bundles: CurrentBundles): Promise<number | undefined> =>
   (await bundles.fresh(ACME))?.hintSeconds
 
-async function until(holds: () => Promise<boolean> | boolean): Promise<void> {
-  for (let n = 0; n < 200; n += 1) {
-    if (await holds()) return
-    await new Promise((resolve) => setTimeout(resolve, 10))
-  }
-  throw new Error('did not happen')
-}
-
 t.test('FE-11 a change that is heard is served', async (t) => {
   const { bundles, publish, tell } = await bench(t)
   t.equal(await hintOf(bundles), 300)
   await publish(60)
   t.equal(await hintOf(bundles), 300, 'not heard of yet')
   tell()
-  await until(async () => (await hintOf(bundles)) === 60)
+  await untilTrue(async () => (await hintOf(bundles)) === 60)
   t.equal(await bundles.fresh(parseTrustDomain('other.example')), undefined)
 })
 
@@ -111,7 +104,7 @@ t.test('a reload that fails is tried again', async (t) => {
   await new Promise((resolve) => setTimeout(resolve, 20))
   t.equal(await hintOf(bundles), 300)
   state.away = false
-  await until(async () => {
+  await untilTrue(async () => {
     await clock.advance(1000)
     return (await hintOf(bundles)) === 60
   })
@@ -121,7 +114,7 @@ t.test('a mesh that was deleted is not served any more', async (t) => {
   const { bundles, database, tell, mesh } = await bench(t)
   await database.db.deleteFrom('mesh').where('mesh_id', '=', mesh.meshId).execute()
   tell()
-  await until(() => bundles.get(ACME) === undefined)
+  await untilTrue(() => bundles.get(ACME) === undefined)
 })
 
 t.test('a replica notes which sequence it serves', async (t) => {
@@ -137,7 +130,7 @@ t.test('a replica notes which sequence it serves', async (t) => {
   t.same(await noted(), [{ sequence: bundles.get(ACME)?.sequence }])
   const { sequence } = await publish(60)
   tell()
-  await until(async () => (await noted())[0]?.sequence === sequence)
+  await untilTrue(async () => (await noted())[0]?.sequence === sequence)
   await db.deleteFrom('replica').execute()
   await db
     .insertInto('replica')

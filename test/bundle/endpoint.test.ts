@@ -6,6 +6,7 @@ import { parseBundle } from '../../src/spiffe/bundle.ts'
 import { parseTrustDomain } from '../../src/spiffe/trust-domain.ts'
 import { startTestService, type TestService } from '../support/service.ts'
 import { tlsGet } from '../support/tls-get.ts'
+import { untilTrue } from '../support/until.ts'
 
 const TD = parseTrustDomain('acme.example')
 
@@ -13,16 +14,8 @@ async function createAcme(service: TestService): Promise<string> {
   const made = await service.admin('POST', '/meshes', { meshId: 'acme', trustDomain: TD })
   if (made.status !== 201) throw new Error(JSON.stringify(made.body))
   const url: string = made.body.trustDomains[0].bundleUrl
-  await until(async () => (await tlsGet(url).catch(() => undefined))?.status === 200)
+  await untilTrue(async () => (await tlsGet(url).catch(() => undefined))?.status === 200)
   return url
-}
-
-async function until(holds: () => Promise<boolean>): Promise<void> {
-  for (let attempt = 0; attempt < 100; attempt += 1) {
-    if (await holds()) return
-    await new Promise((resolve) => setTimeout(resolve, 50))
-  }
-  throw new Error('did not happen within 5 s')
 }
 
 async function idOf(target: string): Promise<string | undefined> {
@@ -176,7 +169,7 @@ t.test('the bundle endpoint', async (t) => {
     const [domain] = made.body.trustDomains
     t.match(domain.bundleUrl, /^https:\/\/globex\.localhost:[0-9]+\/bundles\/globex\.example$/)
     t.equal(domain.hostCheck.resolvesToUs, true)
-    await until(async () => (await idOf(domain.bundleUrl)) === domain.endpointSpiffeId)
+    await untilTrue(async () => (await idOf(domain.bundleUrl)) === domain.endpointSpiffeId)
     t.equal(await idOf(url), 'spiffe://acme.example/entente/bundle-endpoint')
     const unknown = domain.bundleUrl.replace('globex.localhost', 'unknown.localhost')
     t.equal(
@@ -232,12 +225,12 @@ t.test('readers', async (t) => {
       const answer = await tlsGet(readerUrl)
       t.equal(answer.status, 200)
       t.equal(answer.headers['cache-control'], 'private, no-cache')
-      await until(async () => (await stored()).fetches === '1')
+      await untilTrue(async () => (await stored()).fetches === '1')
       const first = await stored()
       t.equal(first.sequence, /^"([0-9]+)-/.exec(answer.headers.etag ?? '')?.[1])
       t.equal(first.activity, 'once')
       await tlsGet(readerUrl, { headers: { 'if-none-match': answer.headers.etag ?? '' } })
-      await until(async () => (await stored()).fetches === '2')
+      await untilTrue(async () => (await stored()).fetches === '2')
       t.equal((await stored()).activity, 'polling', 'a 304 to the current tag counts, too')
       await tlsGet(readerUrl, { method: 'HEAD' })
       await tlsGet(url)
@@ -255,7 +248,7 @@ t.test('readers', async (t) => {
     t.equal((await tlsGet(`${url}/for/${ref.slice(0, -1)}%00`)).status, 400, 'a NUL')
     await service.admin('POST', '/meshes', { meshId: 'globex', trustDomain: 'globex.example' })
     const foreign = `${url.replace('acme.example', 'globex.example')}/for/${ref}`
-    await until(
+    await untilTrue(
       async () => (await tlsGet(url.replace('acme.example', 'globex.example'))).status === 200,
     )
     t.equal((await tlsGet(foreign)).status, 404, 'a reference is good for one trust domain')
@@ -268,7 +261,7 @@ t.test('readers', async (t) => {
     t.equal(dry.status, 200)
     t.equal((await tlsGet(readerUrl)).status, 200)
     t.equal((await service.admin('DELETE', `${path}/globex`)).status, 204)
-    await until(async () => (await tlsGet(readerUrl)).status === 404)
+    await untilTrue(async () => (await tlsGet(readerUrl)).status === 404)
     t.equal((await service.admin('DELETE', `${path}/globex`)).status, 404)
   })
 })

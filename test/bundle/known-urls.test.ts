@@ -1,22 +1,14 @@
-import { setTimeout as delay } from 'node:timers/promises'
 import { request } from 'undici'
 import t from 'tap'
 import { startTestService } from '../support/service.ts'
 import { tlsGet } from '../support/tls-get.ts'
-
-async function eventually(holds: () => Promise<boolean>): Promise<boolean> {
-  for (let attempt = 0; attempt < 200; attempt += 1) {
-    if (await holds().catch(() => false)) return true
-    await delay(50)
-  }
-  return false
-}
+import { untilTrue } from '../support/until.ts'
 
 t.test('a URL answered ahead of routing is answered as the routes do', async (t) => {
   const service = await startTestService(t)
   await service.admin('POST', '/meshes', { meshId: 'acme', trustDomain: 'acme.example' })
   const plain = `${service.publicUrl}/bundles/acme.example`
-  t.ok(await eventually(async () => (await tlsGet(plain)).status === 200))
+  t.ok(await untilTrue(async () => (await tlsGet(plain)).status === 200))
   const made = await service.admin('POST', '/meshes/acme/bundle/readers', { label: 'spire' })
   const url: string = made.body.url
   const etag = (await tlsGet(plain)).headers.etag ?? ''
@@ -39,7 +31,7 @@ t.test('a URL answered ahead of routing is answered as the routes do', async (t)
   }
 
   t.ok(
-    await eventually(async () => {
+    await untilTrue(async () => {
       const readers = await service.admin('GET', '/meshes/acme/bundle/readers')
       return readers.body.items[0].fetches >= 8
     }),
@@ -49,11 +41,11 @@ t.test('a URL answered ahead of routing is answered as the routes do', async (t)
   t.match(await metrics.body.text(), /entente_bundle_fetches_total\{status="304"\} [1-9]/)
 
   await service.admin('DELETE', '/meshes/acme/bundle/readers/spire')
-  t.ok(await eventually(async () => (await tlsGet(url)).status === 404), 'a removed reader is gone')
+  t.ok(await untilTrue(async () => (await tlsGet(url)).status === 404), 'a removed reader is gone')
   t.equal((await tlsGet(plain)).status, 200)
   await service.admin('DELETE', '/meshes/acme?force=true')
   t.ok(
-    await eventually(
+    await untilTrue(
       async () => (await tlsGet(plain).catch(() => ({ status: 404 }))).status === 404,
     ),
     'and so is the bundle of a mesh that was deleted',

@@ -1,6 +1,7 @@
 import t from 'tap'
-import { ententePair, until } from '../support/entente-pair.ts'
+import { ententePair } from '../support/entente-pair.ts'
 import { ran } from '../support/small-server.ts'
+import { until } from '../support/until.ts'
 
 t.test(
   'the channel to a peer is shown; a move says who has not followed and what to tell the others',

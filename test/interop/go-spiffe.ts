@@ -1,24 +1,15 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { setTimeout as delay } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { startTestService, type TestService } from '../support/service.ts'
 import { tlsGet } from '../support/tls-get.ts'
 import { webPki } from '../support/web-pki.ts'
 import { buildGoProgram, GoProgram } from './go-program.ts'
+import { untilTrue } from '../support/until.ts'
 
 t.setTimeout(400_000)
 
 const QUICK = { hintSeconds: 1, minPublishSeconds: 0, removalSkewSeconds: 1 }
-
-const until = async <T>(ask: () => Promise<T>, isDone: (found: T) => boolean): Promise<T> => {
-  for (let turn = 0; turn < 300; turn += 1) {
-    const found = await ask()
-    if (isDone(found)) return found
-    await delay(100)
-  }
-  throw new Error('did not happen within 30 s')
-}
 
 interface Published {
   readonly bundleUrl: string
@@ -30,19 +21,16 @@ const createMesh = async (service: TestService, more: object = {}): Promise<Publ
   const made = await service.admin('POST', '/meshes', body)
   if (made.status !== 201) throw new Error(JSON.stringify(made.body))
   const [domain] = made.body.trustDomains
-  await until(
-    () => tlsGet(domain.bundleUrl).catch(() => undefined),
-    (answer) => answer?.status === 200,
-  )
+  await untilTrue(async () => (await tlsGet(domain.bundleUrl)).status === 200)
   return domain
 }
 
 /** Replaces the root: prepared, published, active as soon as it may be; the old one leaves by itself. */
 const rotateRoot = async (service: TestService): Promise<void> => {
   const { body } = await service.admin('POST', '/meshes/acme/authorities', { kind: 'x509_root' })
-  await until(
-    () => service.admin('POST', `/meshes/acme/authorities/${body.id}/activate`, { force: true }),
-    ({ status }) => status !== 409,
+  const activate = `/meshes/acme/authorities/${body.id}/activate`
+  await untilTrue(
+    async () => (await service.admin('POST', activate, { force: true })).status !== 409,
   )
 }
 

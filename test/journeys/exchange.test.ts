@@ -1,5 +1,6 @@
 import t from 'tap'
-import { act, ententePair, relationship, until } from '../support/entente-pair.ts'
+import { act, ententePair, relationship } from '../support/entente-pair.ts'
+import { until } from '../support/until.ts'
 
 t.test(
   'withdrawing on one side suspends on both at once, giving it again resumes both (galadriel: the consent of one side was enough)',

@@ -1,6 +1,6 @@
-import { setTimeout as delay } from 'node:timers/promises'
 import t from 'tap'
 import { startTestService, type TestService } from '../support/service.ts'
+import { until } from '../support/until.ts'
 
 interface Side {
   readonly service: TestService
@@ -37,15 +37,6 @@ const handOut = async ({ service, mesh }: Side) => {
 
 const relationship = async ({ service, mesh }: Side, name: string) =>
   (await service.admin('GET', `/meshes/${mesh}/relationships/${name}`)).body
-
-const until = async <T>(ask: () => Promise<T>, isDone: (answer: T) => boolean): Promise<T> => {
-  for (let turn = 0; turn < 150; turn += 1) {
-    const answer = await ask()
-    if (isDone(answer)) return answer
-    await delay(100)
-  }
-  return ask()
-}
 
 const federate = async (ours: Side, theirs: Side) => {
   const body = { name: theirs.mesh, domains: [await handOut(theirs)] }

@@ -1,7 +1,8 @@
 import t from 'tap'
 import { endSilentHosts } from '../../src/mesh/move-mesh.ts'
-import { act, ententePair, relationship, until } from '../support/entente-pair.ts'
+import { act, ententePair, relationship } from '../support/entente-pair.ts'
 import { tlsGet } from '../support/tls-get.ts'
+import { until } from '../support/until.ts'
 
 const NEW_HOST = 'spiffe-acme.localhost'
 

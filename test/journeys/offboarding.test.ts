@@ -1,8 +1,9 @@
 import t from 'tap'
 import { generateKeyPair } from '../../src/pki/key-pair.ts'
-import { act, ententePair, relationship, type Side, until } from '../support/entente-pair.ts'
+import { act, ententePair, relationship, type Side } from '../support/entente-pair.ts'
 import { tlsGet } from '../support/tls-get.ts'
 import { callWorkload, csrOf } from '../svid/issuing-service.ts'
+import { until } from '../support/until.ts'
 
 /** A workload of a side, which asks for its bundles with the SVID that it got: the domains that it trusts now. */
 const workloadOf = async ({ service, mesh }: Side): Promise<() => Promise<string[]>> => {

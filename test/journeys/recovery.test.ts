@@ -10,7 +10,7 @@ import { generateKeyPair, publicJwk } from '../../src/pki/key-pair.ts'
 import { writeSignedBundle } from '../../src/pki/signed-bundle.ts'
 import { parseBundle } from '../../src/spiffe/bundle.ts'
 import { parseTrustDomain, type TrustDomain } from '../../src/spiffe/trust-domain.ts'
-import { until } from '../support/entente-pair.ts'
+import { until } from '../support/until.ts'
 import { FakeAuthority } from '../support/fake-peer.ts'
 import { freePorts, startTestService, type TestService } from '../support/service.ts'
 

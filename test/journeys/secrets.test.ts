@@ -13,9 +13,9 @@ import {
   publicKeySha256,
 } from '../../src/pki/key-pair.ts'
 import { toPem } from '../../src/pki/certificate.ts'
-import { until } from '../support/process.ts'
 import { assertNoSecrets } from '../support/secrets.ts'
 import { type TestService, startTestService } from '../support/service.ts'
+import { untilTrue } from '../support/until.ts'
 
 t.setTimeout(120_000)
 
@@ -142,7 +142,7 @@ t.test('no log, answer, metric, audit record or row holds a key, a token or a CS
   }
   const wrong = await admin('POST', '/api-tokens', { label: 'ci', token: apiToken })
   const workload = await askForSvids(t, running, joinToken)
-  await until(async () => (await admin('GET', '/audit/verify')).body.unsealed === '0')
+  await untilTrue(async () => (await admin('GET', '/audit/verify')).body.unsealed === '0')
 
   const adminToken = readFileSync(join(folder, 'admin.token'), 'utf8').trim()
   const kek = readFileSync(join(folder, 'kek'), 'utf8').trim()

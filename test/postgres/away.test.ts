@@ -11,8 +11,8 @@ import {
   postgresEnvironment,
   readyStatus,
   startProcess,
-  until,
 } from '../support/process.ts'
+import { untilTrue } from '../support/until.ts'
 
 const server = POSTGRES_URL
 const skip = server === undefined && 'needs ENTENTE_TEST_DATABASE_URL (a PostgreSQL server)'
@@ -89,7 +89,7 @@ t.test(
         body: { meshId, trustDomain: `${meshId}.example` },
       })
     t.equal((await create('acme')).status, 201)
-    t.ok(await until(async () => (await bundleStatus(service)) === 200))
+    t.ok(await untilTrue(async () => (await bundleStatus(service)) === 200))
 
     link.cut()
     const refused = await create('globex')
@@ -100,19 +100,22 @@ t.test(
     t.equal(await bundleStatus(service), 200, 'bundles are served from memory')
     t.equal(await readyStatus(service), 200, 'ready while bundles are served')
     t.ok(
-      await until(async () => /database: it has not answered/.test(await readyText(service))),
+      await untilTrue(async () => /database: it has not answered/.test(await readyText(service))),
       'and says why it is degraded',
     )
-    t.ok(await until(async () => (await bundleStatus(service)) === 503), 'too old in the end')
-    t.ok(await until(async () => (await readyStatus(service)) === 503), 'then it is not ready')
+    t.ok(await untilTrue(async () => (await bundleStatus(service)) === 503), 'too old in the end')
+    t.ok(await untilTrue(async () => (await readyStatus(service)) === 503), 'then it is not ready')
 
     link.mend()
-    t.ok(await until(async () => (await bundleStatus(service)) === 200), 'it recovers by itself')
-    t.ok(await until(async () => (await create('globex')).status === 201))
+    t.ok(
+      await untilTrue(async () => (await bundleStatus(service)) === 200),
+      'it recovers by itself',
+    )
+    t.ok(await untilTrue(async () => (await create('globex')).status === 201))
     const list = await adminCall(service, { method: 'GET', path: '/meshes', token })
     t.match(list.text, /acme.example/)
     t.match(list.text, /globex.example/)
-    t.ok(await until(async () => (await readyStatus(service)) === 200), 'ready again')
+    t.ok(await untilTrue(async () => (await readyStatus(service)) === 200), 'ready again')
     t.equal(service.child.exitCode, null, 'the process never ended')
   },
 )

@@ -3,8 +3,9 @@ import { Agent, request } from 'undici'
 import { handshakeBy, inviteOf, partyIn } from '../federation/invite/support.ts'
 import { POSTGRES_URL, testPostgresUrl } from '../support/database.ts'
 import { FakePeer } from '../support/fake-peer.ts'
-import { postgresEnvironment, until } from '../support/process.ts'
+import { postgresEnvironment } from '../support/process.ts'
 import { startTestService } from '../support/service.ts'
+import { untilTrue } from '../support/until.ts'
 
 const server = POSTGRES_URL
 const skip = server === undefined && 'needs ENTENTE_TEST_DATABASE_URL (a PostgreSQL server)'
@@ -37,7 +38,7 @@ t.test('of acceptors at two replicas at once exactly one wins', { skip }, async 
   const [one, two] = replicas.map(
     ({ service }) => `https://localhost:${service.addresses.federation.split(':').at(-1)}`,
   )
-  await until(async () => (await statusOf(one)) === 200 && (await statusOf(two)) === 200)
+  await untilTrue(async () => (await statusOf(one)) === 200 && (await statusOf(two)) === 200)
   const peer = await FakePeer.open(t, 'globex.example')
   const { invite } = await inviteOf(partyIn(replicas[0], 'acme'), { for: 'globex.example' })
   const tokens = await Promise.all(Array.from({ length: 32 }, () => handshakeBy(peer, invite)))

@@ -9,8 +9,8 @@ import {
   bundleAnswer,
   postgresEnvironment,
   startProcess,
-  until,
 } from '../support/process.ts'
+import { untilTrue } from '../support/until.ts'
 
 const server = POSTGRES_URL
 const skip = server === undefined && 'needs ENTENTE_TEST_DATABASE_URL (a PostgreSQL server)'
@@ -58,7 +58,7 @@ t.test(
     t.equal(made.status, 201)
     for (const replica of replicas) {
       t.ok(
-        await until(async () => (await bundleAnswer(replica, 'acme.example')).status === 200),
+        await untilTrue(async () => (await bundleAnswer(replica, 'acme.example')).status === 200),
         'a mesh made on one replica is served by all',
       )
     }
@@ -77,7 +77,7 @@ t.test(
       t.equal(added.status, 201, `${peer.trustDomain} is added`)
     }
     t.ok(
-      await until(async () => peers.every((peer) => peer.requests.length >= 1)),
+      await untilTrue(async () => peers.every((peer) => peer.requests.length >= 1)),
       'all were polled',
     )
     const before = peers.map((peer) => peer.requests.length)
@@ -92,7 +92,7 @@ t.test(
     await second.ended()
     const atKill = peers.map((peer) => peer.requests.length)
     t.ok(
-      await until(async () =>
+      await untilTrue(async () =>
         peers.every((peer, i) => peer.requests.length > (atKill[i] ?? 0) + 1),
       ),
       'every peer is polled on by those that live',

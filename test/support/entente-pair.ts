@@ -1,6 +1,6 @@
-import { setTimeout as delay } from 'node:timers/promises'
 import { type Test } from 'tap'
 import { startTestService, type TestService } from './service.ts'
+import { until } from './until.ts'
 
 /** One of two services that federate, with its one mesh. */
 export interface Side {
@@ -45,19 +45,6 @@ export const act = async (
   body?: object,
 ): Promise<{ status: number; body: unknown }> =>
   service.admin('POST', `/meshes/${mesh}/relationships/${peer}/${name}`, body, { 'if-match': '*' })
-
-/** Asks again every 20 ms until the answer is the one that is waited for, at most 20 s; answers with the last one. */
-export const until = async <T>(
-  ask: () => Promise<T>,
-  isDone: (answer: T) => boolean,
-): Promise<T> => {
-  const deadline = performance.now() + 20_000
-  for (;;) {
-    const answer = await ask()
-    if (isDone(answer) || performance.now() > deadline) return answer
-    await delay(20)
-  }
-}
 
 async function makeSide(
   t: Pick<Test, 'teardown' | 'testdir'>,

@@ -130,15 +130,6 @@ export async function adminCall(service: ServiceProcess, call: AdminCall) {
   return { status: answer.statusCode, headers: answer.headers, text }
 }
 
-/** Waits, at most half a minute, until something holds. */
-export async function until(what: () => Promise<boolean>): Promise<boolean> {
-  for (let i = 0; i < 600; i += 1) {
-    if (await what()) return true
-    await delay(50)
-  }
-  return false
-}
-
 const anyServer = new Agent({ connect: { rejectUnauthorized: false } })
 
 /** A GET on the bundle endpoint of a process, whatever certificate it shows; status 0 when nothing answers. */

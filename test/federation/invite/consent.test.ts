@@ -1,6 +1,6 @@
 import t from 'tap'
-import { until } from '../../support/process.ts'
 import { accept, inviteOf, party } from './support.ts'
+import { untilTrue } from '../../support/until.ts'
 
 t.test('an acceptor learns of an approval by itself', async (t) => {
   const folder = t.testdir({ acme: {}, globex: {} })
@@ -14,5 +14,5 @@ t.test('an acceptor learns of an approval by itself', async (t) => {
   const { etag = '' } = await acme.call('GET', '/relationships/globex')
   await acme.call('POST', '/relationships/globex/approve', {}, { 'if-match': etag })
   const state = async () => (await globex.call('GET', '/relationships/acme')).body.state as string
-  t.equal(await until(async () => (await state()) === 'active'), true, await state())
+  t.equal(await untilTrue(async () => (await state()) === 'active'), true, await state())
 })

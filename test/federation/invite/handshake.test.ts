@@ -10,7 +10,6 @@ import { signX5cJws } from '../../../src/pki/x5c-jws.ts'
 import { parseEndpointUrl } from '../../../src/spiffe/endpoint-profile.ts'
 import { parseSpiffeId } from '../../../src/spiffe/spiffe-id.ts'
 import { behave, FakeAuthority, FakePeer } from '../../support/fake-peer.ts'
-import { until } from '../../support/process.ts'
 import {
   endpointSigner,
   handshakeBy,
@@ -20,6 +19,7 @@ import {
   sideOf,
   signerBy,
 } from './support.ts'
+import { untilTrue } from '../../support/until.ts'
 
 /** The inviter of this file: a whole service. */
 const acme = await party(t, 'acme')
@@ -104,7 +104,7 @@ t.test('an acceptor that proves itself and can be reached is federated with', as
   })
   t.match(await listed(created.id), { state: 'used', usedBy: peer.trustDomain, relationship: name })
   const actions = (): Promise<string[]> => actionsOf(`peer:${peer.trustDomain}`)
-  await until(async () => (await actions()).length === 3)
+  await untilTrue(async () => (await actions()).length === 3)
   t.same(await actions(), ['invite.use', 'relationship.activate', 'relationship.create'])
 })
 

@@ -8,6 +8,7 @@ import { deleteMesh } from '../../../src/mesh/delete-mesh.ts'
 import { endWithMesh } from '../../../src/federation/end-with-mesh.ts'
 import { makeMesh, testKeyring } from '../../support/meshes.ts'
 import { type Answer, type FederationApp, federationApp, spiffePeer } from '../federation-app.ts'
+import { untilTrue } from '../../support/until.ts'
 
 const GLOBEX = parseMeshId('globex')
 
@@ -38,15 +39,6 @@ const trusted = async (app: FederationApp, mesh: string) => [
   ...(await app.peerBundles.of(parseMeshId(mesh))).keys(),
 ]
 
-/** Until this replica has heard what another transaction changed. */
-async function eventually(check: () => Promise<boolean>): Promise<void> {
-  for (let turn = 0; turn < 100; turn += 1) {
-    if (await check()) return
-    await new Promise((resolve) => setTimeout(resolve, 30))
-  }
-  throw new Error('it did not come true')
-}
-
 t.test(
   'two meshes of one service federate by one relationship each, with nothing stored or fetched',
   async (t) => {
@@ -69,7 +61,7 @@ t.test(
       health: 'ok',
       domains: [{ bundle: { origin: 'published', x509Authorities: 1, ageSeconds: 0 }, poll: null }],
     })
-    await eventually(async () => (await trusted(app, 'acme')).length === 1)
+    await untilTrue(async () => (await trusted(app, 'acme')).length === 1)
     t.same(await trusted(app, 'acme'), ['globex.example'])
     t.same(await trusted(app, 'globex'), ['acme.example'])
     const stored = await app.database.db.selectFrom('peer_bundle_revision').selectAll().execute()
@@ -81,7 +73,7 @@ t.test('what the peer publishes next is what is trusted next', async (t) => {
   const { app, local } = await twoMeshes(t)
   await local('acme', 'globex')
   await local('globex', 'acme')
-  await eventually(async () => (await trusted(app, 'acme')).length === 1)
+  await untilTrue(async () => (await trusted(app, 'acme')).length === 1)
   const sequence = async () => [...(await app.peerBundles.of(app.meshId)).values()][0]?.sequence
   const before = await sequence()
   await inTransaction(app.database.db, (trx) =>
@@ -94,7 +86,7 @@ t.test('what the peer publishes next is what is trusted next', async (t) => {
       context: { actor: 'test', now: app.clock.now() },
     }),
   )
-  await eventually(async () => (await sequence()) !== before)
+  await untilTrue(async () => (await sequence()) !== before)
 })
 
 for (const what of ['withdraw', 'terminate'] as const) {
@@ -110,7 +102,7 @@ for (const what of ['withdraw', 'terminate'] as const) {
       standingReason: 'the peer withdrew its consent or ended',
       waitingFor: ["the peer's consent, which it withdrew"],
     })
-    await eventually(async () => (await trusted(app, 'acme')).length === 0)
+    await untilTrue(async () => (await trusted(app, 'acme')).length === 0)
     const audits = await app.database.db
       .selectFrom('audit_record')
       .select('actor')
@@ -206,7 +198,7 @@ t.test('a mesh that is deleted leaves nobody behind who trusts its name', async 
   const { app, local, show } = await twoMeshes(t)
   await local('acme', 'globex')
   await local('globex', 'acme')
-  await eventually(async () => (await trusted(app, 'acme')).length === 1)
+  await untilTrue(async () => (await trusted(app, 'acme')).length === 1)
   const { db } = app.database
   await inTransaction(db, (trx) =>
     deleteMesh(trx, GLOBEX, {

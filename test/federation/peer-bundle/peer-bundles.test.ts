@@ -5,6 +5,7 @@ import { PeerBundles } from '../../../src/federation/peer-bundle/peer-bundles.ts
 import { parseTrustDomain } from '../../../src/spiffe/trust-domain.ts'
 import { behave, FakePeer } from '../../support/fake-peer.ts'
 import { federationApp } from '../federation-app.ts'
+import { until } from '../../support/until.ts'
 
 t.test(
   'only active relationships have bundles in force; the others are named with the reason',
@@ -35,16 +36,6 @@ t.test(
     ])
   },
 )
-
-/** Asks again until the answer is as wanted; changes travel by NOTIFY. */
-async function until<T>(ask: () => Promise<T>, isDone: (answer: T) => boolean): Promise<T> {
-  for (let turn = 0; turn < 200; turn += 1) {
-    const answer = await ask()
-    if (isDone(answer)) return answer
-    await new Promise((resolve) => setTimeout(resolve, 10))
-  }
-  return ask()
-}
 
 t.test('another replica learns of a change by itself', async (t) => {
   const app = await federationApp(t)

@@ -6,6 +6,7 @@ import { verifyX509Svid } from '../../../src/pki/verify-chain.ts'
 import { splitPem } from '../../../src/pki/pem.ts'
 import { behave, FakeAuthority, FakePeer } from '../../support/fake-peer.ts'
 import { type FederationApp, federationApp, type FederationAppOptions } from '../federation-app.ts'
+import { until } from '../../support/until.ts'
 
 const PATH = '/meshes/acme/relationships'
 const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes)
@@ -156,14 +157,11 @@ t.test(
 )
 
 /** Roots in force once there are that many; a change travels by NOTIFY. */
-const untilRoots = async (app: FederationApp, count: number) => {
-  for (let turn = 0; turn < 100; turn += 1) {
-    const roots = await rootsInForce(app)
-    if (roots.length === count) return roots
-    await new Promise((resolve) => setTimeout(resolve, 20))
-  }
-  return rootsInForce(app)
-}
+const untilRoots = async (app: FederationApp, count: number) =>
+  until(
+    () => rootsInForce(app),
+    ({ length }) => length === count,
+  )
 
 t.test(
   'FE-23 after the first fetch the latest stored bundle authenticates, the bootstrap no longer',

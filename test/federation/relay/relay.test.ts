@@ -11,6 +11,7 @@ import { parseTrustDomain } from '../../../src/spiffe/trust-domain.ts'
 import { FakeAuthority, FakePeer } from '../../support/fake-peer.ts'
 import { startTestService, type TestService } from '../../support/service.ts'
 import { tlsGet } from '../../support/tls-get.ts'
+import { until } from '../../support/until.ts'
 
 const globex = parseTrustDomain('globex.example')
 const NAMED = '/meshes/acme/relationships/globex'
@@ -54,16 +55,6 @@ async function relayed(url: string) {
   const { bundle } = parseBundle(globex, body)
   const { sequence = 0n, refreshHintSeconds: hint, x509Authorities } = bundle
   return { status, keys: x509Authorities.length, sequence, hint }
-}
-
-/** Asks until it is as wanted; a change is heard within a second. */
-async function until<T>(ask: () => Promise<T>, isDone: (answer: T) => boolean): Promise<T> {
-  for (let turn = 0; turn < 60; turn += 1) {
-    const answer = await ask()
-    if (isDone(answer)) return answer
-    await new Promise((resolve) => setTimeout(resolve, 50))
-  }
-  return ask()
 }
 
 const becomes = (url: string, keys: number) =>
