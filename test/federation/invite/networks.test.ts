@@ -1,29 +1,13 @@
-import { join } from 'node:path'
 import t from 'tap'
-import { layCable, type Namespace } from '../../support/namespaces.ts'
-import { type Organisation, organisation, shortFolder, TICKS, ticksIn } from './organisation.ts'
+import { TICKS, ticksIn } from './organisation.ts'
+import { twoNetworks } from './two-networks.ts'
 
 t.test(
   'who knows what is missing types one egress command and one other on each side',
   async (t) => {
-    const cable = layCable(t)
-    if ('missing' in cable) {
-      t.pass('skipped', { skip: `no network namespaces here: ${cable.missing}` })
-      return
-    }
-    const folder = shortFolder(t)
-    const place = (mesh: string, namespace: Namespace): Promise<Organisation> =>
-      organisation(t, {
-        mesh,
-        folder: join(folder, mesh),
-        namespace,
-        environment: { ENTENTE_PUBLIC_URL: `https://${namespace.address}:8443` },
-      })
-    const [acme, globex] = [
-      await place('acme', cable.ends[0]),
-      await place('globex', cable.ends[1]),
-    ]
-    const file = join(folder, 'invite')
+    const networks = await twoNetworks(t)
+    if (networks === undefined) return
+    const { acme, globex, file } = networks
     const beganMs = performance.now()
     await acme.type('egress', 'allow', '10.77.0.0/24')
     await acme.type(
