@@ -27,6 +27,7 @@ import type { Federation } from './federation/open-federation.ts'
 import type { HandshakeDeps } from './federation/invite/receive-handshake.ts'
 import { policyDependants } from './policy/dependants.ts'
 import { seedPosture } from './policy/posture.ts'
+import { pruneChanges } from './policy/prune-changes.ts'
 import { Snapshots } from './policy/snapshots.ts'
 import { registryDependants } from './registry/dependants.ts'
 import type { SvidRoutesOptions } from './svid/routes.ts'
@@ -147,6 +148,7 @@ export function startTickers(base: Base, parts: Parts): readonly Ticker[] {
     ...alertTickers(base, parts.alerting),
     tokenPruning(base),
     answerPruning(base),
+    changePruning(base),
     ...declarativeTickers(base),
   ]
 }
@@ -165,4 +167,10 @@ function answerPruning({ database, clock, log, now }: Base): Ticker {
   const db = database.background
   const run = async (): Promise<void> => void (await pruneIdempotencyKeys(db, await now(db)))
   return startTicker({ name: 'idempotency-key-pruning', everyMs: HOUR_MS, clock, log, run })
+}
+
+function changePruning({ database, clock, log, now }: Base): Ticker {
+  const db = database.background
+  const run = async (): Promise<void> => void (await pruneChanges(db, now))
+  return startTicker({ name: 'policy-change-pruning', everyMs: HOUR_MS, clock, log, run })
 }

@@ -2,13 +2,31 @@ import { type MeshId } from '../db/ids.ts'
 import { type Db } from '../db/schema.ts'
 import { type RelationshipDependants } from '../federation/end-relationship.ts'
 import { type Dependant, type Dependants } from '../mesh/hooks.ts'
-import { listOffers, type OfferPage } from './offer-store.ts'
-import { type Offer, type Service, serviceTitle } from './service.ts'
+import { listOffers, type OfferName, type OfferPage } from './offer-store.ts'
+import { type Offer, type Service, type ServiceName, serviceTitle } from './service.ts'
 import { countServices, listServices } from './store.ts'
 
 /** Every service of a mesh, by namespace and name. */
 export async function servicesOf(db: Db, meshId: MeshId): Promise<Service[]> {
   return listServices(db, meshId, {})
+}
+
+/** Those of the named services that a mesh has. */
+export async function servicesNamed(
+  db: Db,
+  meshId: MeshId,
+  names: readonly ServiceName[],
+): Promise<Service[]> {
+  return names.length === 0 ? [] : listServices(db, meshId, { names })
+}
+
+/** Those of the named offers that the peers of a mesh made to it. */
+export async function offersNamed(
+  db: Db,
+  meshId: MeshId,
+  names: readonly OfferName[],
+): Promise<Offer[]> {
+  return names.length === 0 ? [] : listOffers(db, meshId, { names })
 }
 
 /** Every offer that the peers of a mesh made to it, by namespace and name. */

@@ -58,9 +58,16 @@ export async function deleteOffer(
   return row === undefined ? undefined : offerOf({ ...row, relationship: peer.name })
 }
 
+/** An offer by the names that people use. */
+export interface OfferName extends ServiceName {
+  readonly relationship: string
+}
+
 /** Which part of a list is wanted. */
 export interface OfferPage {
   readonly relationshipId?: string | undefined
+  /** Just these, at least one. */
+  readonly names?: readonly OfferName[] | undefined
   /** Namespace and name of the last one shown before. */
   readonly after?: readonly string[] | undefined
   readonly limit?: number | undefined
@@ -89,7 +96,16 @@ export async function listOffers(db: Db, meshId: MeshId, page: OfferPage): Promi
     .where('offer.mesh_id', '=', meshId)
     .orderBy('offer.namespace')
     .orderBy('offer.name')
-  const { relationshipId, after = [], limit } = page
+  const { relationshipId, names, after = [], limit } = page
+  if (names !== undefined) {
+    query = query.where((eb) =>
+      eb(
+        eb.refTuple('relationship.name', 'offer.namespace', 'offer.name'),
+        'in',
+        names.map((one) => eb.tuple(one.relationship, one.namespace, one.name)),
+      ),
+    )
+  }
   if (relationshipId !== undefined)
     query = query.where('offer.relationship_id', '=', relationshipId)
   const [namespace, name] = after

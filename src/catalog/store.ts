@@ -76,6 +76,8 @@ export async function lockService(
 /** Which part of a list is wanted. */
 export interface ServicePage {
   readonly namespace?: string | undefined
+  /** Just these, at least one. */
+  readonly names?: readonly ServiceName[] | undefined
   /** Namespace and name of the last one shown before. */
   readonly after?: readonly string[] | undefined
   readonly limit?: number | undefined
@@ -90,6 +92,16 @@ export async function listServices(db: Db, meshId: MeshId, page: ServicePage): P
     .orderBy('namespace')
     .orderBy('name')
   if (page.namespace !== undefined) query = query.where('namespace', '=', page.namespace)
+  const { names } = page
+  if (names !== undefined) {
+    query = query.where((eb) =>
+      eb(
+        eb.refTuple('namespace', 'name'),
+        'in',
+        names.map((one) => eb.tuple(one.namespace, one.name)),
+      ),
+    )
+  }
   const [namespace, name] = page.after ?? []
   if (namespace !== undefined && name !== undefined) {
     query = query.where((eb) =>

@@ -39,6 +39,7 @@ export async function deleteMesh(
   for (const end of enders) await end(trx, meshId, context)
   await bumpChange(trx, meshId, 'mesh')
   await bumpChange(trx, meshId, 'bundle')
+  await bumpChange(trx, meshId, 'rule')
   await endMeshGrants(trx, meshId, context)
   await store.deleteMesh(trx, meshId)
   await recordAudit(trx, {

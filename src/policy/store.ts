@@ -99,6 +99,8 @@ export async function lockRule(
 /** Which part of a list is wanted. */
 export interface RulePage {
   readonly direction?: 'export' | 'import' | undefined
+  /** Just these. */
+  readonly ids?: readonly string[] | undefined
   readonly after?: string | undefined
   readonly limit?: number | undefined
 }
@@ -107,6 +109,7 @@ export interface RulePage {
 export async function listRules(db: Db, meshId: MeshId, page: RulePage): Promise<StoredRule[]> {
   let query = db.selectFrom('rule').select(RULE).where('mesh_id', '=', meshId).orderBy('id')
   if (page.direction !== undefined) query = query.where('direction', '=', page.direction)
+  if (page.ids !== undefined) query = query.where('id', 'in', page.ids)
   if (page.after !== undefined) query = query.where('id', '>', page.after)
   if (page.limit !== undefined) query = query.limit(page.limit)
   return withPeers(db, meshId, await query.execute())
