@@ -4,6 +4,7 @@ import { type Cli } from '../cli.ts'
 import { path } from '../client.ts'
 import { usageFailure } from '../failure.ts'
 import { formatNext, table } from '../output.ts'
+import { registerRuleConvert } from './rule-convert.ts'
 import { collect, readServiceName } from './service.ts'
 
 interface RuleOptions {
@@ -36,6 +37,7 @@ export function registerRule(program: Command, cli: Cli): void {
     .action((service: string, options: RuleOptions) =>
       addRule(cli, service, { direction: 'import', peers: options.from ?? [], options }),
     )
+  registerRuleConvert(rule, cli)
   rule
     .command('list')
     .description('list rules')
