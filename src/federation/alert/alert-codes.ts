@@ -124,6 +124,22 @@ export const ALERT_CODES = {
       'A key of ours was activated at its deadline although not everybody was known to hold it; shown for seven days.',
     act: '`entente bundle reader list` and `entente federation list` show who may still refuse what it signs',
   },
+  'availability.below-target': {
+    severities: ['info'],
+    seen: 'database',
+    object: 'mesh',
+    meaning:
+      'The control planes of a mesh that are active and heard of are placed for a lower tier of availability than its `availabilityTarget`; the message says why and what would raise it.',
+    act: 'add or repair what the message names, or declare another target',
+  },
+  'offers.not-imported': {
+    severities: ['info'],
+    seen: 'database',
+    object: 'relationship',
+    meaning:
+      'A peer offers services that no import rule of ours takes in and none refuses: nobody here can call them.',
+    act: 'the message has the command for the first of them; `entente rule import --deny NAMESPACE/NAME --from PEER` ends the notice for what is not wanted',
+  },
   'webhook.dead': {
     severities: ['warning'],
     seen: 'database',

@@ -6,6 +6,7 @@ import { type DbClock } from '../../db/time.ts'
 import { type Logger } from '../../http/log.ts'
 import { listLiving } from './alert-facts-store.ts'
 import { type AlertEvent, eventOf } from './alert-events.ts'
+import { type AlertSource } from './alert-source.ts'
 import * as store from './alert-store.ts'
 import { computeForecasts } from './compute-forecasts.ts'
 import { type AlertPlan, planAlerts } from './plan-alerts.ts'
@@ -21,6 +22,8 @@ export interface EvaluateDeps {
   /** This replica's name. */
   readonly owner: string
   readonly log: Pick<Logger, 'info' | 'warn'>
+  /** What features that federation knows nothing of have to tell. */
+  readonly sources?: readonly AlertSource[]
 }
 
 /** Seconds for which a replica evaluates alone; longer than an evaluation of the largest service takes. */
@@ -43,13 +46,13 @@ export async function evaluateAlerts(deps: EvaluateDeps): Promise<boolean> {
   if (lease === undefined) return false
   const at = await now(db)
   await computeForecasts(db, at)
-  const plan = await planNow(db, at)
+  const plan = await planNow(deps, at)
   await apply(deps, { lease, plan, at })
   return true
 }
 
-async function planNow(db: Db, at: Date): Promise<AlertPlan> {
-  const conditions = await readConditions(db, at)
+async function planNow({ db, sources }: EvaluateDeps, at: Date): Promise<AlertPlan> {
+  const conditions = await readConditions(db, at, sources)
   const open = await store.listOpen(db, null)
   const ids = [...new Set(open.flatMap(({ relationshipId }) => relationshipId ?? []))]
   const living = new Set<string>()

@@ -11,6 +11,7 @@ import {
   listTroubledPolls,
   listWaitingDocuments,
 } from './alert-facts-store.ts'
+import { type AlertSource } from './alert-source.ts'
 import { anchorsIn } from '../poll/anchors.ts'
 import { type Coverage, coverageOf } from './forecast.ts'
 import { listOwnRevisions } from './forecast-store.ts'
@@ -28,7 +29,11 @@ import {
 } from './own-facts-store.ts'
 
 /** Everything that holds now, read from the database alone, so that every replica finds the same. */
-export async function readConditions(db: Db, now: Date): Promise<Condition[]> {
+export async function readConditions(
+  db: Db,
+  now: Date,
+  sources: readonly AlertSource[] = [],
+): Promise<Condition[]> {
   const peers = peerConditions(
     {
       polls: await listTroubledPolls(db, now),
@@ -50,7 +55,9 @@ export async function readConditions(db: Db, now: Date): Promise<Condition[]> {
     },
     now,
   )
-  return distinct([...peers, ...own])
+  const further: Condition[] = []
+  for (const source of sources) further.push(...(await source(db, now)))
+  return distinct([...peers, ...own, ...further])
 }
 
 /** How long the revisions of ours last that peers who are behind still hold; each is read once. */
