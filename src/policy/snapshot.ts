@@ -5,6 +5,7 @@ import { type MeshId } from '../db/ids.ts'
 import { type RelationshipState } from '../db/schema.ts'
 import { type SpiffeId } from '../spiffe/spiffe-id.ts'
 import { type TrustDomain } from '../spiffe/trust-domain.ts'
+import { LayeredMap } from './layered-map.ts'
 import { buildRuleIndex, type RuleIndex, type SubjectName } from './rule-index.ts'
 import { type Rule } from './rule.ts'
 
@@ -64,11 +65,11 @@ export interface Snapshot {
   readonly revision: bigint
   readonly dnsSuffix: string
   readonly trustDomains: ReadonlySet<TrustDomain>
-  readonly services: ReadonlyMap<string, SnapshotService>
+  readonly services: LayeredMap<SnapshotService>
   readonly relationships: ReadonlyMap<string, SnapshotRelationship>
   /** Which relationship speaks for a foreign trust domain. */
   readonly relationshipOf: ReadonlyMap<TrustDomain, SnapshotRelationship>
-  readonly offers: ReadonlyMap<string, ReadonlyMap<string, SnapshotOffer>>
+  readonly offers: ReadonlyMap<string, LayeredMap<SnapshotOffer>>
   readonly rules: RuleIndex
 }
 
@@ -88,13 +89,32 @@ export function buildSnapshot(input: SnapshotInput): Snapshot {
     meshId: input.meshId,
     revisions: input.revisions,
     revision: sumOf(input.revisions),
-    dnsSuffix: input.dnsSuffix,
-    trustDomains: new Set(input.trustDomains),
-    services: new Map(input.services.map((service) => [serviceKey(service), service])),
-    relationships: new Map(input.relationships.map((one) => [one.name, one])),
-    relationshipOf: speakers(input.relationships),
+    ...meshPart(input),
+    ...peersPart(input),
+    services: LayeredMap.of(input.services.map((service) => [serviceKey(service), service])),
     offers: offersByPeer(input.offers),
     rules: buildRuleIndex(input.rules),
+  }
+}
+
+/** What of a snapshot follows from the mesh itself. */
+export function meshPart({
+  dnsSuffix,
+  trustDomains,
+}: Pick<SnapshotInput, 'dnsSuffix' | 'trustDomains'>): Pick<
+  Snapshot,
+  'dnsSuffix' | 'trustDomains'
+> {
+  return { dnsSuffix, trustDomains: new Set(trustDomains) }
+}
+
+/** What of a snapshot follows from relationships. */
+export function peersPart({
+  relationships,
+}: Pick<SnapshotInput, 'relationships'>): Pick<Snapshot, 'relationships' | 'relationshipOf'> {
+  return {
+    relationships: new Map(relationships.map((one) => [one.name, one])),
+    relationshipOf: speakers(relationships),
   }
 }
 
@@ -112,12 +132,13 @@ function speakers(
   )
 }
 
-function offersByPeer(offers: readonly SnapshotOffer[]): Map<string, Map<string, SnapshotOffer>> {
-  const byPeer = new Map<string, Map<string, SnapshotOffer>>()
-  for (const offer of offers) {
-    const ofPeer = byPeer.get(offer.relationship)
-    if (ofPeer === undefined) byPeer.set(offer.relationship, new Map([[serviceKey(offer), offer]]))
-    else ofPeer.set(serviceKey(offer), offer)
-  }
-  return byPeer
+/** Offers by relationship, then by name. */
+export function offersByPeer(offers: readonly SnapshotOffer[]): Snapshot['offers'] {
+  const byPeer = Map.groupBy(offers, ({ relationship }) => relationship)
+  return new Map(
+    [...byPeer].map(([peer, all]) => [
+      peer,
+      LayeredMap.of(all.map((offer) => [serviceKey(offer), offer])),
+    ]),
+  )
 }

@@ -2,7 +2,7 @@ import { type Changes } from '../db/changes.ts'
 import { type Db, inTransaction } from '../db/connect.ts'
 import { type MeshId } from '../db/ids.ts'
 import { messageOf } from '../errors.ts'
-import { loadSnapshot } from './load-snapshot.ts'
+import { loadNextSnapshot, loadSnapshot } from './load-snapshot.ts'
 import { type Snapshot, sumOf } from './snapshot.ts'
 import { readRevisions } from './store.ts'
 
@@ -76,9 +76,12 @@ export class Snapshots {
   }
 
   async #load(meshId: MeshId): Promise<Snapshot> {
-    const snapshot = await inTransaction(this.#options.db, (trx) => loadSnapshot(trx, meshId), {
-      isolation: 'repeatable read',
-    })
+    const held = this.#held.get(meshId)
+    const snapshot = await inTransaction(
+      this.#options.db,
+      (trx) => (held === undefined ? loadSnapshot(trx, meshId) : loadNextSnapshot(trx, held)),
+      { isolation: 'repeatable read' },
+    )
     this.#hold(snapshot)
     return snapshot
   }
