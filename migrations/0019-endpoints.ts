@@ -47,5 +47,8 @@ export async function up(db: Kysely<unknown>): Promise<void> {
     foreign key (mesh_id, namespace, service) references service (mesh_id, namespace, name) on delete cascade,
     foreign key (mesh_id, network) references network (mesh_id, name)
   )`.execute(db)
-  await sql`create index endpoint_of_service on endpoint (mesh_id, namespace, service)`.execute(db)
+  await sql`create index endpoint_of_service on endpoint
+    (mesh_id, namespace, service, cluster, reporter, workload_uid, port)`.execute(db)
+  await sql`create index endpoint_reporter_seen on endpoint_reporter (seen_at)`.execute(db)
+  await sql`create index service_age on service (mesh_id, created_at)`.execute(db)
 }

@@ -1,6 +1,8 @@
 import { type Static, Type } from 'typebox'
 import { PageQuery } from '../http/page.ts'
 import { MeshParams } from '../mesh/api.ts'
+import { MAX_LABEL_VALUE, MAX_LABELS } from './label.ts'
+import { MAX_GATEWAYS } from './offer-gateway.ts'
 import { MAX_IDENTITIES, MAX_PORTS, PROTOCOLS } from './service.ts'
 
 const Label = Type.String({ minLength: 1, maxLength: 63, description: 'a DNS label' })
@@ -23,15 +25,62 @@ const Identities = Type.Array(Type.String({ maxLength: 2048 }), {
     'SPIFFE IDs that may serve it; a bare path stands in the first trust domain of the owner',
 })
 
-/** Body of `POST /v1/meshes/{meshId}/services`, and of an offer entered by hand. */
-export const CreateServiceBody = Type.Object(
-  { namespace: Label, name: Label, ports: Ports, identities: Identities },
+// Anything: its syntax is judged with a sentence that says what is wanted.
+const LabelKey = Type.String()
+const LabelValue = Type.String({ maxLength: MAX_LABEL_VALUE })
+const Labels = Type.Record(LabelKey, LabelValue, {
+  maxProperties: MAX_LABELS,
+  description: 'labels as Kubernetes has them; rules choose by them',
+})
+const LabelChange = Type.Record(LabelKey, Type.Union([LabelValue, Type.Null()]), {
+  maxProperties: 2 * MAX_LABELS,
+  description: 'null takes a label away; others stay',
+})
+
+/** Where a peer's mesh takes calls. */
+export const GatewayBody = Type.Object(
+  {
+    address: Type.String({ minLength: 1, maxLength: 253, description: 'IP address or DNS name' }),
+    port: Type.Integer({ minimum: 1, maximum: 65_535 }),
+    region: Type.Optional(Type.String({ minLength: 1, maxLength: 63 })),
+    zone: Type.Optional(Type.String({ minLength: 1, maxLength: 63 })),
+    weight: Type.Optional(Type.Integer({ minimum: 1, maximum: 1000, description: 'default 1' })),
+  },
+  { additionalProperties: false },
+)
+
+const content = {
+  namespace: Label,
+  name: Label,
+  ports: Ports,
+  identities: Identities,
+  labels: Type.Optional(Labels),
+}
+
+/** Body of `POST /v1/meshes/{meshId}/services`. */
+export const CreateServiceBody = Type.Object(content, { additionalProperties: false })
+
+/** Body of an offer entered by hand. */
+export const CreateOfferBody = Type.Object(
+  {
+    ...content,
+    gateways: Type.Optional(
+      Type.Array(GatewayBody, {
+        maxItems: MAX_GATEWAYS,
+        description: "where the peer's mesh takes calls for it; never addresses of workloads",
+      }),
+    ),
+  },
   { additionalProperties: false },
 )
 
 /** Body of `PATCH /v1/meshes/{meshId}/services/{namespace}/{name}`. */
 export const ChangeServiceBody = Type.Object(
-  { ports: Type.Optional(Ports), identities: Type.Optional(Identities) },
+  {
+    ports: Type.Optional(Ports),
+    identities: Type.Optional(Identities),
+    labels: Type.Optional(LabelChange),
+  },
   { additionalProperties: false, minProperties: 1 },
 )
 
@@ -41,6 +90,10 @@ export const ServiceBody = Type.Object({
   name: Type.String(),
   ports: Type.Array(PortBody),
   identities: Type.Array(Type.String()),
+  labels: Type.Record(Type.String(), Type.String()),
+  managedBy: Type.Union([Type.String(), Type.Null()], {
+    description: 'what keeps it up to date, as k8s:east; null = people',
+  }),
   version: Type.String(),
   createdAt: Type.String({ format: 'date-time' }),
 })
@@ -58,6 +111,8 @@ export const OfferBody = Type.Object({
   name: Type.String(),
   ports: Type.Array(PortBody),
   identities: Type.Array(Type.String()),
+  labels: Type.Record(Type.String(), Type.String()),
+  gateways: Type.Array(GatewayBody),
   source: Type.Enum(['manual', 'exchange']),
   createdAt: Type.String({ format: 'date-time' }),
 })

@@ -8,11 +8,12 @@ import { loadRelationship } from '../federation/find-relationship.ts'
 import { type Relationship } from '../federation/relationship.ts'
 import { loadMesh } from '../mesh/find-mesh.ts'
 import { auditedService } from './change-services.ts'
+import { parseGateways } from './offer-gateway.ts'
 import * as store from './offer-store.ts'
 import {
   type Offer,
   parseService,
-  type ServiceDraft,
+  type OfferDraft,
   type ServiceName,
   serviceTitle,
 } from './service.ts'
@@ -30,7 +31,7 @@ export async function createOffer(
     relationship,
     draft,
     context,
-  }: { relationship: string; draft: ServiceDraft; context: ChangeContext },
+  }: { relationship: string; draft: OfferDraft; context: ChangeContext },
 ): Promise<Offer> {
   const peer = await loadPeer(trx, meshId, relationship)
   if (peer.state === 'terminated') throw terminated(peer.name)
@@ -44,7 +45,7 @@ export async function createOffer(
   const offer = {
     ...content,
     relationship: peer.name,
-    gateways: [],
+    gateways: parseGateways(draft.gateways ?? []),
     source: 'manual',
     createdAt: context.now,
   } as const
@@ -107,7 +108,7 @@ async function settle(
     actor: context.actor,
     action,
     object: `offer/${offer.relationship}/${serviceTitle(offer)}`,
-    body: { ...auditedService(offer), source: offer.source },
+    body: { ...auditedService(offer), gateways: offer.gateways, source: offer.source },
   })
   const key = `${offer.relationship}/${serviceTitle(offer)}`
   await bumpObjects(trx, meshId, [{ kind: 'offer', key }])

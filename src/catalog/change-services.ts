@@ -5,6 +5,7 @@ import { type MeshId } from '../db/ids.ts'
 import { type Db } from '../db/schema.ts'
 import { ServiceError } from '../errors.ts'
 import { loadMesh, noSuchMesh, trustDomainsOf } from '../mesh/find-mesh.ts'
+import { mergeLabels } from './label.ts'
 import {
   type Owner,
   parseService,
@@ -45,17 +46,22 @@ export async function createService(
   return service
 }
 
+/** What of a service can change; what is left out stays, and a label goes by null. */
+export interface ServiceEdit extends Partial<Pick<ServiceDraft, 'ports' | 'identities'>> {
+  readonly labels?: Readonly<Record<string, string | null>>
+}
+
 /** What a change of a service needs. */
 export interface ServiceChange {
   readonly name: ServiceName
-  readonly change: Partial<Pick<ServiceDraft, 'ports' | 'identities' | 'labels'>>
+  readonly change: ServiceEdit
   readonly context: ChangeContext
   /** Refuses when the caller did not see the version that is there. */
   readonly requireVersion: (version: bigint) => void
 }
 
 /**
- * Changes where a service listens or who may serve it, in the caller's transaction.
+ * Changes where a service listens, who may serve it, or its labels, in the caller's transaction.
  *
  * Throws NOT_FOUND, SERVICE_INVALID, PRECONDITION_FAILED.
  */
@@ -66,7 +72,8 @@ export async function changeService(
 ): Promise<Service> {
   const before = await lockedService(trx, meshId, name)
   requireVersion(before.version)
-  const content = parseService({ ...before, ...change }, await ownerOf(trx, meshId))
+  const labels = mergeLabels(before.labels, change.labels ?? {})
+  const content = parseService({ ...before, ...change, labels }, await ownerOf(trx, meshId))
   const after = { ...before, ...content, version: before.version + 1n }
   await store.updateService(trx, meshId, after)
   const body = { before: auditedService(before), after: auditedService(after) }

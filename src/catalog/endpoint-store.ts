@@ -1,4 +1,4 @@
-import { type Selectable } from 'kysely'
+import { type RawBuilder, type Selectable, sql, type SqlBool } from 'kysely'
 import { type MeshId } from '../db/ids.ts'
 import { type EndpointReporterTable, type EndpointTable } from '../db/schema-policy.ts'
 import { type Db } from '../db/schema.ts'
@@ -40,12 +40,27 @@ export async function listEndpoints(
     .orderBy('e.reporter')
     .orderBy('e.workload_uid')
     .orderBy('e.port')
-  const { namespace, service, cluster, limit } = page
+  const { namespace, service, cluster, freshAt, after, limit } = page
   if (namespace !== undefined) query = query.where('e.namespace', '=', namespace)
   if (service !== undefined) query = query.where('e.service', '=', service)
   if (cluster !== undefined) query = query.where('e.cluster', '=', cluster)
+  if (freshAt !== undefined) query = query.where(isFreshAt(freshAt))
+  if (after?.length === PLACE) query = query.where(isAfter(after))
   if (limit !== undefined) query = query.limit(limit)
   return (await query.execute()).map(endpointOf)
+}
+
+/** Parts of a place in the list. */
+export const PLACE = 6
+
+function isFreshAt(moment: Date): RawBuilder<SqlBool> {
+  return sql`r.seen_at + make_interval(secs => r.ttl_seconds) >= ${moment}::timestamptz`
+}
+
+function isAfter(place: readonly string[]): RawBuilder<SqlBool> {
+  const [namespace, service, cluster, reporter, workload, port] = place
+  return sql`(e.namespace, e.service, e.cluster, e.reporter, e.workload_uid, e.port)
+    > (${namespace}, ${service}, ${cluster}, ${reporter}, ${workload}, ${Number(port)}::integer)`
 }
 
 type EndpointRow = Selectable<EndpointTable> &

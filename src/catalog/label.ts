@@ -5,8 +5,6 @@ export type Labels = Readonly<Record<string, string>>
 
 /** Most labels of one service. */
 export const MAX_LABELS = 64
-/** Longest key: a prefix of 253 characters, a slash, a name of 63. */
-export const MAX_LABEL_KEY = 317
 /** Longest value. */
 export const MAX_LABEL_VALUE = 63
 
@@ -54,4 +52,17 @@ export function labelErrors(labels: Labels): FieldError[] {
 export function sortedLabels(labels: Labels): Labels {
   const entries = Object.entries(labels)
   return Object.fromEntries(entries.toSorted(([a], [b]) => (a < b ? -1 : 1)))
+}
+
+/** Labels after a change (RFC 7396): null takes one away, what is not named stays. */
+export function mergeLabels(
+  before: Labels,
+  change: Readonly<Record<string, string | null>>,
+): Labels {
+  const merged = new Map<string, string>(Object.entries(before))
+  for (const [key, value] of Object.entries(change)) {
+    if (value === null) merged.delete(key)
+    else merged.set(key, value)
+  }
+  return Object.fromEntries(merged)
 }

@@ -3,7 +3,7 @@ import { parseMeshId } from '../db/ids.ts'
 import { type DbClock } from '../db/time.ts'
 import { DryRunQuery } from '../http/dry-run.ts'
 import { type App } from '../http/listener.ts'
-import { CreatedOfferBody, CreateServiceBody, OfferBody, OfferParams, OffersParams } from './api.ts'
+import { CreatedOfferBody, CreateOfferBody, OfferBody, OfferParams, OffersParams } from './api.ts'
 import { createOffer, deleteOffer } from './change-offers.ts'
 import { type Offer, serviceTitle } from './service.ts'
 import { viewOffer } from './view.ts'
@@ -26,7 +26,7 @@ export const offerRoutes = async (app: App, { db, now }: OfferRoutesOptions): Pr
         tags: ['relationships'],
         summary: 'Enter by hand a service that a peer offers',
         params: OffersParams,
-        body: CreateServiceBody,
+        body: CreateOfferBody,
         querystring: DryRunQuery,
         response: { 201: CreatedOfferBody, 200: CreatedOfferBody },
       },

@@ -110,7 +110,7 @@ export const serviceRoutes = async (app: App, { db, now }: ServiceRoutesOptions)
       config: { action: 'service.update' },
       schema: {
         tags: ['services'],
-        summary: 'Change the ports of a service or who may serve it',
+        summary: 'Change the ports or labels of a service, or who may serve it',
         params: ServiceParams,
         body: ChangeServiceBody,
         querystring: DryRunQuery,

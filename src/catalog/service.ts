@@ -68,6 +68,11 @@ export interface ServiceDraft extends ServiceName {
   readonly labels?: Labels
 }
 
+/** An offer as somebody writes it. */
+export interface OfferDraft extends ServiceDraft {
+  readonly gateways?: readonly OfferGateway[]
+}
+
 /** Whose service it is: identities of other trust domains may not serve it. */
 export interface Owner {
   /** In words, for refusals: `mesh acme`. */

@@ -8,6 +8,8 @@ export function viewService(service: Service): ServiceView {
     name: service.name,
     ports: service.ports.map((port) => ({ ...port })),
     identities: [...service.identities],
+    labels: { ...service.labels },
+    managedBy: service.managedBy ?? null,
     version: String(service.version),
     createdAt: service.createdAt.toISOString(),
   }
@@ -21,6 +23,8 @@ export function viewOffer(offer: Offer): OfferView {
     name: offer.name,
     ports: offer.ports.map((port) => ({ ...port })),
     identities: [...offer.identities],
+    labels: { ...offer.labels },
+    gateways: offer.gateways.map((gateway) => ({ ...gateway })),
     source: offer.source,
     createdAt: offer.createdAt.toISOString(),
   }

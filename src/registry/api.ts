@@ -51,6 +51,16 @@ const content = {
 const chosen = {
   ...Type.Partial(Type.Object(content)).properties,
   hint: Type.Optional(Type.Union([Type.String({ minLength: 1, maxLength: 128 }), Nothing])),
+  cluster: Type.Optional(
+    Type.Union([
+      Type.String({
+        minLength: 1,
+        maxLength: 63,
+        description: 'its holder may report the endpoints of this cluster, and of no other',
+      }),
+      Nothing,
+    ]),
+  ),
   expiresAt: Type.Optional(Type.Union([Moment, Nothing])),
 }
 
@@ -73,6 +83,9 @@ export const EntryBody = Type.Object({
   trustDomain: Type.String(),
   ...content,
   hint: Type.Union([Type.String(), Nothing]),
+  cluster: Type.Union([Type.String(), Nothing], {
+    description: 'the cluster whose endpoints its holder may report',
+  }),
   expiresAt: Type.Union([Moment, Nothing]),
   version: Type.String(),
   createdAt: Moment,
@@ -86,6 +99,9 @@ export const EndedEntryBody = Type.Object({
   ...EntryBody.properties,
   livingSvids: Type.Integer({ description: 'SVIDs that stay valid until they end, never renewed' }),
   unusedTokens: Type.Integer({ description: 'join tokens that can be used no more' }),
+  reportedEndpoints: Type.Integer({
+    description: 'endpoints that its holder reported and that go',
+  }),
 })
 
 /** Query of the list of entries. */

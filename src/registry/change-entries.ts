@@ -1,11 +1,12 @@
 import { type ChangeContext, recordAudit } from '../audit/record.ts'
 import { bumpChange } from '../db/changes.ts'
-import { isUniqueViolation } from '../db/failures.ts'
+import { isForeignKeyViolation, isUniqueViolation } from '../db/failures.ts'
 import { type MeshId, newId } from '../db/ids.ts'
 import { type Db } from '../db/schema.ts'
+import { forgetReporter, type Reporter } from '../catalog/endpoint-reporter.ts'
 import { quoted, ServiceError } from '../errors.ts'
 import { holdPeerGroup } from '../federation/group/peer-groups.ts'
-import { loadMesh, trustDomainsOf } from '../mesh/find-mesh.ts'
+import { clustersOf, loadMesh, trustDomainsOf } from '../mesh/find-mesh.ts'
 import {
   type Entry,
   type EntryContent,
@@ -70,7 +71,9 @@ export async function changeEntry(
   const content = parseEntryContent({ ...before, ...change }, owner)
   const after = { ...before, ...content, version: before.version + 1n }
   await checkGroup(trx, after)
-  await store.updateEntry(trx, meshId, after)
+  await updateNamed(trx, meshId, after)
+  const moved = before.cluster !== after.cluster
+  if (moved) await forgetReporter(trx, meshId, reporterOf(before))
   const body = { before: auditedEntry(before), after: auditedEntry(after) }
   await settle(trx, after, { context, action: 'entry.update', body })
   return after
@@ -83,6 +86,8 @@ export interface EndedEntry {
   readonly livingSvids: number
   /** Join tokens that can be used no more. */
   readonly unusedTokens: number
+  /** Endpoints that its holder reported; they go with it. */
+  readonly reportedEndpoints: number
 }
 
 /** Deletes an entry with its join tokens, in the caller's transaction; throws NOT_FOUND, PRECONDITION_FAILED. */
@@ -97,10 +102,11 @@ export async function deleteEntry(
   const of = { entryId: id, now: context.now }
   const livingSvids = await store.countLivingSvids(trx, meshId, of)
   const unusedTokens = await countUsable(trx, meshId, of)
+  const reportedEndpoints = await forgetReporter(trx, meshId, reporterOf(entry))
   await store.deleteEntry(trx, meshId, id)
-  const body = { ...auditedEntry(entry), livingSvids, unusedTokens }
+  const body = { ...auditedEntry(entry), livingSvids, unusedTokens, reportedEndpoints }
   await settle(trx, entry, { context, action: 'entry.delete', body })
-  return { entry, livingSvids, unusedTokens }
+  return { entry, livingSvids, unusedTokens, reportedEndpoints }
 }
 
 /** The entry with this id; throws NOT_FOUND. */
@@ -117,7 +123,9 @@ export async function ownerOf(
   { now }: Pick<ChangeContext, 'now'>,
 ): Promise<EntryOwner> {
   const { settings } = await loadMesh(db, meshId)
-  return { meshId, settings, now, trustDomains: await trustDomainsOf(db, meshId) }
+  const trustDomains = await trustDomainsOf(db, meshId)
+  const clusters = new Set((await clustersOf(db, meshId)).map(({ name }) => name))
+  return { meshId, settings, now, trustDomains, clusters }
 }
 
 function noSuchEntry(meshId: MeshId, id: string): ServiceError {
@@ -143,12 +151,32 @@ async function insertNamed(trx: Db, meshId: MeshId, entry: Entry): Promise<void>
   try {
     await store.insertEntry(trx, meshId, entry)
   } catch (cause) {
+    if (isForeignKeyViolation(cause)) throw clusterGone(entry, cause)
     if (!isUniqueViolation(cause)) throw cause
     throw new ServiceError('ALREADY_EXISTS', `${quoted(entry.spiffeId)} has an entry already`, {
       cause,
       next: `entente entry show ${entry.spiffeId}`,
     })
   }
+}
+
+async function updateNamed(trx: Db, meshId: MeshId, entry: Entry): Promise<void> {
+  try {
+    await store.updateEntry(trx, meshId, entry)
+  } catch (cause) {
+    throw isForeignKeyViolation(cause) ? clusterGone(entry, cause) : cause
+  }
+}
+
+/** The checks before have seen the mesh, its trust domain and the cluster, so one of them went meanwhile. */
+function clusterGone({ cluster }: Entry, cause: unknown): unknown {
+  if (cluster === undefined) return cause
+  return entryFault('/cluster', `cluster ${quoted(cluster)} was deleted meanwhile`)
+}
+
+/** Whose reports go with an entry, or when it is tied to another cluster. */
+function reporterOf({ spiffeId, cluster }: Entry): Reporter {
+  return { reporter: spiffeId, cluster }
 }
 
 interface Settlement {
@@ -171,6 +199,7 @@ async function settle(trx: Db, entry: Entry, { context, action, body }: Settleme
 }
 
 function auditedEntry(entry: Entry): { readonly id: string } & EntryContent {
-  const { id, x509TtlSeconds, jwtTtlSeconds, dnsNames, federatesWith, hint, expiresAt } = entry
-  return { id, x509TtlSeconds, jwtTtlSeconds, dnsNames, federatesWith, hint, expiresAt }
+  const { id, x509TtlSeconds, jwtTtlSeconds, dnsNames, federatesWith } = entry
+  const { hint, cluster, expiresAt } = entry
+  return { id, x509TtlSeconds, jwtTtlSeconds, dnsNames, federatesWith, hint, cluster, expiresAt }
 }

@@ -161,8 +161,8 @@ export const entryRoutes = async (app: App, { db, now }: EntryRoutesOptions): Pr
         },
         { dryRun: request.query.dryRun },
       )
-      const { entry, livingSvids, unusedTokens } = ended
-      return { ...viewEntry(entry), livingSvids, unusedTokens }
+      const { entry, ...endings } = ended
+      return { ...viewEntry(entry), ...endings }
     },
   )
 }

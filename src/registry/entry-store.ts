@@ -16,6 +16,7 @@ const ENTRY = [
   'dns_names',
   'federates_with',
   'hint',
+  'cluster',
   'expires_at',
   'version',
   'created_at',
@@ -182,6 +183,7 @@ function contentColumns(entry: Entry) {
     dns_names: JSON.stringify(entry.dnsNames),
     federates_with: JSON.stringify(entry.federatesWith),
     hint: entry.hint ?? null,
+    cluster: entry.cluster ?? null,
     expires_at: entry.expiresAt ?? null,
   }
 }
@@ -199,6 +201,7 @@ function entryOf(row: EntryRow): Entry {
     dnsNames: row.dns_names,
     federatesWith: row.federates_with,
     hint: row.hint ?? undefined,
+    cluster: row.cluster ?? undefined,
     expiresAt: row.expires_at ?? undefined,
     version: row.version,
     createdAt: row.created_at,

@@ -36,6 +36,8 @@ export interface EntryContent {
   readonly federatesWith: FederatesWith
   /** A word for workloads that hold several identities (Workload API §8). */
   readonly hint: string | undefined
+  /** The cluster whose endpoints its holder may report; undefined = it reports nothing. */
+  readonly cluster: string | undefined
   readonly expiresAt: Date | undefined
 }
 
@@ -61,6 +63,7 @@ export interface EntryDraft {
   readonly dnsNames?: readonly string[] | undefined
   readonly federatesWith?: FederatesWithDraft | undefined
   readonly hint?: string | null | undefined
+  readonly cluster?: string | null | undefined
   readonly expiresAt?: Date | null | undefined
 }
 
@@ -68,6 +71,8 @@ export interface EntryDraft {
 export interface EntryOwner {
   readonly meshId: MeshId
   readonly trustDomains: readonly MeshTrustDomain[]
+  /** Names of its clusters. */
+  readonly clusters: ReadonlySet<string>
   readonly settings: MeshSettings
   readonly now: Date
 }
@@ -128,9 +133,13 @@ export function parseEntryContent(
   if (expiresAt !== undefined && expiresAt <= owner.now) {
     faults.push(fault('/expiresAt', `is ${expiresAt.toISOString()}, which has passed`))
   }
+  const cluster = draft.cluster ?? undefined
+  if (cluster !== undefined && !owner.clusters.has(cluster)) {
+    faults.push(fault('/cluster', noCluster(cluster, owner)))
+  }
   if (faults.length > 0) throw refusal(faults)
   const hint = draft.hint ?? undefined
-  return { x509TtlSeconds, jwtTtlSeconds, dnsNames, federatesWith, hint, expiresAt }
+  return { x509TtlSeconds, jwtTtlSeconds, dnsNames, federatesWith, hint, cluster, expiresAt }
 }
 
 /** The group whose members an entry federates with, if it names one. */
@@ -147,6 +156,11 @@ export function namedDomains({
   return typeof federatesWith === 'object' && !('group' in federatesWith)
     ? federatesWith
     : undefined
+}
+
+function noCluster(name: string, { meshId, clusters }: EntryOwner): string {
+  const known = [...clusters].slice(0, 10).join(', ')
+  return `mesh ${meshId} has no cluster ${quoted(name)}, but ${known === '' ? 'none' : known}`
 }
 
 function readId(text: string, trustDomains: readonly MeshTrustDomain[]): SpiffeId {

@@ -13,6 +13,7 @@ export function viewEntry(entry: Entry): EntryView {
     dnsNames: [...entry.dnsNames],
     federatesWith: viewFederated(entry),
     hint: entry.hint ?? null,
+    cluster: entry.cluster ?? null,
     expiresAt: entry.expiresAt?.toISOString() ?? null,
     version: String(entry.version),
     createdAt: entry.createdAt.toISOString(),

@@ -135,7 +135,7 @@ export async function findIssued(
       'entry', case when e.id is not null then json_build_object(
         'meshId', e.mesh_id, 'id', e.id, 'trustDomain', e.trust_domain, 'spiffeId', e.spiffe_id,
         'x509TtlSeconds', e.x509_ttl_seconds, 'jwtTtlSeconds', e.jwt_ttl_seconds,
-        'dnsNames', e.dns_names, 'federatesWith', e.federates_with, 'hint', e.hint,
+        'dnsNames', e.dns_names, 'federatesWith', e.federates_with, 'hint', e.hint, 'cluster', e.cluster,
         'expiresAt', ${milliseconds('e.expires_at')}, 'version', e.version::text,
         'createdAt', ${milliseconds('e.created_at')}) end
     )) as found
@@ -235,8 +235,9 @@ interface RecordRow {
   readonly entry: EntryRow | null
 }
 
-interface EntryRow extends Omit<Entry, 'hint' | 'expiresAt' | 'version' | 'createdAt'> {
+interface EntryRow extends Omit<Entry, 'hint' | 'cluster' | 'expiresAt' | 'version' | 'createdAt'> {
   readonly hint: string | null
+  readonly cluster: string | null
   readonly expiresAt: number | null
   readonly version: string
   readonly createdAt: number
@@ -259,6 +260,7 @@ function entryOf(row: EntryRow): Entry {
   return {
     ...row,
     hint: row.hint ?? undefined,
+    cluster: row.cluster ?? undefined,
     expiresAt: row.expiresAt === null ? undefined : new Date(row.expiresAt),
     version: BigInt(row.version),
     createdAt: new Date(row.createdAt),

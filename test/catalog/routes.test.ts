@@ -55,8 +55,8 @@ t.test('a name is taken once, and a refused service names each wrong field', asy
     refused.body.errors.map((one: { pointer: string }) => one.pointer),
     ['/name', '/identities/0'],
   )
-  const unknown = await call('POST', '/meshes/acme/services', { body: { ...cart, labels: {} } })
-  t.match(unknown, { status: 400, body: { errors: [{ pointer: '/labels' }] } })
+  const unknown = await call('POST', '/meshes/acme/services', { body: { ...cart, odd: {} } })
+  t.match(unknown, { status: 400, body: { errors: [{ pointer: '/odd' }] } })
   t.equal((await call('POST', '/meshes/nobody/services', { body: cart })).status, 404)
 })
 
@@ -132,3 +132,101 @@ t.test('an offer is no service of ours', async (t) => {
   await call('POST', '/meshes/acme/relationships/globex/offers', { body: cart })
   t.same((await call('GET', '/meshes/acme/services')).body.items, [])
 })
+
+t.test(
+  'labels are those of Kubernetes; a change sets some, takes some away and keeps the rest',
+  async (t) => {
+    const { db, clock, call } = await policyApp(t)
+    await addMesh(db, 'acme', clock.db)
+    const labels = { tier: 'front', 'example.com/team': 'shop', constructor: '' }
+    const made = await call('POST', '/meshes/acme/services', { body: { ...cart, labels } })
+    t.same(made.body.labels, { constructor: '', 'example.com/team': 'shop', tier: 'front' })
+    t.equal(made.body.managedBy, null, 'people keep it')
+    const change = { labels: { tier: null, stage: 'canary', gone: null } }
+    const changed = await call('PATCH', '/meshes/acme/services/shop/cart', { body: change })
+    t.same(changed.body.labels, { constructor: '', 'example.com/team': 'shop', stage: 'canary' })
+    t.same(changed.body.ports, cart.ports)
+    const record = await db
+      .selectFrom('audit_record')
+      .select('body')
+      .where('action', '=', 'service.update')
+      .executeTakeFirstOrThrow()
+    const { before, after } = JSON.parse(Buffer.from(record.body).toString()).body
+    t.same([before.labels.tier, after.labels.stage], ['front', 'canary'])
+  },
+)
+
+t.test('labels that Kubernetes would refuse are refused, each by its name', async (t) => {
+  const { db, clock, call } = await policyApp(t)
+  await addMesh(db, 'acme', clock.db)
+  const wrong = {
+    '-a': 'x',
+    'UPPER.example/a': 'x',
+    '/a': 'x',
+    'a/b/c': 'x',
+    ok: 'not ok',
+    fine: 'trailing-',
+  }
+  const refused = await call('POST', '/meshes/acme/services', { body: { ...cart, labels: wrong } })
+  t.match(refused, { status: 422, body: { code: 'SERVICE_INVALID' } })
+  t.same(
+    refused.body.errors.map((one: { pointer: string }) => one.pointer),
+    ['-a', 'UPPER.example~1a', '~1a', 'a~1b~1c', 'ok', 'fine'].map((key) => `/labels/${key}`),
+  )
+  const many = Object.fromEntries(Array.from({ length: 65 }, (_, i) => [`l${i}`, 'x']))
+  const full = await call('POST', '/meshes/acme/services', { body: { ...cart, labels: many } })
+  t.equal(full.status, 400)
+  const own = '{"__proto__": "x"}'
+  const odd = await call('POST', '/meshes/acme/services', {
+    body: { ...cart, labels: JSON.parse(own) as object },
+  })
+  t.ok(odd.status >= 400, 'no label is called __proto__')
+})
+
+t.test(
+  "an offer holds the gateways of the peer's mesh, and none that nobody could reach",
+  async (t) => {
+    const { db, clock, call } = await policyApp(t)
+    const acme = await addMesh(db, 'acme', clock.db)
+    await addRelationship(db, acme, { name: 'globex' })
+    const at = '/meshes/acme/relationships/globex/offers'
+    const gateways = [
+      { address: 'gw.globex.example', port: 15443, region: 'eu', zone: 'eu-1', weight: 3 },
+      { address: '203.0.113.7', port: 15443 },
+      { address: '2001:db8::7', port: 15443 },
+    ]
+    const made = await call('POST', at, { body: { ...cart, labels: { tier: 'front' }, gateways } })
+    t.match(made, { status: 201, body: { gateways, labels: { tier: 'front' } } })
+    const [listed] = (await call('GET', at)).body.items
+    t.same([listed.gateways, listed.labels], [gateways, { tier: 'front' }])
+    const addresses = ['127.0.0.1', '0.0.0.0', '::1', '::ffff:127.0.0.1', '169.254.169.254']
+    const wrong = [
+      ...addresses,
+      'fe80::1%eth0',
+      'no host',
+      '-a.example',
+      '10.0.0.300',
+      'gw.example',
+    ]
+    const refused = await call('POST', at, {
+      body: {
+        ...cart,
+        name: 'other',
+        gateways: [
+          ...wrong.map((address) => ({ address, port: 1 })),
+          { address: 'gw.example', port: 1 },
+          { address: 'gw.example', port: 2, zone: 'z' },
+        ],
+      },
+    })
+    t.equal(refused.status, 422)
+    t.same(
+      refused.body.errors.map((one: { pointer: string }) => one.pointer),
+      [
+        ...wrong.slice(0, -1).map((_, index) => `/gateways/${index}/address`),
+        `/gateways/${wrong.length}`,
+        `/gateways/${wrong.length + 1}/zone`,
+      ],
+    )
+  },
+)

@@ -284,3 +284,23 @@ t.test('a cursor that no list gave out is refused, also one that holds no id', a
   t.equal((await call('GET', `${TOKENS}?entryId=x`)).status, 400)
   t.equal((await call('GET', `${ENTRIES}/x`)).status, 400)
 })
+
+t.test('an entry is tied to a cluster of its mesh, and to none that is not there', async (t) => {
+  const { call, records } = await registry(t)
+  const made = await call('POST', ENTRIES, { body: { spiffeId: '/reporter', cluster: 'default' } })
+  t.equal(made.body.cluster, 'default')
+  const at = `${ENTRIES}/${made.body.id}`
+  t.equal((await call('GET', at)).body.cluster, 'default')
+  const unknown = await call('PATCH', at, { body: { cluster: 'east' } })
+  t.match(unknown, {
+    status: 422,
+    body: { code: 'ENTRY_INVALID', errors: [{ pointer: '/cluster', detail: /but default/ }] },
+  })
+  const kept = await call('PATCH', at, { body: { hint: 'r' } })
+  t.equal(kept.body.cluster, 'default', 'what was not named stays')
+  t.equal((await call('PATCH', at, { body: { cluster: null } })).body.cluster, null)
+  t.match((await call('DELETE', at)).body, { reportedEndpoints: 0 })
+  const last = (await records()).at(-2)
+  const { before, after } = JSON.parse(Buffer.from(last?.body ?? []).toString()).body
+  t.same([before.cluster, after.cluster ?? null], ['default', null])
+})

@@ -12,6 +12,7 @@ interface ContentOptions {
   readonly dnsName: readonly string[]
   readonly federatesWith?: EntryView['federatesWith']
   readonly hint?: string
+  readonly cluster?: string
   readonly expiresAt?: string
   readonly dryRun?: boolean
 }
@@ -73,6 +74,10 @@ function withContent(command: Command): Command {
       readFederated,
     )
     .option('--hint <word>', 'tells identities of one workload apart')
+    .option(
+      '--cluster <cluster>',
+      'its holder may report the endpoints of this cluster; empty takes it away',
+    )
     .option('--expires-at <moment>', 'when the entry ends, as 2027-01-31T00:00:00Z')
     .option('--dry-run', 'show the effect and change nothing')
 }
@@ -94,13 +99,14 @@ async function changeEntry(cli: Cli, entry: string, options: ContentOptions): Pr
 }
 
 function contentOf(options: ContentOptions): Record<string, unknown> {
-  const { x509Ttl, jwtTtl, dnsName, federatesWith, hint, expiresAt } = options
+  const { x509Ttl, jwtTtl, dnsName, federatesWith, hint, cluster, expiresAt } = options
   const content = {
     x509TtlSeconds: x509Ttl,
     jwtTtlSeconds: jwtTtl,
     dnsNames: dnsName.length > 0 ? dnsName : undefined,
     federatesWith,
     hint,
+    cluster: cluster === '' ? null : cluster,
     expiresAt,
   }
   return Object.fromEntries(Object.entries(content).filter(([, value]) => value !== undefined))
@@ -116,6 +122,7 @@ async function listEntries(cli: Cli): Promise<void> {
         { title: 'X.509', value: ({ x509TtlSeconds }) => `${x509TtlSeconds} s` },
         { title: 'JWT', value: ({ jwtTtlSeconds }) => `${jwtTtlSeconds} s` },
         { title: 'FEDERATES WITH', value: ({ federatesWith }) => wordsOf(federatesWith) },
+        { title: 'REPORTS', value: ({ cluster }) => cluster },
         { title: 'EXPIRES', value: ({ expiresAt }) => expiresAt },
       ],
       'no entries; entente join-token create --id /PATH makes one with its first token',

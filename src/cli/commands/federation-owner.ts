@@ -55,7 +55,8 @@ function nullIfEmpty(text: string | undefined): string | null | undefined {
   return text === '' ? null : text
 }
 
-function readLabel(
+/** Reads one more `key=value`, or `key-`, which takes it away. */
+export function readLabel(
   text: string,
   before: ReadonlyMap<string, string | null> = new Map(),
 ): ReadonlyMap<string, string | null> {

@@ -10,6 +10,7 @@ import { type Cli } from '../cli.ts'
 import { path } from '../client.ts'
 import { usageFailure } from '../failure.ts'
 import { table } from '../output.ts'
+import { readLabel } from './federation-owner.ts'
 
 interface PortOption {
   readonly name: string
@@ -17,9 +18,18 @@ interface PortOption {
   readonly protocol?: string
 }
 
+interface GatewayOption {
+  readonly address: string
+  readonly port: number
+  readonly region?: string
+  readonly zone?: string
+}
+
 interface ServingOptions {
   readonly port: readonly PortOption[]
   readonly identity: readonly string[]
+  readonly label?: ReadonlyMap<string, string | null>
+  readonly gateway?: readonly GatewayOption[]
   readonly of?: string
   readonly dryRun?: boolean
 }
@@ -29,35 +39,7 @@ export function registerService(program: Command, cli: Cli): void {
   const service = program
     .command('service')
     .description('services of a mesh, and offers of its peers')
-  service
-    .command('add')
-    .description('add a service to the catalogue; rules decide who sees it')
-    .argument('<service>', 'namespace/name')
-    .requiredOption(
-      '--port <name:port>',
-      'where it listens, as http:8080 or http:8080/http2; repeatable',
-      readPort,
-    )
-    .requiredOption('--identity <id>', 'SPIFFE ID or path that may serve it; repeatable', collect)
-    .option(
-      '--of <relationship>',
-      'enter by hand what this peer offers, instead of a service of ours',
-    )
-    .option('--dry-run', 'show the effect and change nothing')
-    .action((name: string, options: ServingOptions) => addService(cli, name, options))
-  service
-    .command('change')
-    .description('change where a service listens or who may serve it')
-    .argument('<service>', 'namespace/name')
-    .option('--port <name:port>', 'all its ports from now on; repeatable', readPort, [])
-    .option(
-      '--identity <id>',
-      'all identities that may serve it from now on; repeatable',
-      collect,
-      [],
-    )
-    .option('--dry-run', 'show the effect and change nothing')
-    .action((name: string, options: ServingOptions) => changeService(cli, name, options))
+  registerWriting(service, cli)
   service
     .command('list')
     .description('list services, or what a peer offers and what of it we import')
@@ -80,6 +62,45 @@ export function registerService(program: Command, cli: Cli): void {
     .action((name: string, options: ServingOptions) => deleteService(cli, name, options))
 }
 
+function registerWriting(service: Command, cli: Cli): void {
+  service
+    .command('add')
+    .description('add a service to the catalogue; rules decide who sees it')
+    .argument('<service>', 'namespace/name')
+    .requiredOption(
+      '--port <name:port>',
+      'where it listens, as http:8080 or http:8080/http2; repeatable',
+      readPort,
+    )
+    .requiredOption('--identity <id>', 'SPIFFE ID or path that may serve it; repeatable', collect)
+    .option('--label <key=value>', 'a label, by which rules may choose; repeatable', readLabel)
+    .option(
+      '--of <relationship>',
+      'enter by hand what this peer offers, instead of a service of ours',
+    )
+    .option(
+      '--gateway <host:port>',
+      "with --of: where the peer's mesh takes calls, as gw.example:15443@REGION/ZONE; repeatable",
+      readGateway,
+    )
+    .option('--dry-run', 'show the effect and change nothing')
+    .action((name: string, options: ServingOptions) => addService(cli, name, options))
+  service
+    .command('change')
+    .description('change where a service listens, its labels, or who may serve it')
+    .argument('<service>', 'namespace/name')
+    .option('--port <name:port>', 'all its ports from now on; repeatable', readPort, [])
+    .option(
+      '--identity <id>',
+      'all identities that may serve it from now on; repeatable',
+      collect,
+      [],
+    )
+    .option('--label <key=value>', 'may be repeated; key- takes one away', readLabel)
+    .option('--dry-run', 'show the effect and change nothing')
+    .action((name: string, options: ServingOptions) => changeService(cli, name, options))
+}
+
 /** Namespace and name of a service as people write it; throws a usage failure. */
 export function readServiceName(text: string): { namespace: string; name: string } {
   const [namespace = '', name = '', ...rest] = text.split('/')
@@ -93,13 +114,16 @@ export function collect(value: string, before: readonly string[] = []): string[]
 }
 
 async function addService(cli: Cli, name: string, options: ServingOptions): Promise<void> {
-  const { port: ports, identity: identities, of, dryRun } = options
+  const { port: ports, identity: identities, of, gateway: gateways, dryRun } = options
+  if (of === undefined && gateways !== undefined) {
+    throw usageFailure('--gateway goes with --of', 'gateways of ours: entente gateway --help')
+  }
   const mesh = await cli.meshId()
   const target =
     of === undefined
       ? path`/meshes/${mesh}/services`
       : path`/meshes/${mesh}/relationships/${of}/offers`
-  const body = { ...readServiceName(name), ports, identities }
+  const body = { ...readServiceName(name), ports, identities, labels: labelsOf(options), gateways }
   cli.print(
     await cli.post<CreatedServiceView | CreatedOfferView>(target, body, { query: { dryRun } }),
   )
@@ -107,10 +131,15 @@ async function addService(cli: Cli, name: string, options: ServingOptions): Prom
 
 async function changeService(cli: Cli, name: string, options: ServingOptions): Promise<void> {
   const { port: ports, identity: identities, dryRun } = options
-  if (ports.length + identities.length === 0) {
-    throw usageFailure('nothing to change', 'give --port or --identity')
+  const labels = labelsOf(options)
+  if (ports.length + identities.length === 0 && labels === undefined) {
+    throw usageFailure('nothing to change', 'give --port, --identity or --label')
   }
-  const body = { ...(ports.length > 0 && { ports }), ...(identities.length > 0 && { identities }) }
+  const body = {
+    ...(ports.length > 0 && { ports }),
+    ...(identities.length > 0 && { identities }),
+    labels,
+  }
   cli.print(await cli.patch<ServiceView>(await targetOf(cli, name), body, { query: { dryRun } }))
 }
 
@@ -179,6 +208,19 @@ function readPort(value: string, before: readonly PortOption[] = []): PortOption
     /^([a-z0-9-]+):(\d{1,5})(?:\/([a-z0-9]+))?$/.exec(value) ?? []
   if (name === '') throw new InvalidArgumentError('write NAME:PORT, for example http:8080')
   return [...before, { name, port: Number(port), ...(protocol !== undefined && { protocol }) }]
+}
+
+function labelsOf({ label }: ServingOptions): Record<string, string | null> | undefined {
+  return label === undefined ? undefined : Object.fromEntries(label)
+}
+
+function readGateway(value: string, before: readonly GatewayOption[] = []): GatewayOption[] {
+  const [, host = '', port = '', region, zone] =
+    /^(\[[0-9a-fA-F:.]+\]|[^:@/]+):(\d{1,5})(?:@([^/]+)(?:\/(.+))?)?$/.exec(value) ?? []
+  if (host === '') throw new InvalidArgumentError('write HOST:PORT, or HOST:PORT@REGION/ZONE')
+  const address = host.replace(/^\[|\]$/g, '')
+  const place = { ...(region !== undefined && { region }), ...(zone !== undefined && { zone }) }
+  return [...before, { address, port: Number(port), ...place }]
 }
 
 function titleOf({ namespace, name }: Pick<ServiceView, 'namespace' | 'name'>): string {

@@ -1,0 +1,242 @@
+import { sql } from 'kysely'
+import { type MeshId } from '../db/ids.ts'
+import { type Db } from '../db/schema.ts'
+import { type SpiffeId } from '../spiffe/spiffe-id.ts'
+import { type EndpointDraft, endpointKey } from './report.ts'
+
+/** A reporter in its cluster. */
+export interface ReporterKey {
+  readonly cluster: string
+  readonly reporter: SpiffeId
+}
+
+/** How a reporter stands. */
+export interface ReporterState {
+  /** Grows with every accepted report. */
+  readonly revision: bigint
+  readonly ttlSeconds: number
+  /** When it last sent everything. */
+  readonly fullAt: Date
+  readonly seenAt: Date
+}
+
+/** How a reporter stands, locked until the transaction ends; undefined before its first report. */
+export async function lockReporter(
+  trx: Db,
+  meshId: MeshId,
+  { cluster, reporter }: ReporterKey,
+): Promise<ReporterState | undefined> {
+  const row = await trx
+    .selectFrom('endpoint_reporter')
+    .select(['revision', 'ttl_seconds', 'full_at', 'seen_at'])
+    .where('mesh_id', '=', meshId)
+    .where('cluster', '=', cluster)
+    .where('reporter', '=', reporter)
+    .forUpdate()
+    .executeTakeFirst()
+  if (row === undefined) return undefined
+  const { revision, ttl_seconds: ttlSeconds, full_at: fullAt, seen_at: seenAt } = row
+  return { revision, ttlSeconds, fullAt, seenAt }
+}
+
+/** Writes how a reporter stands; the first report of two at once waits for the other. */
+export async function saveReporter(
+  trx: Db,
+  meshId: MeshId,
+  { cluster, reporter, state }: ReporterKey & { readonly state: ReporterState },
+): Promise<void> {
+  const columns = {
+    revision: state.revision,
+    ttl_seconds: state.ttlSeconds,
+    full_at: state.fullAt,
+    seen_at: state.seenAt,
+  }
+  await trx
+    .insertInto('endpoint_reporter')
+    .values({ mesh_id: meshId, cluster, reporter, ...columns })
+    .onConflict((conflict) =>
+      conflict.columns(['mesh_id', 'cluster', 'reporter']).doUpdateSet(columns),
+    )
+    .execute()
+}
+
+/** Says that a reporter was heard; undefined before its first report. */
+export async function touchReporter(
+  trx: Db,
+  meshId: MeshId,
+  { cluster, reporter, now }: ReporterKey & { readonly now: Date },
+): Promise<ReporterState | undefined> {
+  const row = await trx
+    .updateTable('endpoint_reporter')
+    .set({ seen_at: now })
+    .where('mesh_id', '=', meshId)
+    .where('cluster', '=', cluster)
+    .where('reporter', '=', reporter)
+    .returning(['revision', 'ttl_seconds', 'full_at', 'seen_at'])
+    .executeTakeFirst()
+  if (row === undefined) return undefined
+  const { revision, ttl_seconds: ttlSeconds, full_at: fullAt, seen_at: seenAt } = row
+  return { revision, ttlSeconds, fullAt, seenAt }
+}
+
+/** Forgets a reporter with all its endpoints of a cluster. */
+export async function deleteReporter(
+  trx: Db,
+  meshId: MeshId,
+  { cluster, reporter }: ReporterKey,
+): Promise<void> {
+  await trx
+    .deleteFrom('endpoint_reporter')
+    .where('mesh_id', '=', meshId)
+    .where('cluster', '=', cluster)
+    .where('reporter', '=', reporter)
+    .execute()
+}
+
+/** How many endpoints a reporter has in a cluster. */
+export async function countOfReporter(
+  db: Db,
+  meshId: MeshId,
+  { cluster, reporter }: ReporterKey,
+): Promise<number> {
+  const { count } = await db
+    .selectFrom('endpoint')
+    .select(({ fn }) => fn.countAll<bigint>().as('count'))
+    .where('mesh_id', '=', meshId)
+    .where('cluster', '=', cluster)
+    .where('reporter', '=', reporter)
+    .executeTakeFirstOrThrow()
+  return Number(count)
+}
+
+/** What a reporter reported of a cluster, by {@link endpointKey}. */
+export async function endpointsOfReporter(
+  db: Db,
+  meshId: MeshId,
+  { cluster, reporter }: ReporterKey,
+): Promise<Map<string, EndpointDraft>> {
+  const rows = await db
+    .selectFrom('endpoint')
+    .selectAll()
+    .where('mesh_id', '=', meshId)
+    .where('cluster', '=', cluster)
+    .where('reporter', '=', reporter)
+    .execute()
+  return new Map(
+    rows.map((row) => {
+      const endpoint: EndpointDraft = {
+        namespace: row.namespace,
+        service: row.service,
+        workloadUid: row.workload_uid,
+        port: row.port,
+        portName: row.port_name,
+        network: row.network,
+        address: row.address,
+        region: row.region ?? undefined,
+        zone: row.zone ?? undefined,
+        subzone: row.subzone ?? undefined,
+        weight: row.weight,
+        isHealthy: row.is_healthy,
+      }
+      return [endpointKey(endpoint), endpoint]
+    }),
+  )
+}
+
+/** Endpoints that one statement stores or deletes. */
+const CHUNK = 2000
+
+/** Whose endpoints are written, and at what moment. */
+export interface Writing extends ReporterKey {
+  readonly now: Date
+}
+
+/** Stores endpoints, over what their reporter said of them before; throws a foreign key violation. */
+export async function upsertEndpoints(
+  trx: Db,
+  meshId: MeshId,
+  { endpoints, cluster, reporter, now }: Writing & { readonly endpoints: readonly EndpointDraft[] },
+): Promise<void> {
+  for (const chunk of chunksOf(endpoints)) {
+    await sql`
+      insert into endpoint (mesh_id, cluster, reporter, namespace, service, workload_uid, port,
+        port_name, network, address, region, zone, subzone, weight, is_healthy, reported_at)
+      select ${meshId}, ${cluster}, ${reporter}, e.namespace, e.service, e."workloadUid", e.port,
+        e."portName", e.network, e.address, e.region, e.zone, e.subzone, e.weight, e."isHealthy",
+        ${now}::timestamptz
+      from jsonb_to_recordset(${JSON.stringify(chunk)}::jsonb) as e (namespace text, service text,
+        "workloadUid" text, port integer, "portName" text, network text, address text,
+        region text, zone text, subzone text, weight integer, "isHealthy" boolean)
+      on conflict (mesh_id, cluster, reporter, namespace, service, workload_uid, port)
+      do update set port_name = excluded.port_name, network = excluded.network,
+        address = excluded.address, region = excluded.region, zone = excluded.zone,
+        subzone = excluded.subzone, weight = excluded.weight, is_healthy = excluded.is_healthy,
+        reported_at = excluded.reported_at`.execute(trx)
+  }
+}
+
+/** Names one endpoint among those of its reporter. */
+export type EndpointName = Pick<EndpointDraft, 'namespace' | 'service' | 'workloadUid' | 'port'>
+
+/** Deletes endpoints of a reporter; those that are not there are passed over. */
+export async function deleteEndpoints(
+  trx: Db,
+  meshId: MeshId,
+  { names, cluster, reporter }: ReporterKey & { readonly names: readonly EndpointName[] },
+): Promise<void> {
+  for (const chunk of chunksOf(names)) {
+    await sql`
+      delete from endpoint using jsonb_to_recordset(${JSON.stringify(chunk)}::jsonb)
+        as e (namespace text, service text, "workloadUid" text, port integer)
+      where mesh_id = ${meshId} and cluster = ${cluster} and reporter = ${reporter}
+        and endpoint.namespace = e.namespace and endpoint.service = e.service
+        and endpoint.workload_uid = e."workloadUid" and endpoint.port = e.port`.execute(trx)
+  }
+}
+
+/** Whether a service of the mesh was made since a moment: endpoints of it may have been passed over before. */
+export async function isServiceNewerThan(db: Db, meshId: MeshId, moment: Date): Promise<boolean> {
+  const row = await db
+    .selectFrom('service')
+    .select('name')
+    .where('mesh_id', '=', meshId)
+    .where('created_at', '>=', moment)
+    .limit(1)
+    .executeTakeFirst()
+  return row !== undefined
+}
+
+/** Forgets reporters that were last heard before a moment, with their endpoints; answers with how many. */
+export async function pruneReporters(db: Db, before: Date): Promise<number> {
+  const { numDeletedRows } = await db
+    .deleteFrom('endpoint_reporter')
+    .where('seen_at', '<', before)
+    .executeTakeFirst()
+  return Number(numDeletedRows)
+}
+
+/** Fresh endpoints of one cluster of a mesh. */
+export interface ClusterCount {
+  readonly meshId: MeshId
+  readonly cluster: string
+  readonly count: number
+}
+
+/** How many fresh endpoints each cluster has, the largest first. */
+export async function countByCluster(db: Db, now: Date): Promise<ClusterCount[]> {
+  const { rows } = await sql<{ mesh_id: MeshId; cluster: string; count: bigint }>`
+    select e.mesh_id, e.cluster, count(*) as count from endpoint e
+    join endpoint_reporter r
+      on r.mesh_id = e.mesh_id and r.cluster = e.cluster and r.reporter = e.reporter
+    where r.seen_at + make_interval(secs => r.ttl_seconds) >= ${now}::timestamptz
+    group by e.mesh_id, e.cluster order by count(*) desc, e.mesh_id, e.cluster`.execute(db)
+  return rows.map((row) => ({
+    meshId: row.mesh_id,
+    cluster: row.cluster,
+    count: Number(row.count),
+  }))
+}
+
+function* chunksOf<T>(items: readonly T[]): Generator<readonly T[]> {
+  for (let start = 0; start < items.length; start += CHUNK) yield items.slice(start, start + CHUNK)
+}
