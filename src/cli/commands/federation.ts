@@ -26,6 +26,7 @@ import { registerRefresh } from './federation-refresh.ts'
 import { DRY_RUN, type DryRun, effectColumns, relationshipPath } from './federation-target.ts'
 import { registerDistrust } from './distrust.ts'
 import { recoveryOf, type RecoveryOptions, withRecoveryOptions } from './federation-recovery.ts'
+import { shownOffers } from './federation-offers.ts'
 import { listedRelationship, shownRelationship } from './federation-view.ts'
 
 interface AddOptions extends OwnerOptions, RecoveryOptions {
@@ -200,7 +201,10 @@ async function list(cli: Cli): Promise<void> {
 async function show(cli: Cli, name: string): Promise<void> {
   const view = await cli.get<RelationshipView>(await relationshipPath(cli, name))
   if (cli.output === 'yaml') return printDocuments(cli, { kind: 'Relationship', views: [view] })
-  cli.print(cli.output === 'table' ? shownRelationship(view) : view)
+  if (cli.output === 'json') return cli.print(view)
+  const offers = view.purpose === 'peer' ? await shownOffers(cli, view.name) : undefined
+  const shown = shownRelationship(view)
+  cli.print(offers === undefined ? shown : { ...shown, offers: offers.line, next: offers.next })
 }
 
 async function change(cli: Cli, name: string, options: SetOptions): Promise<void> {
