@@ -1,0 +1,31 @@
+import { type MeshId } from '../../db/ids.ts'
+import { type Db } from '../../db/schema.ts'
+import { type Topology } from '../../mesh/topology/topology.ts'
+import { endpointsOf } from '../find-endpoints.ts'
+import { listOfferGateways } from './offer-gateway-store.ts'
+import { routeToPeer } from './peer-route.ts'
+import { routeTo } from './route-to.ts'
+import { type Consumer, type Route, type RoutedService } from './route.ts'
+
+/** Whereto a route is wanted, for whom, and in which shape of the mesh. */
+export interface RouteWanted {
+  readonly service: RoutedService
+  /** The relationship whose service it is; undefined = ours. */
+  readonly of: string | undefined
+  readonly consumer: Consumer
+  readonly topology: Topology
+  /** What is stale or was not heard is judged by this moment. */
+  readonly now: Date
+}
+
+/** How a consumer of a mesh reaches a service of it or of a peer, by what is reported now. */
+export async function findRoute(db: Db, meshId: MeshId, wanted: RouteWanted): Promise<Route> {
+  const { service, of, consumer, topology, now } = wanted
+  if (of === undefined) {
+    const endpoints = await endpointsOf(db, meshId, service)
+    return routeTo({ topology, service, endpoints, consumer, now })
+  }
+  const { namespace, name } = service
+  const gateways = await listOfferGateways(db, meshId, { relationship: of, namespace, name })
+  return routeToPeer({ relationship: of, service, gateways, consumer })
+}

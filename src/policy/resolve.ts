@@ -1,0 +1,89 @@
+import { type ConsumerDraft, readConsumer } from '../catalog/route/consumer.ts'
+import { findRoute } from '../catalog/route/find-route.ts'
+import { type Consumer, type Route } from '../catalog/route/route.ts'
+import { type Port } from '../catalog/service.ts'
+import { type MeshId } from '../db/ids.ts'
+import { type Db } from '../db/schema.ts'
+import { quoted, ServiceError } from '../errors.ts'
+import { loadTopology } from '../mesh/topology/find-topology.ts'
+import { type SpiffeId } from '../spiffe/spiffe-id.ts'
+import { type Answer, type Query } from './answer.ts'
+import { evaluate } from './evaluate.ts'
+import { type SubjectName } from './rule-index.ts'
+import { serviceKey, type Snapshot } from './snapshot.ts'
+import { type Snapshots } from './snapshots.ts'
+
+/** What the resolving of services stands on. */
+export interface ResolveDeps {
+  readonly db: Db
+  readonly snapshots: Pick<Snapshots, 'current'>
+}
+
+/** Who wants to reach which service. */
+export interface ResolveQuestion {
+  readonly subject: SubjectName
+  /** The relationship whose service it is; undefined = ours. */
+  readonly of?: string | undefined
+  readonly consumer: ConsumerDraft & { readonly namespace?: string | undefined }
+  /** With one the question is whether it may call, without whether anybody there may see. */
+  readonly caller?: SpiffeId | undefined
+  /** Name or number of the only port of interest. */
+  readonly port?: string | undefined
+  /** Decides which rules have ended. */
+  readonly at: Date
+  /** Decides what is stale. */
+  readonly now: Date
+}
+
+/** A decision, and the ways to what it allows. */
+export interface Resolution {
+  readonly snapshot: Snapshot
+  readonly query: Query
+  readonly answer: Answer
+  readonly consumer: Consumer
+  /** Undefined on a deny: who may not see a service learns nothing of where it is. */
+  readonly found: { readonly ports: readonly Port[]; readonly route: Route } | undefined
+}
+
+/**
+ * How a consumer reaches a service: first whether it may, and only then where.
+ *
+ * Policy decides on the mesh's snapshot, ways come from what is reported now. Throws INVALID_REQUEST for a consumer
+ * that cannot be and for a port that the service does not have, NOT_FOUND for the mesh.
+ */
+export async function resolve(
+  { db, snapshots }: ResolveDeps,
+  meshId: MeshId,
+  question: ResolveQuestion,
+): Promise<Resolution> {
+  const snapshot = await snapshots.current(meshId)
+  const topology = await loadTopology(db, meshId)
+  const consumer = readConsumer(topology, question.consumer)
+  const query = queryOf(question)
+  const answer = evaluate(snapshot, query)
+  const resolved = { snapshot, query, answer, consumer }
+  if (answer.decision === 'deny') return { ...resolved, found: undefined }
+  const ports = portsOf(snapshot, question)
+  const { subject, of, now } = question
+  const service = { namespace: subject.namespace, name: subject.name, ports }
+  const route = await findRoute(db, meshId, { service, of, consumer, topology, now })
+  return { ...resolved, found: { ports, route } }
+}
+
+function queryOf({ subject, of, caller, at }: ResolveQuestion): Query {
+  return { subject, of, caller, at }
+}
+
+function portsOf(snapshot: Snapshot, { subject, of, port }: ResolveQuestion): readonly Port[] {
+  const key = serviceKey(subject)
+  const service = of === undefined ? snapshot.services.get(key) : snapshot.offers.get(of)?.get(key)
+  const ports = service?.ports ?? []
+  if (port === undefined) return ports
+  const wanted = ports.filter((one) => one.name === port || String(one.port) === port)
+  if (wanted.length > 0) return wanted
+  const known = ports.map((one) => `${one.name} (${one.port})`).join(', ')
+  const detail = `${key} has no port ${quoted(port)}; it has ${known}`
+  throw new ServiceError('INVALID_REQUEST', detail, {
+    fields: [{ in: 'querystring', pointer: '/port', detail }],
+  })
+}
