@@ -4,11 +4,12 @@ import { isServiceError, ServiceError } from '../errors.ts'
 import { type App } from '../http/listener.ts'
 import { type Metrics } from '../http/metrics.ts'
 import { splitPem } from '../pki/certificate.ts'
+import { type Entry } from '../registry/entry.ts'
 import { writeBundleMap } from '../spiffe/bundle-map.ts'
 import { JwtAnswerBody, JwtRequestBody, X509AnswerBody, X509RequestBody } from './api.ts'
-import { type Caller, type Callers, connectionOf } from './caller.ts'
+import { type Callers, connectionOf } from './caller.ts'
 import { type IssueDeps } from './deps.ts'
-import { admitBySvid } from './evidence.ts'
+import { callerOf, identifyWorkload, requireCaller } from './identify.ts'
 import { federatedBundlesOf } from './identity-bundles.ts'
 import { issueJwt } from './issue-jwt.ts'
 import { type Evidence, issueX509 } from './issue-x509.ts'
@@ -80,7 +81,7 @@ export const svidRoutes = async (app: App, options: SvidRoutesOptions): Promise<
       },
     },
     async (request, reply) => {
-      const map = await bundleMapFor(deps, callerOf(request, callers))
+      const map = await bundleMapFor(deps, await identifyWorkload(options, request))
       return sendMap(request, reply, map)
     },
   )
@@ -96,17 +97,6 @@ function evidenceOf(
   if (connection.chain().length === 0) return { token, source: request.ip }
   throw new ServiceError('INVALID_REQUEST', 'there is a join token and a client certificate', {
     next: 'send one kind of evidence: a token over a connection without a client certificate, or none',
-  })
-}
-
-function callerOf(request: FastifyRequest, callers: Callers): Caller {
-  return requireCaller(callers.find(connectionOf(request)))
-}
-
-function requireCaller(caller: Caller | undefined): Caller {
-  if (caller !== undefined) return caller
-  throw new ServiceError('AUTHENTICATION_REQUIRED', 'there is no evidence of who is asking', {
-    next: 'show an X509-SVID of this service as client certificate, or send a join token',
   })
 }
 
@@ -143,11 +133,7 @@ interface BundleMap {
   readonly refreshSeconds: number
 }
 
-async function bundleMapFor(deps: IssueDeps, caller: Caller): Promise<BundleMap> {
-  const { reader, reattestAfterSeconds, clock, bundles, peers, limiter } = deps
-  limiter.takeForEntry(caller.svid.id)
-  const rules = { reader, reattestAfterSeconds, now: clock.now() }
-  const { entry } = await admitBySvid(caller, rules)
+async function bundleMapFor({ bundles, peers }: IssueDeps, entry: Entry): Promise<BundleMap> {
   const own = bundles.load(entry.trustDomain)
   const federated = await federatedBundlesOf(peers, entry)
   const all = [own.bundle, ...federated.bundles.map(({ bundle }) => bundle)]
