@@ -25,6 +25,9 @@ async function grants(db: Kysely<unknown>): Promise<void> {
     add check ((scope_kind = 'everything') = (mesh_id is null)),
     add check ((scope_kind in ('clusters', 'namespaces')) = (names is not null)),
     add check (role <> 'platform-admin' or scope_kind = 'everything')`.execute(db)
+  await sql`create unique index grants_once on grants (
+    principal, role, scope_kind, coalesce(mesh_id, ''), coalesce(names, '[]')
+  )`.execute(db)
   await sql`create index grants_principal on grants (principal)`.execute(db)
   await sql`create index grants_mesh on grants (mesh_id)`.execute(db)
 }

@@ -4,6 +4,8 @@ import swaggerUi from '@fastify/swagger-ui'
 import { addAccess } from './access/access-hook.ts'
 import { guardAdmin } from './access/admin-guard.ts'
 import { addIdempotency } from './access/idempotency.ts'
+import { grantRoutes } from './access/grant-routes.ts'
+import { ownerMeshesOf } from './access/owner-scope.ts'
 import { accessRoutes } from './access/routes.ts'
 import { auditRoutes } from './audit/routes.ts'
 import { offerRoutes } from './catalog/offer-routes.ts'
@@ -22,6 +24,7 @@ import { telemetryRoutes } from './http/health.ts'
 import { type App, type AppOptions, type ListenerName, createApp } from './http/listener.ts'
 import { openApiOptions } from './http/openapi.ts'
 import { explainRoutes } from './policy/explain-routes.ts'
+import { resolveRoutes } from './policy/resolve-routes.ts'
 import { ruleRoutes } from './policy/routes.ts'
 
 /** The four listeners, built and not yet listening. */
@@ -62,7 +65,12 @@ function mountAdminApi(v1: App, base: Base, parts: Parts): void {
   addAccess(v1, { db, clock, log, onRefused })
   addIdempotency(v1, { db, now, log })
   v1.register(accessRoutes, { db, now })
-  v1.register(auditRoutes, { db, key: parts.auditKey })
+  v1.register(grantRoutes, { db, now })
+  v1.register(auditRoutes, {
+    db,
+    key: parts.auditKey,
+    meshesOf: ({ principal }) => ownerMeshesOf(principal, 'audit.list'),
+  })
   mountEndpointAdmin(v1, base, { endpoints: parts.endpoints, hooks: parts.hooks })
   mountAdoption(v1, base, parts)
   mountSignedBundles(v1, base, parts.endpoints)
@@ -74,6 +82,7 @@ function mountAdminApi(v1: App, base: Base, parts: Parts): void {
   v1.register(offerRoutes, { db, now })
   v1.register(ruleRoutes, { db, now })
   v1.register(explainRoutes, { db, now, snapshots: parts.snapshots })
+  v1.register(resolveRoutes, { db, now, snapshots: parts.snapshots })
   const { alerting, federation } = parts
   mountAlerting(v1, base, { alerting, outbound: federation.outbound })
   mountRegistryAdmin(v1, base, parts.workloadUrl)

@@ -69,6 +69,14 @@ const namespaceRead = {
   scope: 'namespace',
   roles: ['platform-admin', 'mesh-admin', 'developer', 'auditor'],
 } as const
+/** Changes what lies in meshes without being named below one: tokens and grants. */
+const someMeshWrite = { scope: 'some-mesh', roles: ['platform-admin', 'mesh-admin'] } as const
+/** Reads what lies in meshes without being named below one. */
+const someMeshRead = {
+  scope: 'some-mesh',
+  roles: ['platform-admin', 'mesh-admin', 'auditor'],
+} as const
+/** For everybody; lists leave out what is not the reader's. */
 const self = { scope: 'self', roles: ROLES } as const
 
 /**
@@ -79,13 +87,13 @@ const self = { scope: 'self', roles: ROLES } as const
  */
 export const ACTIONS = {
   'alert.list': serviceRead,
-  'api-token.create': service,
-  'api-token.delete': service,
-  'api-token.list': service,
+  'api-token.create': someMeshWrite,
+  'api-token.delete': someMeshWrite,
+  'api-token.list': someMeshRead,
   'applied.forget': meshWrite,
   'applied.list': meshRead,
   'applied.record': meshWrite,
-  'audit.list': serviceRead,
+  'audit.list': someMeshRead,
   'audit.verify': serviceRead,
   'authority.activate': meshWrite,
   'authority.list': meshRead,
@@ -106,6 +114,9 @@ export const ACTIONS = {
   'entry.list': clusterRead,
   'entry.read': clusterRead,
   'entry.update': clusterWrite,
+  'grant.create': someMeshWrite,
+  'grant.delete': someMeshWrite,
+  'grant.list': someMeshRead,
   'invite.accept': meshWrite,
   'invite.create': meshWrite,
   'invite.delete': meshWrite,
@@ -123,7 +134,7 @@ export const ACTIONS = {
   'mesh-webhook.test': meshWrite,
   'mesh.create': service,
   'mesh.delete': service,
-  'mesh.list': serviceRead,
+  'mesh.list': self,
   'mesh.move': service,
   'mesh.read': memberRead,
   'mesh.update': meshWrite,
@@ -136,6 +147,7 @@ export const ACTIONS = {
   'peer-group.read': memberRead,
   'peer-group.update': meshWrite,
   'policy.explain': namespaceRead,
+  'policy.resolve': namespaceRead,
   'relationship.approve': meshWrite,
   'relationship.approve-change': meshWrite,
   'relationship.approve-bundle': meshWrite,

@@ -3,13 +3,22 @@ import { addSeconds } from '../clock.ts'
 import { newId } from '../db/ids.ts'
 import type { Db } from '../db/schema.ts'
 import { ServiceError, quoted } from '../errors.ts'
-import type { Grant, Scope } from './principal.ts'
+import {
+  type GrantContext,
+  isSeen,
+  lastOne,
+  noSuchToken,
+  requireMesh,
+  seenGrants,
+} from './grants.ts'
+import { mayGrant, requireMayGrant } from './may-grant.ts'
+import { type OwnerScope, ownerMeshesOf } from './owner-scope.ts'
+import type { Grant, Principal } from './principal.ts'
 import {
   type StoredGrant,
   type StoredToken,
   findGrants,
   findToken,
-  hasMesh,
   insertGrants,
   insertToken,
   lockPlatformAdmins,
@@ -24,8 +33,8 @@ export const ADMIN_LABEL = 'admin'
 export interface NewApiToken {
   readonly label: string
   readonly ttlSeconds: number
-  /** Good for this mesh only; undefined: everything. */
-  readonly meshId: string | undefined
+  /** Its first grant. */
+  readonly grant: Grant
 }
 
 /** A token with what it may do. */
@@ -37,12 +46,13 @@ export interface TokenWithGrants {
 /**
  * Makes an API token; the secret is in the answer and nowhere else.
  *
- * Throws NOT_FOUND when its mesh does not exist and INVALID_REQUEST for the reserved label.
+ * Throws FORBIDDEN for more than its author holds, NOT_FOUND when its mesh does not exist and INVALID_REQUEST for the
+ * reserved label.
  */
 export async function createApiToken(
   trx: Db,
   wanted: NewApiToken,
-  context: ChangeContext,
+  context: GrantContext,
 ): Promise<TokenWithGrants & { readonly secret: string }> {
   if (wanted.label === ADMIN_LABEL) {
     throw new ServiceError(
@@ -51,13 +61,15 @@ export async function createApiToken(
       { next: 'choose a label that says what the token is for; entente admin-token reset' },
     )
   }
-  const scope = await scopeOf(trx, wanted.meshId)
+  requireMayGrant(context.principal, wanted.grant)
+  await requireMesh(trx, wanted.grant)
   const secret = newToken()
   const expiresAt = addSeconds(context.now, wanted.ttlSeconds)
   const stored = await storeToken(trx, {
-    ...context,
+    actor: context.actor,
+    now: context.now,
     token: { secret, label: wanted.label, expiresAt },
-    grants: [{ role: scope.kind === 'mesh' ? 'mesh-admin' : 'platform-admin', scope }],
+    grants: [wanted.grant],
   })
   return { ...stored, secret }
 }
@@ -86,6 +98,7 @@ export async function storeToken(trx: Db, wanted: TokenToStore): Promise<TokenWi
   await insertToken(trx, token)
   await insertGrants(trx, grants)
   await recordAudit(trx, {
+    meshId: meshOf(grants),
     actor: wanted.actor,
     action: 'api-token.create',
     object: objectOf(token),
@@ -95,48 +108,60 @@ export async function storeToken(trx: Db, wanted: TokenToStore): Promise<TokenWi
   return { token: { ...token, revokedAt: undefined }, grants }
 }
 
-/** The token with this id and what it may do; throws NOT_FOUND. */
-export async function loadApiToken(db: Db, id: string): Promise<TokenWithGrants> {
+/** The token with this id and what it may do, as whoever has these meshes sees it; throws NOT_FOUND. */
+export async function loadApiToken(
+  db: Db,
+  id: string,
+  meshes: OwnerScope,
+): Promise<TokenWithGrants> {
   const token = await findToken(db, id)
-  if (token === undefined) {
-    throw new ServiceError('NOT_FOUND', `there is no API token ${quoted(id)}`, {
-      next: 'entente api-token list',
-    })
-  }
-  return { token, grants: await findGrants(db, id) }
+  const grants = await findGrants(db, id)
+  if (token === undefined || !isSeen(grants, meshes)) throw noSuchToken(id)
+  return { token, grants: seenGrants(grants, meshes) }
 }
 
 /**
  * Revokes a token: from its commit on no request with it is answered.
  *
- * Throws NOT_FOUND, and CONFLICT for the last token that may do everything.
+ * Throws NOT_FOUND also for tokens that the author does not see, FORBIDDEN for one with grants that the author could
+ * not give, and CONFLICT for the last token that may do everything.
  */
 export async function revokeApiToken(
   trx: Db,
   id: string,
-  context: ChangeContext,
+  context: GrantContext,
 ): Promise<TokenWithGrants> {
   const admins = await lockPlatformAdmins(trx, context.now)
-  const { token, grants } = await loadApiToken(trx, id)
-  if (admins.length === 1 && admins[0] === id) {
-    throw new ServiceError(
-      'CONFLICT',
-      `token ${quoted(token.label)} is the last one that may do everything, and stays`,
-      { next: 'make another one first: entente api-token create LABEL' },
-    )
-  }
+  const { token, grants } = await loadApiToken(
+    trx,
+    id,
+    ownerMeshesOf(context.principal, 'api-token.delete'),
+  )
+  await requireMayRevoke(trx, id, context.principal)
+  if (admins.length === 1 && admins[0] === id) throw lastOne(`token ${quoted(token.label)}`)
   const revokedAt = token.revokedAt ?? context.now
-  if (await revokeToken(trx, id, revokedAt)) await recordRevocation(trx, token, context)
+  const isRevoked = await revokeToken(trx, id, revokedAt)
+  if (isRevoked) await recordRevocation(trx, { ...token, grants }, context)
   return { token: { ...token, revokedAt }, grants }
+}
+
+/** Whoever made a token for several meshes takes it back; of one mesh's administrators each takes the own grants. */
+async function requireMayRevoke(trx: Db, id: string, { grants }: Principal): Promise<void> {
+  const all = await findGrants(trx, id)
+  if (all.every((grant) => mayGrant(grants, grant))) return
+  throw new ServiceError('FORBIDDEN', 'the token reaches further than your own grants', {
+    next: `take away what it may do in your mesh: entente grant list --token ${id}`,
+  })
 }
 
 /** Records that a token was revoked. */
 export async function recordRevocation(
   trx: Db,
-  token: { readonly id: string; readonly label: string },
+  token: { readonly id: string; readonly label: string; readonly grants?: readonly Grant[] },
   context: ChangeContext,
 ): Promise<void> {
   await recordAudit(trx, {
+    meshId: meshOf(token.grants ?? []),
     actor: context.actor,
     action: 'api-token.delete',
     object: objectOf(token),
@@ -149,10 +174,9 @@ function objectOf(token: { readonly id: string; readonly label: string }): strin
   return `api-token/${token.label}:${token.id.slice(0, 8)}`
 }
 
-async function scopeOf(trx: Db, meshId: string | undefined): Promise<Scope> {
-  if (meshId === undefined) return { kind: 'everything' }
-  if (await hasMesh(trx, meshId)) return { kind: 'mesh', meshId }
-  throw new ServiceError('NOT_FOUND', `there is no mesh ${quoted(meshId)}`, {
-    next: 'entente mesh list',
-  })
+/** The mesh whose log a token belongs in: the only one that it reaches. */
+function meshOf(grants: readonly Grant[]): string | undefined {
+  const meshes = grants.map(({ scope }) => (scope.kind === 'everything' ? undefined : scope.meshId))
+  const [first] = meshes
+  return meshes.every((mesh) => mesh === first) ? first : undefined
 }

@@ -1,18 +1,39 @@
 import { type Static, Type } from 'typebox'
+import { PageQuery } from '../http/page.ts'
 import { ACTIONS, ROLES } from './actions.ts'
 
 /** A moment on the wire: RFC 3339, UTC. */
 const Moment = Type.String({ format: 'date-time' })
 
+/** Names of clusters or namespaces in a grant: DNS labels. */
+const Names = (description: string) =>
+  Type.Optional(
+    Type.Array(Type.String({ maxLength: 63, pattern: '^[a-z0-9]([-a-z0-9]*[a-z0-9])?$' }), {
+      minItems: 1,
+      maxItems: 100,
+      uniqueItems: true,
+      description,
+    }),
+  )
+
+const GRANT = {
+  meshId: Type.Optional(
+    Type.String({ maxLength: 63, description: 'Good for this mesh only; absent: everything' }),
+  ),
+  clusters: Names('Good for these clusters of the mesh only'),
+  namespaces: Names('Good for these namespaces of the mesh only'),
+}
+
+const RoleName = Type.Enum([...ROLES], {
+  description:
+    'platform-admin: everything; mesh-admin: a mesh; cluster-admin: a mesh or clusters of it; developer: a mesh or namespaces of it; auditor: reads whatever the scope is',
+})
+
 /** A role, and where it holds. */
 export const GrantBody = Type.Object({
-  role: Type.Enum([...ROLES]),
-  /** Absent: the whole service. */
-  meshId: Type.Optional(Type.String()),
-  /** With these, for those clusters of the mesh only. */
-  clusters: Type.Optional(Type.Array(Type.String())),
-  /** With these, for those namespaces of the mesh only. */
-  namespaces: Type.Optional(Type.Array(Type.String())),
+  id: Type.String({ format: 'uuid' }),
+  role: RoleName,
+  ...GRANT,
 })
 
 /** A role, and where it holds, as the API shows it. */
@@ -47,9 +68,8 @@ export const CreateApiTokenBody = Type.Object(
       default: DEFAULT_TOKEN_TTL_SECONDS,
       description: 'Seconds until it ends: 60 to 366 days',
     }),
-    meshId: Type.Optional(
-      Type.String({ maxLength: 63, description: 'Good for this mesh only; absent: everything' }),
-    ),
+    role: Type.Optional(RoleName),
+    ...GRANT,
   },
   { additionalProperties: false },
 )
@@ -65,6 +85,44 @@ export const CreatedApiTokenBody = Type.Object({
 
 /** A new token as the API shows it. */
 export type CreatedApiTokenView = Static<typeof CreatedApiTokenBody>
+
+/** One more grant for a token. */
+export const CreateGrantBody = Type.Object(
+  {
+    tokenId: Type.String({ format: 'uuid', description: 'The token that gets it' }),
+    role: Type.Optional(RoleName),
+    ...GRANT,
+  },
+  { additionalProperties: false },
+)
+
+/** A grant of a token. */
+export const TokenGrantBody = Type.Object({
+  ...GrantBody.properties,
+  tokenId: Type.String({ format: 'uuid' }),
+  createdAt: Moment,
+})
+
+/** A grant of a token, as the API shows it. */
+export type TokenGrantView = Static<typeof TokenGrantBody>
+
+/** A new grant. */
+export const CreatedGrantBody = Type.Object({
+  ...TokenGrantBody.properties,
+  next: Type.Array(Type.String()),
+})
+
+/** A new grant, as the API shows it. */
+export type CreatedGrantView = Static<typeof CreatedGrantBody>
+
+/** Query of the list of grants. */
+export const GrantsQuery = Type.Object(
+  {
+    ...PageQuery.properties,
+    tokenId: Type.Optional(Type.String({ format: 'uuid', description: 'Of this token only' })),
+  },
+  { additionalProperties: false },
+)
 
 /** Who is asking, and what they may do. */
 export const WhoamiBody = Type.Object({

@@ -17,6 +17,11 @@ export interface Grant {
   readonly scope: Scope
 }
 
+/** A grant as it is held: its id names it in the API. */
+export interface HeldGrant extends Grant {
+  readonly id: string
+}
+
 /** Who is asking. */
 export interface Principal {
   /** How the audit log names it: `token:<label>:<first 8 characters of the token's id>`. */
@@ -24,7 +29,7 @@ export interface Principal {
   readonly tokenId: string
   readonly label: string
   readonly expiresAt: Date | undefined
-  readonly grants: readonly Grant[]
+  readonly grants: readonly HeldGrant[]
 }
 
 declare module 'fastify' {
@@ -37,7 +42,7 @@ declare module 'fastify' {
 /** The principal that a token stands for. */
 export function principalOf(
   token: { readonly id: string; readonly label: string; readonly expiresAt: Date | undefined },
-  grants: readonly Grant[],
+  grants: readonly HeldGrant[],
 ): Principal {
   const name = `token:${token.label}:${token.id.slice(0, 8)}`
   return { name, tokenId: token.id, label: token.label, expiresAt: token.expiresAt, grants }

@@ -7,6 +7,9 @@ import type { App } from '../http/listener.ts'
 import { PageQuery, decodeIdCursor, pageOf, pageSchema } from '../http/page.ts'
 import { ApiTokenBody, CreateApiTokenBody, CreatedApiTokenBody, WhoamiBody } from './api.ts'
 import { createApiToken, loadApiToken, revokeApiToken } from './api-tokens.ts'
+import { contextOf, seenGrants } from './grants.ts'
+import { ownerMeshesOf } from './owner-scope.ts'
+import { readGrant } from './read-grant.ts'
 import { findGrantsOf, listTokens } from './store.ts'
 import { viewCreatedToken, viewPrincipal, viewToken } from './view.ts'
 
@@ -48,13 +51,14 @@ export const accessRoutes = async (app: App, options: AccessRoutesOptions): Prom
       },
     },
     async (request, reply) => {
-      const { label, ttlSeconds, meshId } = request.body
-      const actor = request.principal.name
+      const { label, ttlSeconds, ...draft } = request.body
+      const { principal } = request
+      const grant = readGrant(draft)
       const dryRun = request.query.dryRun === true
       const created = await inTransaction(
         db,
         async (trx) =>
-          createApiToken(trx, { label, ttlSeconds, meshId }, { actor, now: await now(trx) }),
+          createApiToken(trx, { label, ttlSeconds, grant }, contextOf(principal, await now(trx))),
         { dryRun },
       )
       reply.header('cache-control', 'no-store')
@@ -78,11 +82,14 @@ export const accessRoutes = async (app: App, options: AccessRoutesOptions): Prom
     async (request) => {
       const { limit, cursor } = request.query
       const after = decodeIdCursor(cursor)
-      const rows = await listTokens(db, { after, limit: limit + 1 })
+      const meshes = ownerMeshesOf(request.principal, 'api-token.list')
+      const rows = await listTokens(db, { after, meshes, limit: limit + 1 })
       const { items, nextCursor } = pageOf(rows, limit, (token) => [token.id])
       const ids = items.map((token) => token.id)
       const grants = await findGrantsOf(db, ids)
-      const views = items.map((token) => viewToken({ token, grants: grants.get(token.id) ?? [] }))
+      const views = items.map((token) =>
+        viewToken({ token, grants: seenGrants(grants.get(token.id) ?? [], meshes) }),
+      )
       return { items: views, nextCursor }
     },
   )
@@ -98,7 +105,10 @@ export const accessRoutes = async (app: App, options: AccessRoutesOptions): Prom
         response: { 200: ApiTokenBody },
       },
     },
-    async (request) => viewToken(await loadApiToken(db, request.params.tokenId)),
+    async (request) => {
+      const meshes = ownerMeshesOf(request.principal, 'api-token.list')
+      return viewToken(await loadApiToken(db, request.params.tokenId, meshes))
+    },
   )
 
   app.delete(
@@ -115,10 +125,10 @@ export const accessRoutes = async (app: App, options: AccessRoutesOptions): Prom
     },
     async (request) => {
       const { tokenId } = request.params
-      const actor = request.principal.name
+      const { principal } = request
       const revoked = await inTransaction(
         db,
-        async (trx) => revokeApiToken(trx, tokenId, { actor, now: await now(trx) }),
+        async (trx) => revokeApiToken(trx, tokenId, contextOf(principal, await now(trx))),
         { dryRun: request.query.dryRun },
       )
       return viewToken(revoked)

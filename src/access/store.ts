@@ -2,7 +2,7 @@ import { type Selectable, sql } from 'kysely'
 import type { Db } from '../db/schema.ts'
 import type { GrantsTable } from '../db/schema-access.ts'
 import { type Role, ROLES } from './actions.ts'
-import type { Grant, Scope } from './principal.ts'
+import type { HeldGrant, Scope } from './principal.ts'
 
 /** A token as it is stored; the secret itself never is. */
 export interface StoredToken {
@@ -15,8 +15,7 @@ export interface StoredToken {
 }
 
 /** A grant as it is stored. */
-export interface StoredGrant extends Grant {
-  readonly id: string
+export interface StoredGrant extends HeldGrant {
   readonly tokenId: string
   readonly createdAt: Date
 }
@@ -52,15 +51,42 @@ export async function findToken(db: Db, id: string): Promise<StoredToken | undef
   return row === undefined ? undefined : tokenOf(row)
 }
 
+/** The token with this id, locked until the transaction ends. */
+export async function lockToken(trx: Db, id: string): Promise<StoredToken | undefined> {
+  const row = await trx
+    .selectFrom('api_token')
+    .select(COLUMNS)
+    .where('id', '=', id)
+    .forUpdate()
+    .executeTakeFirst()
+  return row === undefined ? undefined : tokenOf(row)
+}
+
 /** Tokens by id, those behind `after`; revoked ones are left out. */
 export async function listTokens(
   db: Db,
-  { after, limit }: { readonly after: string | undefined; readonly limit: number },
+  { after, meshes, limit }: TokenPage,
 ): Promise<StoredToken[]> {
   let query = db.selectFrom('api_token').select(COLUMNS).where('revoked_at', 'is', null)
   if (after !== undefined) query = query.where('id', '>', after)
+  if (meshes !== undefined) {
+    query = query.where(sql<string>`id::text`, 'in', (from) =>
+      from
+        .selectFrom('grants')
+        .select('principal')
+        .where('mesh_id', 'in', meshes.length === 0 ? [''] : meshes),
+    )
+  }
   const rows = await query.orderBy('id').limit(limit).execute()
   return rows.map(tokenOf)
+}
+
+/** Which part of the list of tokens is wanted. */
+export interface TokenPage {
+  readonly after: string | undefined
+  /** Only tokens with a grant in one of these meshes; undefined = all. */
+  readonly meshes: readonly string[] | undefined
+  readonly limit: number
 }
 
 /** Stores a token's hash. */
@@ -144,6 +170,35 @@ function scopeOf({ scope_kind: kind, mesh_id: meshId, names }: GrantRow): Scope 
   if (kind === 'everything') return { kind }
   if (meshId === null) return undefined
   return kind === 'mesh' ? { kind, meshId } : { kind, meshId, names: names ?? [] }
+}
+
+/** Which grants are wanted, by id. */
+export interface GrantPage {
+  readonly id?: string | undefined
+  readonly tokenId?: string | undefined
+  readonly after?: string | undefined
+  /** Only grants in these meshes; undefined = all. */
+  readonly meshes: readonly string[] | undefined
+  readonly limit: number
+}
+
+/** Grants by id. */
+export async function listGrants(db: Db, page: GrantPage): Promise<StoredGrant[]> {
+  const { id, tokenId, after, meshes, limit } = page
+  let query = db.selectFrom('grants').select(GRANT_COLUMNS)
+  if (id !== undefined) query = query.where('id', '=', id)
+  if (tokenId !== undefined) query = query.where('principal', '=', tokenId)
+  if (after !== undefined) query = query.where('id', '>', after)
+  if (meshes !== undefined) {
+    query = query.where('mesh_id', 'in', meshes.length === 0 ? [''] : meshes)
+  }
+  const rows = await query.orderBy('id').limit(limit).execute()
+  return rows.flatMap((row) => grantOf(row) ?? [])
+}
+
+/** Takes a grant away. */
+export async function deleteGrant(trx: Db, id: string): Promise<void> {
+  await trx.deleteFrom('grants').where('id', '=', id).execute()
 }
 
 /** Marks a token as revoked and takes its grants away; false when it was revoked before. */

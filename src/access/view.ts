@@ -1,7 +1,14 @@
-import type { ApiTokenView, CreatedApiTokenView, GrantView, WhoamiView } from './api.ts'
+import type {
+  ApiTokenView,
+  CreatedApiTokenView,
+  GrantView,
+  TokenGrantView,
+  WhoamiView,
+} from './api.ts'
 import { ACTIONS, isAction } from './actions.ts'
 import type { TokenWithGrants } from './api-tokens.ts'
-import { type Grant, type Principal, isAllowed } from './principal.ts'
+import { type HeldGrant, type Principal, isAllowed } from './principal.ts'
+import type { StoredGrant } from './store.ts'
 
 /** A token as the API shows it; never its hash. */
 export function viewToken({ token, grants }: TokenWithGrants): ApiTokenView {
@@ -44,8 +51,15 @@ export function viewPrincipal(principal: Principal): WhoamiView {
   }
 }
 
-function viewGrant({ role, scope }: Grant): GrantView {
-  if (scope.kind === 'everything') return { role }
+/** A grant as the API shows it. */
+export function viewTokenGrant(grant: StoredGrant): TokenGrantView {
+  const { tokenId, createdAt } = grant
+  return { ...viewGrant(grant), tokenId, createdAt: createdAt.toISOString() }
+}
+
+function viewGrant({ id, role, scope }: HeldGrant): GrantView {
+  if (scope.kind === 'everything') return { id, role }
   const { meshId } = scope
-  return scope.kind === 'mesh' ? { role, meshId } : { role, meshId, [scope.kind]: [...scope.names] }
+  if (scope.kind === 'mesh') return { id, role, meshId }
+  return { id, role, meshId, [scope.kind]: [...scope.names] }
 }

@@ -1,3 +1,4 @@
+import type { FastifyRequest } from 'fastify'
 import type { Db } from '../db/schema.ts'
 import type { App } from '../http/listener.ts'
 import { decodeNumberCursor, pageOf, pageSchema } from '../http/page.ts'
@@ -18,11 +19,13 @@ import { verifyLog } from './verify.ts'
 export interface AuditRoutesOptions {
   readonly db: Db
   readonly key: AuditKey
+  /** The meshes whose records a reader sees; undefined = all, also those of no mesh. */
+  readonly meshesOf: (request: FastifyRequest) => readonly string[] | undefined
 }
 
 /** The audit log: its records by number, and a check of the whole. */
 export const auditRoutes = async (app: App, options: AuditRoutesOptions): Promise<void> => {
-  const { db, key } = options
+  const { db, key, meshesOf } = options
 
   app.get(
     '/audit',
@@ -39,7 +42,8 @@ export const auditRoutes = async (app: App, options: AuditRoutesOptions): Promis
     async (request) => {
       const { limit, cursor, mesh, bytes, ...filter } = request.query
       const behind = decodeNumberCursor(cursor)
-      const rows = await findRecords(db, { ...filter, meshId: mesh, behind, limit: limit + 1 })
+      const wanted = { ...filter, meshId: mesh, meshes: meshesOf(request), behind }
+      const rows = await findRecords(db, { ...wanted, limit: limit + 1 })
       const { items, nextCursor } = pageOf(rows, limit, (row) => [String(row.n)])
       return { items: items.map((row) => viewRecord(row, bytes === true)), nextCursor }
     },

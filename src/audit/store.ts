@@ -139,6 +139,8 @@ export async function findLinks(
 /** Which records a reader of the log wants. */
 export interface RecordFilter {
   readonly meshId?: string | undefined
+  /** Only of these meshes; undefined = all, also of none. */
+  readonly meshes?: readonly string[] | undefined
   readonly object?: string | undefined
   readonly actor?: string | undefined
   readonly action?: string | undefined
@@ -153,6 +155,9 @@ export async function findRecords(db: Db, filter: RecordFilter): Promise<SealedR
   const newest = filter.order === 'newest'
   let query = db.selectFrom('audit_record').select(COLUMNS).where('n', 'is not', null)
   if (filter.meshId !== undefined) query = query.where('mesh_id', '=', filter.meshId)
+  if (filter.meshes !== undefined) {
+    query = query.where('mesh_id', 'in', filter.meshes.length === 0 ? [''] : filter.meshes)
+  }
   if (filter.object !== undefined) query = query.where('object', '=', filter.object)
   if (filter.actor !== undefined) query = query.where('actor', '=', filter.actor)
   if (filter.action !== undefined) query = query.where('action', '=', filter.action)

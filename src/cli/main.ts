@@ -16,10 +16,12 @@ import { registerEgress } from './commands/egress.ts'
 import { registerEntry } from './commands/entry.ts'
 import { registerExplain } from './commands/explain.ts'
 import { registerFederation } from './commands/federation.ts'
+import { registerGrant } from './commands/grant.ts'
 import { registerJoinToken } from './commands/join-token.ts'
 import { registerMesh } from './commands/mesh.ts'
 import { registerPeerGroup } from './commands/peer-group.ts'
 import { registerRecoveryKey } from './commands/recovery-key.ts'
+import { registerResolve } from './commands/resolve.ts'
 import { registerRule } from './commands/rule.ts'
 import { registerServiceCommands } from './commands/serve.ts'
 import { registerService } from './commands/service.ts'
@@ -45,6 +47,7 @@ const REGISTERS: readonly ((program: Command, cli: Cli) => void)[] = [
   registerService,
   registerRule,
   registerExplain,
+  registerResolve,
   registerEntry,
   registerJoinToken,
   registerSvid,
@@ -56,6 +59,7 @@ const REGISTERS: readonly ((program: Command, cli: Cli) => void)[] = [
   registerWebhook,
   registerAudit,
   registerApiToken,
+  registerGrant,
   registerTrust,
   registerWhoami,
 ]

@@ -1,5 +1,6 @@
 import { type Static, Type } from 'typebox'
 import { type Db, inTransaction } from '../db/connect.ts'
+import { ownerMeshesOf } from '../access/owner-scope.ts'
 import { parseMeshId } from '../db/ids.ts'
 import type { DbClock } from '../db/time.ts'
 import { DryRunQuery } from '../http/dry-run.ts'
@@ -90,7 +91,7 @@ export const meshRoutes = async (app: App, options: MeshRoutesOptions): Promise<
       config: { action: 'mesh.list' },
       schema: {
         tags: ['meshes'],
-        summary: 'List meshes',
+        summary: 'List the meshes that your grants reach',
         querystring: PageQuery,
         response: { 200: pageSchema(MeshBody) },
       },
@@ -98,7 +99,8 @@ export const meshRoutes = async (app: App, options: MeshRoutesOptions): Promise<
     async (request) => {
       const { limit, cursor } = request.query
       const after = decodeCursor(cursor, 1)?.[0]
-      const meshes = await listMeshes(db, { after, limit: limit + 1 })
+      const among = ownerMeshesOf(request.principal, 'mesh.list')
+      const meshes = await listMeshes(db, { after, limit: limit + 1, among })
       const page = pageOf(meshes, limit, (mesh) => [mesh.meshId])
       const items: MeshView[] = []
       for (const mesh of page.items) items.push(await viewMesh(db, mesh, publicUrl))

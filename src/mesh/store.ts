@@ -128,13 +128,21 @@ export async function lockMesh(trx: Db, meshId: MeshId): Promise<Mesh | undefine
   return row === undefined ? undefined : meshOf(row)
 }
 
+/** Which part of the list of meshes is wanted. */
+export interface MeshPage {
+  readonly after?: string | undefined
+  readonly limit?: number | undefined
+  /** Only these; undefined = all. */
+  readonly among?: readonly string[] | undefined
+}
+
 /** Meshes in the order of their ids, after `after` when given; at most `limit`. */
-export async function listMeshes(
-  db: Db,
-  { after, limit }: { readonly after?: string | undefined; readonly limit?: number | undefined },
-): Promise<Mesh[]> {
+export async function listMeshes(db: Db, { after, limit, among }: MeshPage): Promise<Mesh[]> {
   let query = db.selectFrom('mesh').select(MESH).orderBy('mesh_id')
   if (after !== undefined) query = query.where('mesh_id', '>', after as MeshId)
+  if (among !== undefined) {
+    query = query.where('mesh_id', 'in', (among.length === 0 ? [''] : among) as MeshId[])
+  }
   if (limit !== undefined) query = query.limit(limit)
   return (await query.execute()).map(meshOf)
 }

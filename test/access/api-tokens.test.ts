@@ -52,7 +52,8 @@ t.test('what is wanted of a token is checked', async (t) => {
     [{ label: 'x', ttlSeconds: 59 }, 400],
     [{ label: 'x', ttlSeconds: '3600' }, 400],
     [{ label: 'x', ttlSeconds: 367 * 86_400 }, 400],
-    [{ label: 'x', role: 'platform-admin' }, 400],
+    [{ label: 'x', role: 'developer' }, 400],
+    [{ label: 'x', namespaces: ['shop'] }, 400],
     [{ label: 'x', extra: 1 }, 400],
     [{ label: 'x', meshId: 'nowhere' }, 404],
     [{ label: 'admin' }, 400],
@@ -149,7 +150,7 @@ t.test('a mesh that is made again under the same name gives old tokens nothing',
   await inTransaction(db, (trx) => endMeshGrants(trx, meshId, { actor: 'a', now: created_at }))
   const after = (await call('GET', '/v1/whoami', { token })).body
   t.same(after.grants, [])
-  t.same(after.actions, ['whoami.read'])
+  t.same(after.actions, ['mesh.list', 'whoami.read'])
   const records = await db
     .selectFrom('audit_record')
     .select(['mesh_id', 'object'])

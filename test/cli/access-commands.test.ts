@@ -2,6 +2,7 @@ import { writeFileSync } from 'node:fs'
 import { readFile, readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
+import { parseMeshId } from '../../src/db/ids.ts'
 import { auditRoutes } from '../../src/audit/routes.ts'
 import { type AdminApp, adminApp } from '../support/admin-app.ts'
 import { newAuditKey, testSealer } from '../support/audit.ts'
@@ -17,7 +18,7 @@ interface Command {
 async function commands(t: Test): Promise<Command> {
   const key = newAuditKey()
   const admin = await adminApp(t, {
-    mount: (v1, db) => void v1.register(auditRoutes, { db, key }),
+    mount: (v1, db) => void v1.register(auditRoutes, { db, key, meshesOf: () => undefined }),
   })
   const sealer = testSealer(admin.database, { key })
   const folder = dataFolder(t)
@@ -28,6 +29,45 @@ async function commands(t: Test): Promise<Command> {
   }
   return { admin, folder, seal: () => sealer.seal(), run: (...argv) => ran(argv, env) }
 }
+
+t.test('grants are given to a token, listed in words and taken away', async (t) => {
+  const { admin, run } = await commands(t)
+  await admin.database.db
+    .insertInto('mesh')
+    .values({
+      mesh_id: parseMeshId('acme'),
+      display_name: 'acme',
+      dns_suffix: 'mesh.internal',
+      environment: null,
+      settings: '{}',
+      created_at: new Date(),
+    })
+    .execute()
+  const made = await run(
+    '--mesh',
+    'acme',
+    'api-token',
+    'create',
+    'shop',
+    '--namespaces',
+    'shop,pay',
+  )
+  t.match(made.out, /developer on namespaces pay, shop of mesh acme/)
+  const { items } = (await admin.call('GET', '/v1/api-tokens')).body
+  const { id } = items.find(({ label }: { label: string }) => label === 'shop')
+  const given = await run('--mesh', 'acme', 'grant', 'create', '--token', id, '--role', 'auditor')
+  t.match(given.out, /auditor on mesh acme[^]*entente grant delete/)
+  const listed = await run('grant', 'list', '--token', id)
+  t.match(listed.out, /developer on namespaces pay, shop of mesh acme[^]*auditor on mesh acme/)
+  const everything = await run('grant', 'create', '--token', id, '--role', 'auditor')
+  const grant = /id: +(\S+)/.exec(everything.out)?.[1] ?? ''
+  t.match(everything.out, /auditor on everything/)
+  t.match(await run('grant', 'delete', grant), { code: 0, out: /auditor on everything/ })
+  t.match(await run('--mesh', 'acme', 'grant', 'create', '--token', id, '--role', 'king'), {
+    code: 1,
+    err: /role/,
+  })
+})
 
 t.test('whoami shows whom the token stands for', async (t) => {
   const { run } = await commands(t)

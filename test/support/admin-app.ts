@@ -8,6 +8,7 @@ import { addAccess } from '../../src/access/access-hook.ts'
 import { ensureAdminToken } from '../../src/access/admin-token.ts'
 import { guardAdmin } from '../../src/access/admin-guard.ts'
 import { addIdempotency } from '../../src/access/idempotency.ts'
+import { grantRoutes } from '../../src/access/grant-routes.ts'
 import { accessRoutes } from '../../src/access/routes.ts'
 import { type Clock, systemClock } from '../../src/clock.ts'
 import type { Database, Db } from '../../src/db/connect.ts'
@@ -65,6 +66,7 @@ export async function adminApp(t: Test, options: AdminAppOptions = {}): Promise<
       addAccess(v1, { db, clock: options.clock ?? systemClock, log })
       addIdempotency(v1, { db, now, log })
       v1.register(accessRoutes, { db, now: databaseNow })
+      v1.register(grantRoutes, { db, now: databaseNow })
       options.mount?.(v1, db)
     },
     { prefix: '/v1' },

@@ -6,9 +6,10 @@ import { type Cli } from '../cli.ts'
 import { path } from '../client.ts'
 import { usageFailure } from '../failure.ts'
 import { table } from '../output.ts'
+import { type GrantOptions, grantBody, grantOptions } from './grant.ts'
 import { grantText } from './whoami.ts'
 
-interface CreateOptions {
+interface CreateOptions extends GrantOptions {
   readonly days?: number
   readonly onlyMesh?: string
   readonly out?: string
@@ -18,12 +19,14 @@ interface CreateOptions {
 /** `api-token`: who may speak to the admin API. */
 export function registerApiToken(program: Command, cli: Cli): void {
   const token = program.command('api-token').description('tokens for the admin API')
-  token
-    .command('create')
+  grantOptions(token.command('create'))
     .description('make a token; its secret is shown this once, or written to a file')
     .argument('<label>', 'what it is for; stands in the audit log')
     .option('--days <number>', 'days until it ends, 1 to 366 (default 90)', readDays)
-    .option('--only-mesh <mesh>', 'good for this mesh only, and for nothing of the service')
+    .option(
+      '--only-mesh <mesh>',
+      'good for this mesh only: its mesh-admin, unless --role says otherwise',
+    )
     .option('--out <file>', 'write the secret to this new file (0600) instead of printing it')
     .option('--dry-run', 'show the effect and change nothing')
     .action((label: string, options: CreateOptions) => createToken(cli, label, options))
@@ -42,16 +45,24 @@ export function registerApiToken(program: Command, cli: Cli): void {
 }
 
 async function createToken(cli: Cli, label: string, options: CreateOptions): Promise<void> {
-  const { days, onlyMesh, out, dryRun } = options
+  const { days, out, dryRun } = options
   const body = {
     label,
     ...(days === undefined ? {} : { ttlSeconds: days * 86_400 }),
-    ...(onlyMesh === undefined ? {} : { meshId: onlyMesh }),
+    ...(await firstGrant(cli, options)),
   }
   const make = () => cli.post<CreatedApiTokenView>('/api-tokens', body, { query: { dryRun } })
   if (out === undefined || dryRun === true) return printToken(cli, await make())
   const made = await intoFile(out, make)
   printToken(cli, { ...made, next: made.next.map((next) => next.replace('=FILE', `=${out}`)) })
+}
+
+/** Without any of the options of grants the token may do everything, as its maker. */
+async function firstGrant(cli: Cli, options: CreateOptions): Promise<Record<string, unknown>> {
+  const { onlyMesh, role, namespaces, clusters } = options
+  if (onlyMesh !== undefined) return { role, namespaces, clusters, meshId: onlyMesh }
+  if (role === undefined && namespaces === undefined && clusters === undefined) return {}
+  return grantBody(cli, options)
 }
 
 /** The file is made first: a secret that cannot be kept is not asked for. */

@@ -19,7 +19,11 @@ export function registerWhoami(program: Command, cli: Cli): void {
     })
 }
 
-/** A grant in words: `platform-admin on everything`. */
-export function grantText({ role, meshId }: WhoamiView['grants'][number]): string {
-  return `${role} on ${meshId === undefined ? 'everything' : `mesh ${meshId}`}`
+/** A grant in words: `developer on namespaces pay, shop of mesh acme`. */
+export function grantText(grant: Omit<WhoamiView['grants'][number], 'id'>): string {
+  const { role, meshId, clusters, namespaces } = grant
+  if (meshId === undefined) return `${role} on everything`
+  const [kind, names] = clusters === undefined ? ['namespaces', namespaces] : ['clusters', clusters]
+  if (names === undefined) return `${role} on mesh ${meshId}`
+  return `${role} on ${kind} ${names.join(', ')} of mesh ${meshId}`
 }
