@@ -8,6 +8,11 @@ export interface ChangeContext {
   readonly actor: string
   /** The database's time. */
   readonly now: Date
+  /**
+   * Namespaces (or clusters) that the author may speak for, from access/owner-scope.ts; undefined = the whole mesh, as
+   * for timers and whatever the service does by itself.
+   */
+  readonly ownerScope?: readonly string[] | undefined
 }
 
 /** One change, as it goes into the log: who did what to what, and the particulars. */

@@ -1,3 +1,4 @@
+import { requireOwned } from '../access/owner-scope.ts'
 import { type ChangeContext, recordAudit } from '../audit/record.ts'
 import { bumpObjects } from '../db/changes.ts'
 import { isForeignKeyViolation, isUniqueViolation } from '../db/failures.ts'
@@ -20,7 +21,7 @@ import * as store from './store.ts'
 /**
  * Adds a service to the catalogue of a mesh, in the caller's transaction; it is visible to nobody until a rule says so.
  *
- * Throws NOT_FOUND, SERVICE_INVALID, ALREADY_EXISTS.
+ * Throws FORBIDDEN outside its author's namespaces, NOT_FOUND, SERVICE_INVALID, ALREADY_EXISTS.
  */
 export async function createService(
   trx: Db,
@@ -29,6 +30,7 @@ export async function createService(
 ): Promise<Service> {
   await loadMesh(trx, meshId)
   const content = parseService(draft, await ownerOf(trx, meshId))
+  requireOwnService(content, context)
   const service = { ...content, managedBy: undefined, version: 1n, createdAt: context.now }
   try {
     await store.insertService(trx, meshId, service)
@@ -63,14 +65,14 @@ export interface ServiceChange {
 /**
  * Changes where a service listens, who may serve it, or its labels, in the caller's transaction.
  *
- * Throws NOT_FOUND, SERVICE_INVALID, PRECONDITION_FAILED.
+ * Throws FORBIDDEN outside its author's namespaces, NOT_FOUND, SERVICE_INVALID, PRECONDITION_FAILED.
  */
 export async function changeService(
   trx: Db,
   meshId: MeshId,
   { name, change, context, requireVersion }: ServiceChange,
 ): Promise<Service> {
-  const before = await lockedService(trx, meshId, name)
+  const before = await lockedService(trx, meshId, { name, context })
   requireVersion(before.version)
   const labels = mergeLabels(before.labels, change.labels ?? {})
   const content = parseService({ ...before, ...change, labels }, await ownerOf(trx, meshId))
@@ -87,14 +89,14 @@ export type ServiceDeletion = Omit<ServiceChange, 'change'>
 /**
  * Deletes a service, in the caller's transaction; rules that name it stay and match nothing.
  *
- * Throws NOT_FOUND, PRECONDITION_FAILED.
+ * Throws FORBIDDEN outside its author's namespaces, NOT_FOUND, PRECONDITION_FAILED.
  */
 export async function deleteService(
   trx: Db,
   meshId: MeshId,
   { name, context, requireVersion }: ServiceDeletion,
 ): Promise<Service> {
-  const before = await lockedService(trx, meshId, name)
+  const before = await lockedService(trx, meshId, { name, context })
   requireVersion(before.version)
   await store.deleteService(trx, meshId, name)
   await settle(trx, meshId, {
@@ -145,11 +147,20 @@ async function settle(
   await bumpObjects(trx, meshId, [{ kind: 'service', key: serviceTitle(name) }])
 }
 
-async function lockedService(trx: Db, meshId: MeshId, name: ServiceName): Promise<Service> {
+async function lockedService(
+  trx: Db,
+  meshId: MeshId,
+  { name, context }: { readonly name: ServiceName; readonly context: ChangeContext },
+): Promise<Service> {
+  requireOwnService(name, context)
   await loadMesh(trx, meshId)
   const service = await store.lockService(trx, meshId, name)
   if (service === undefined) throw noSuchService(meshId, name)
   return service
+}
+
+function requireOwnService(name: ServiceName, { ownerScope }: ChangeContext): void {
+  requireOwned(ownerScope, { title: `service ${serviceTitle(name)}`, within: [name.namespace] })
 }
 
 async function ownerOf(trx: Db, meshId: MeshId): Promise<Owner> {

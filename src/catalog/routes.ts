@@ -1,3 +1,4 @@
+import { ownerScopeOf } from '../access/owner-scope.ts'
 import { type Db, inTransaction } from '../db/connect.ts'
 import { parseMeshId } from '../db/ids.ts'
 import { type DbClock } from '../db/time.ts'
@@ -31,7 +32,7 @@ export const serviceRoutes = async (app: App, { db, now }: ServiceRoutesOptions)
   app.post(
     '/meshes/:meshId/services',
     {
-      config: { action: 'service.create' },
+      config: { action: 'service.create', narrows: true },
       schema: {
         tags: ['services'],
         summary: 'Add a service to the catalogue; rules decide who sees it',
@@ -43,11 +44,13 @@ export const serviceRoutes = async (app: App, { db, now }: ServiceRoutesOptions)
     },
     async (request, reply) => {
       const meshId = parseMeshId(request.params.meshId)
+      const { principal } = request
+      const ownerScope = ownerScopeOf(principal, 'service.create', meshId)
       const { dryRun } = request.query
       const service = await inTransaction(
         db,
         async (trx) => {
-          const context = { actor: request.principal.name, now: await now(trx) }
+          const context = { actor: principal.name, now: await now(trx), ownerScope }
           return createService(trx, meshId, { draft: request.body, context })
         },
         { dryRun },
@@ -63,7 +66,7 @@ export const serviceRoutes = async (app: App, { db, now }: ServiceRoutesOptions)
   app.get(
     '/meshes/:meshId/services',
     {
-      config: { action: 'service.list' },
+      config: { action: 'service.list', narrows: true },
       schema: {
         tags: ['services'],
         summary: 'List the services of a mesh',
@@ -77,7 +80,9 @@ export const serviceRoutes = async (app: App, { db, now }: ServiceRoutesOptions)
       const { limit, cursor, namespace } = request.query
       await loadMesh(db, meshId)
       const after = decodeCursor(cursor, 2)
-      const rows = await listServices(db, meshId, { namespace, after, limit: limit + 1 })
+      const among = ownerScopeOf(request.principal, 'service.list', meshId)
+      const wanted = { namespace, among, after, limit: limit + 1 }
+      const rows = await listServices(db, meshId, wanted)
       const page = pageOf(rows, limit, (service) => [service.namespace, service.name])
       return { items: page.items.map(viewService), nextCursor: page.nextCursor }
     },
@@ -119,12 +124,14 @@ export const serviceRoutes = async (app: App, { db, now }: ServiceRoutesOptions)
     },
     async (request, reply) => {
       const meshId = parseMeshId(request.params.meshId)
+      const { principal } = request
+      const ownerScope = ownerScopeOf(principal, 'service.update', meshId)
       const { body: change, params: name, query } = request
       const requireVersion = matchIfSent(request)
       const service = await inTransaction(
         db,
         async (trx) => {
-          const context = { actor: request.principal.name, now: await now(trx) }
+          const context = { actor: principal.name, now: await now(trx), ownerScope }
           return changeService(trx, meshId, { name, change, context, requireVersion })
         },
         { dryRun: query.dryRun },
@@ -148,12 +155,14 @@ export const serviceRoutes = async (app: App, { db, now }: ServiceRoutesOptions)
     },
     async (request) => {
       const meshId = parseMeshId(request.params.meshId)
+      const { principal } = request
+      const ownerScope = ownerScopeOf(principal, 'service.delete', meshId)
       const { params: name, query } = request
       const requireVersion = matchIfSent(request)
       const service = await inTransaction(
         db,
         async (trx) => {
-          const context = { actor: request.principal.name, now: await now(trx) }
+          const context = { actor: principal.name, now: await now(trx), ownerScope }
           return deleteService(trx, meshId, { name, context, requireVersion })
         },
         { dryRun: query.dryRun },

@@ -1,4 +1,4 @@
-import { type Selectable } from 'kysely'
+import { type Selectable, sql } from 'kysely'
 import { type MeshId } from '../db/ids.ts'
 import { type ServiceTable } from '../db/schema-policy.ts'
 import { type Db } from '../db/schema.ts'
@@ -73,9 +73,26 @@ export async function lockService(
   return row === undefined ? undefined : findService(trx, meshId, name)
 }
 
+/** Those of these services that the mesh has, by title; one statement however many they are. */
+export async function servicesNamed(
+  db: Db,
+  meshId: MeshId,
+  names: readonly ServiceName[],
+): Promise<Map<string, Pick<Service, 'ports'>>> {
+  const wanted = names.map(({ namespace, name }) => ({ namespace, name }))
+  const { rows } = await sql<ServiceName & { ports: readonly Port[] }>`
+    select s.namespace, s.name, s.ports from service s
+    join jsonb_to_recordset(${JSON.stringify(wanted)}::jsonb) as w (namespace text, name text)
+      on w.namespace = s.namespace and w.name = s.name
+    where s.mesh_id = ${meshId}`.execute(db)
+  return new Map(rows.map((row) => [serviceTitle(row), { ports: row.ports }]))
+}
+
 /** Which part of a list is wanted. */
 export interface ServicePage {
   readonly namespace?: string | undefined
+  /** Only in these namespaces; undefined = all. */
+  readonly among?: readonly string[] | undefined
   /** Just these, at least one. */
   readonly names?: readonly ServiceName[] | undefined
   /** Namespace and name of the last one shown before. */
@@ -92,6 +109,10 @@ export async function listServices(db: Db, meshId: MeshId, page: ServicePage): P
     .orderBy('namespace')
     .orderBy('name')
   if (page.namespace !== undefined) query = query.where('namespace', '=', page.namespace)
+  const { among } = page
+  if (among !== undefined) {
+    query = query.where('namespace', 'in', among.length === 0 ? [''] : among)
+  }
   const { names } = page
   if (names !== undefined) {
     query = query.where((eb) =>
