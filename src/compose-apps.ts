@@ -19,12 +19,12 @@ import { mountExchange, mountMove } from './compose-exchange.ts'
 import { mountFederationAdmin, mountRelay } from './compose-federation.ts'
 import { mountHandshake, mountInviteAdmin } from './compose-invites.ts'
 import type { Parts } from './compose-parts.ts'
+import { mountResolve, mountWorkloadResolve } from './compose-resolve.ts'
 import { mountRegistryAdmin, mountSvids } from './compose-svid.ts'
 import { telemetryRoutes } from './http/health.ts'
 import { type App, type AppOptions, type ListenerName, createApp } from './http/listener.ts'
 import { openApiOptions } from './http/openapi.ts'
 import { explainRoutes } from './policy/explain-routes.ts'
-import { resolveRoutes } from './policy/resolve-routes.ts'
 import { ruleRoutes } from './policy/routes.ts'
 
 /** The four listeners, built and not yet listening. */
@@ -82,7 +82,7 @@ function mountAdminApi(v1: App, base: Base, parts: Parts): void {
   v1.register(offerRoutes, { db, now })
   v1.register(ruleRoutes, { db, now })
   v1.register(explainRoutes, { db, now, snapshots: parts.snapshots })
-  v1.register(resolveRoutes, { db, now, snapshots: parts.snapshots })
+  mountResolve(v1, base, parts)
   const { alerting, federation } = parts
   mountAlerting(v1, base, { alerting, outbound: federation.outbound })
   mountRegistryAdmin(v1, base, parts.workloadUrl)
@@ -108,11 +108,13 @@ function mountFederation(base: Base, parts: Parts): App {
   return app
 }
 
-function mountWorkload(base: Base, { endpoints, svids }: Parts): App {
+function mountWorkload(base: Base, parts: Parts): App {
+  const { endpoints, svids } = parts
   const { log, metrics } = base
   const tls = endpoints.workloadTls.serverOptions('asked')
   const app = createApp({ name: 'workload', log, metrics, tls, http2: true })
   endpoints.workloadTls.attach(app.server)
   mountSvids(app, svids)
+  mountWorkloadResolve(app, base, parts)
   return app
 }

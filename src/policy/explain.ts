@@ -37,7 +37,8 @@ export function explain(snapshot: Snapshot, query: Query): ExplainView {
   }
 }
 
-function parseServiceName(text: string): SubjectName {
+/** A service as it is written everywhere, `namespace/name`; throws INVALID_REQUEST. */
+export function parseServiceName(text: string): SubjectName {
   const [namespace = '', name = '', ...rest] = text.split('/')
   if (namespace !== '' && name !== '' && rest.length === 0) return { namespace, name }
   throw new ServiceError(

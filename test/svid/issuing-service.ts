@@ -13,7 +13,7 @@ import { type Database, inTransaction } from '../../src/db/connect.ts'
 import { type MeshId, parseMeshId } from '../../src/db/ids.ts'
 import { type Keyring } from '../../src/db/keyring.ts'
 import { PeerBundles } from '../../src/federation/peer-bundle/peer-bundles.ts'
-import { createApp } from '../../src/http/listener.ts'
+import { type App, createApp } from '../../src/http/listener.ts'
 import { createLogger } from '../../src/http/log.ts'
 import { createMetrics } from '../../src/http/metrics.ts'
 import { SniContexts } from '../../src/http/tls.ts'
@@ -27,6 +27,7 @@ import { type X509AnswerView } from '../../src/svid/api.ts'
 import { Callers } from '../../src/svid/caller.ts'
 import { type IssueDeps } from '../../src/svid/deps.ts'
 import { REATTEST_AFTER_SECONDS } from '../../src/svid/evidence.ts'
+import { type IdentifyDeps } from '../../src/svid/identify.ts'
 import { OwnBundles } from '../../src/svid/own-bundles.ts'
 import { RateLimiter } from '../../src/svid/rate-limit.ts'
 import { IssuedReader, IssuedWriter } from '../../src/svid/record-issued.ts'
@@ -83,6 +84,8 @@ export interface IssuingOptions {
   readonly deps?: (deps: IssueDeps) => IssueDeps
   readonly settings?: Record<string, number>
   readonly mostAudiences?: number
+  /** More routes under `/v1`, which are told how to find out who asks. */
+  readonly mount?: (app: App, who: IdentifyDeps) => void
 }
 
 export async function issuingService(
@@ -125,10 +128,12 @@ export async function issuingService(
   const tls = contexts.serverOptions('asked')
   const app = createApp({ name: 'workload', log, metrics, tls, http2: true })
   const { mostAudiences } = options
+  const callers = new Callers(bundles, clock)
+  app.register(async (v1: App) => options.mount?.(v1, { deps, callers }), { prefix: '/v1' })
   app.register(svidRoutes, {
     prefix: '/v1',
     deps,
-    callers: new Callers(bundles, clock),
+    callers,
     metrics,
     ...(mostAudiences === undefined ? {} : { mostAudiences }),
   })

@@ -1,0 +1,223 @@
+import t from 'tap'
+import { offerRoutes } from '../../src/catalog/offer-routes.ts'
+import { serviceRoutes } from '../../src/catalog/routes.ts'
+import { createLogger } from '../../src/http/log.ts'
+import { resolveRoutes } from '../../src/policy/resolve-routes.ts'
+import { ruleRoutes } from '../../src/policy/routes.ts'
+import { Snapshots } from '../../src/policy/snapshots.ts'
+import { adminApp } from '../support/admin-app.ts'
+import { testClock } from '../support/clock.ts'
+import { addCluster, addEndpoint, addGateway, addNetwork, type Placed } from './placed-mesh.ts'
+import { addMesh, addRelationship } from './policy-app.ts'
+
+type Test = Parameters<typeof adminApp>[0]
+
+/** Acme with `shop/cart` at 10.0.0.5 both in cluster east (vpc-a) and in cluster west (vpc-b). */
+const acme = async (t: Test) => {
+  const clock = testClock()
+  const log = createLogger({ level: 'error' }, { write: () => undefined })
+  const app = await adminApp(t, {
+    mount: (v1, db) => {
+      const options = { db, now: clock.db, snapshots: new Snapshots({ db, log }) }
+      v1.register(serviceRoutes, options)
+      v1.register(offerRoutes, options)
+      v1.register(ruleRoutes, options)
+      v1.register(resolveRoutes, options)
+    },
+  })
+  const { db } = app.database
+  const meshId = await addMesh(db, 'acme', clock.db)
+  const placed: Placed = { db, meshId, now: clock.now() }
+  await addNetwork(placed, 'vpc-a')
+  await addNetwork(placed, 'vpc-b')
+  await addCluster(placed, 'east', { networks: ['vpc-a'] })
+  await addCluster(placed, 'west', { networks: ['vpc-b'], region: 'us' })
+  await addCluster(placed, 'both', { networks: ['vpc-a', 'vpc-b'] })
+  await addGateway(placed, 'gw-b', 'vpc-b')
+  await app.call('POST', '/v1/meshes/acme/services', {
+    body: {
+      namespace: 'shop',
+      name: 'cart',
+      ports: [
+        { name: 'http', port: 80 },
+        { name: 'grpc', port: 9000 },
+      ],
+      identities: ['/ns/shop/sa/cart'],
+    },
+  })
+  await addEndpoint(placed, { cluster: 'east', network: 'vpc-a', address: '10.0.0.5' })
+  await addEndpoint(placed, { cluster: 'west', network: 'vpc-b', address: '10.0.0.5' })
+  const resolve = (query: Record<string, string>, headers: Record<string, string> = {}) => {
+    const search = new URLSearchParams({ service: 'shop/cart', ...query })
+    return app.call('GET', `/v1/meshes/acme/resolve?${search}`, { headers })
+  }
+  return { ...app, clock, placed, resolve }
+}
+
+t.test('the answer depends on the network of who asks', async (t) => {
+  const { resolve } = await acme(t)
+  const near = await resolve({ network: 'vpc-a' })
+  t.equal(near.status, 200)
+  t.match(near.body, {
+    service: 'shop/cart',
+    of: null,
+    decision: 'allow',
+    question: 'visibility',
+    consumer: { network: 'vpc-a', cluster: null, namespace: null, caller: null },
+    route: {
+      hostname: null,
+      serverIds: ['spiffe://acme.example/ns/shop/sa/cart'],
+      noRoute: null,
+      unreached: [],
+      groups: [
+        {
+          tier: 1,
+          targets: [
+            { address: '10.0.0.5', network: 'vpc-a', viaGateway: null, sni: null },
+            {
+              address: '203.0.113.1',
+              network: 'vpc-b',
+              viaGateway: 'gw-b',
+              sni: 'outbound_.80_._.cart.shop.svc.cluster.local',
+            },
+          ],
+        },
+      ],
+    },
+  })
+  const far = await resolve({ cluster: 'west' })
+  t.match(far.body, {
+    consumer: { network: 'vpc-b', cluster: 'west', locality: { region: 'us' } },
+    route: {
+      groups: [{ kind: 'same-region', targets: [{ address: '10.0.0.5', cluster: 'west' }] }],
+      unreached: [{ network: 'vpc-a', endpoints: 1, reason: 'network vpc-a has no gateway' }],
+    },
+  })
+})
+
+t.test('a consumer that cannot be is refused with what there is', async (t) => {
+  const { resolve } = await acme(t)
+  const refused = async (query: Record<string, string>) => {
+    const { status, body } = await resolve(query)
+    t.equal(status, 400)
+    return body.detail
+  }
+  t.match(await refused({}), 'the mesh has default, vpc-a, vpc-b')
+  t.match(await refused({ cluster: 'both' }), 'cluster both is in vpc-a, vpc-b')
+  t.match(await refused({ cluster: 'east', network: 'vpc-b' }), 'in vpc-a and not in vpc-b')
+  t.match(await refused({ network: 'vpc-c' }), 'no network "vpc-c"')
+  t.match(await refused({ cluster: 'north' }), 'no cluster "north"; there is both, default, east')
+  t.match(await refused({ network: 'vpc-a', zone: 'eu-1' }), 'name the region too')
+  t.match(await refused({ network: 'vpc-a', region: 'eu', subzone: 'x' }), 'name the zone too')
+  t.match(await refused({ network: 'vpc-a', port: 'smtp' }), 'it has http (80), grpc (9000)')
+  t.match(await refused({ network: 'vpc-a', service: 'cart' }), 'wanted namespace/name')
+})
+
+t.test('one port may be asked about, by name or number', async (t) => {
+  const { resolve } = await acme(t)
+  for (const port of ['http', '80']) {
+    const { body } = await resolve({ network: 'vpc-a', port })
+    t.same(body.route.ports, [{ name: 'http', port: 80 }])
+    t.equal(body.route.groups[0].targets.length, 2)
+  }
+  const grpc = await resolve({ network: 'vpc-a', port: '9000' })
+  t.match(grpc.body.route, { groups: [], noRoute: /no cluster reports an endpoint of shop\/cart/ })
+})
+
+t.test('who may not see a service learns nothing of where it is', async (t) => {
+  const { resolve, call } = await acme(t)
+  const { body: rules } = await call('GET', '/v1/meshes/acme/rules')
+  for (const { id, version } of rules.items) {
+    await call('DELETE', `/v1/meshes/acme/rules/${id}`, {
+      headers: { 'if-match': `"v${version}"` },
+    })
+  }
+  const { body, headers } = await resolve({ network: 'vpc-a' })
+  t.match(body, { decision: 'deny', route: null })
+  t.match(body.next, [/entente rule export shop\/cart/])
+  t.notMatch(JSON.stringify(body), /10\.0\.0\.5|203\.0\.113|gw-b|serverIds|9000/)
+  const unknown = await resolve({ network: 'vpc-a', service: 'shop/none' })
+  t.match(unknown.body, { decision: 'deny', route: null })
+  t.ok(headers.get('etag'))
+})
+
+t.test('an entity tag lasts as long as the answer', async (t) => {
+  const { resolve, placed, clock } = await acme(t)
+  const first = await resolve({ network: 'vpc-a' })
+  const etag = String(first.headers.get('etag'))
+  t.match(etag, /^W\/"[0-9a-f]{32}"$/)
+  clock.advance(1000)
+  const same = await resolve({ network: 'vpc-a' }, { 'if-none-match': `"other", ${etag}` })
+  t.same([same.status, same.text], [304, ''])
+  await addEndpoint(placed, { cluster: 'east', network: 'vpc-a', address: '10.0.0.6' })
+  const other = await resolve({ network: 'vpc-a' }, { 'if-none-match': etag })
+  t.equal(other.status, 200)
+  t.not(other.headers.get('etag'), etag)
+})
+
+t.test('what no reporter was heard of any more is no way', async (t) => {
+  const { resolve, clock } = await acme(t)
+  clock.advance(60_001)
+  const { body } = await resolve({ network: 'vpc-a' })
+  t.match(body, {
+    decision: 'allow',
+    route: { groups: [], noRoute: /no endpoint of shop\/cart, .* is alive: 2 stale/ },
+  })
+})
+
+t.test('a peer’s service is reached by the gateways of its offer', async (t) => {
+  const { resolve, call, placed } = await acme(t)
+  await addRelationship(placed.db, placed.meshId, { name: 'globex' })
+  const gateways = [{ address: 'gw.globex.example', port: 15_443, region: 'eu', weight: 3 }]
+  await call('POST', '/v1/meshes/acme/relationships/globex/offers', {
+    body: {
+      namespace: 'market',
+      name: 'quotes',
+      ports: [{ name: 'http', port: 8080 }],
+      identities: ['/ns/market/sa/quotes'],
+      gateways,
+    },
+  })
+  const query = { service: 'market/quotes', of: 'globex', cluster: 'east' }
+  t.match((await resolve(query)).body, { decision: 'deny', route: null })
+  await call('POST', '/v1/meshes/acme/rules', {
+    body: {
+      direction: 'import',
+      effect: 'allow',
+      subject: { namespace: 'market', name: 'quotes' },
+      audience: { kind: 'peers', relationships: ['globex'] },
+    },
+  })
+  t.match((await resolve(query)).body, {
+    decision: 'allow',
+    of: 'globex',
+    undecided: ['globex'],
+    route: {
+      hostname: /^quotes\.market\.svc\.globex\./,
+      serverIds: ['spiffe://globex.example/ns/market/sa/quotes'],
+      groups: [
+        {
+          kind: 'same-region',
+          targets: [
+            {
+              address: 'gw.globex.example',
+              viaGateway: 'gw.globex.example:15443',
+              sni: 'outbound_.8080_._.quotes.market.svc.cluster.local',
+              network: null,
+              weight: 3,
+            },
+          ],
+        },
+      ],
+    },
+  })
+})
+
+t.test('the ways of one mesh are nobody else’s', async (t) => {
+  const { call, database, clock } = await acme(t)
+  await addMesh(database.db, 'globex', clock.db)
+  const { body } = await call('GET', '/v1/meshes/globex/resolve?service=shop/cart')
+  t.match(body, { decision: 'deny', route: null, consumer: { network: 'default' } })
+  const other = await call('GET', '/v1/meshes/globex/resolve?service=shop/cart&network=vpc-a')
+  t.match(other.body.detail, 'there is no network "vpc-a"; there is default')
+})
