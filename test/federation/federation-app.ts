@@ -143,7 +143,7 @@ export async function federationApp(
       tokenId: '',
       label: 'tester',
       expiresAt: undefined,
-      grants: [],
+      grants: [{ id: 'g', role: 'platform-admin', scope: { kind: 'everything' } }],
     }
   })
   app.register(relationshipRoutes, { ...federation.relationshipRoutes, prefix: '/v1' })

@@ -61,7 +61,7 @@ export async function policyApp(t: Pick<Test, 'teardown'>): Promise<PolicyApp> {
       tokenId: '',
       label: 'tester',
       expiresAt: undefined,
-      grants: [],
+      grants: [{ role: 'platform-admin', scope: { kind: 'everything' } }],
     }
   })
   const options = { db, now: clock.db, snapshots, prefix: '/v1' }
