@@ -8,6 +8,7 @@ import { catalogDependants } from './catalog/find-services.ts'
 import { sourceTicker } from './compose-adopt.ts'
 import { type Alerting, alertTickers, buildAlerting } from './compose-alerts.ts'
 import type { Base } from './compose-base.ts'
+import { catalogTickers } from './compose-catalog.ts'
 import { declarativeTickers } from './compose-declarative.ts'
 import {
   buildEndpoints,
@@ -18,7 +19,7 @@ import {
 import { buildExchange, exchangeTickers } from './compose-exchange.ts'
 import { buildFederation, federationTickers } from './compose-federation.ts'
 import { buildInvites, inviteTicker } from './compose-invites.ts'
-import { buildSvids, svidTickers } from './compose-svid.ts'
+import { buildSvids, type SvidOptions, svidTickers } from './compose-svid.ts'
 import type { Config } from './config.ts'
 import { endingRelationships } from './federation/end-relationship.ts'
 import { endWithMesh } from './federation/end-with-mesh.ts'
@@ -30,7 +31,6 @@ import { seedPosture } from './policy/posture.ts'
 import { pruneChanges } from './policy/prune-changes.ts'
 import { Snapshots } from './policy/snapshots.ts'
 import { registryDependants } from './registry/dependants.ts'
-import type { SvidRoutesOptions } from './svid/routes.ts'
 import { type Ticker, startTicker } from './ticker.ts'
 
 /** The long-lived objects of the features, each made once. */
@@ -56,7 +56,7 @@ export interface Parts {
   /** Alerts and webhooks. */
   readonly alerting: Alerting
   /** What workloads get SVIDs with. */
-  readonly svids: SvidRoutesOptions
+  readonly svids: SvidOptions
   /** What the making and ending of a mesh brings with it. */
   readonly hooks: MeshHooks
 }
@@ -145,6 +145,7 @@ export function startTickers(base: Base, parts: Parts): readonly Ticker[] {
     inviteTicker(base, parts.invites),
     ...exchangeTickers(base, parts.exchange),
     ...svidTickers(base),
+    ...catalogTickers(base),
     ...alertTickers(base, parts.alerting),
     tokenPruning(base),
     answerPruning(base),

@@ -37,13 +37,16 @@ const LabelChange = Type.Record(LabelKey, Type.Union([LabelValue, Type.Null()]),
   description: 'null takes a label away; others stay',
 })
 
+// A part of a locality, as the topology has it.
+const Place = Type.String({ pattern: '^[A-Za-z0-9](?:[A-Za-z0-9._-]{0,98}[A-Za-z0-9])?$' })
+
 /** Where a peer's mesh takes calls. */
 export const GatewayBody = Type.Object(
   {
     address: Type.String({ minLength: 1, maxLength: 253, description: 'IP address or DNS name' }),
     port: Type.Integer({ minimum: 1, maximum: 65_535 }),
-    region: Type.Optional(Type.String({ minLength: 1, maxLength: 63 })),
-    zone: Type.Optional(Type.String({ minLength: 1, maxLength: 63 })),
+    region: Type.Optional(Place),
+    zone: Type.Optional(Place),
     weight: Type.Optional(Type.Integer({ minimum: 1, maximum: 1000, description: 'default 1' })),
   },
   { additionalProperties: false },

@@ -39,25 +39,42 @@ export async function lockReporter(
   return { revision, ttlSeconds, fullAt, seenAt }
 }
 
-/** Writes how a reporter stands; the first report of two at once waits for the other. */
+/**
+ * As {@link lockReporter}, for a reporter that may be new: it then stands at revision 0. Of two first reports at once
+ * one waits for the other.
+ */
+export async function claimReporter(
+  trx: Db,
+  meshId: MeshId,
+  key: ReporterKey & { readonly now: Date },
+): Promise<ReporterState> {
+  const { cluster, reporter, now } = key
+  const state = { revision: 0n, ttlSeconds: 1, fullAt: now, seenAt: now }
+  await trx
+    .insertInto('endpoint_reporter')
+    .values({ mesh_id: meshId, cluster, reporter, ...columnsOf(state) })
+    .onConflict((conflict) => conflict.doNothing())
+    .execute()
+  return (await lockReporter(trx, meshId, key)) ?? state
+}
+
+/** Writes how a reporter stands that is locked. */
 export async function saveReporter(
   trx: Db,
   meshId: MeshId,
   { cluster, reporter, state }: ReporterKey & { readonly state: ReporterState },
 ): Promise<void> {
-  const columns = {
-    revision: state.revision,
-    ttl_seconds: state.ttlSeconds,
-    full_at: state.fullAt,
-    seen_at: state.seenAt,
-  }
   await trx
-    .insertInto('endpoint_reporter')
-    .values({ mesh_id: meshId, cluster, reporter, ...columns })
-    .onConflict((conflict) =>
-      conflict.columns(['mesh_id', 'cluster', 'reporter']).doUpdateSet(columns),
-    )
+    .updateTable('endpoint_reporter')
+    .set(columnsOf(state))
+    .where('mesh_id', '=', meshId)
+    .where('cluster', '=', cluster)
+    .where('reporter', '=', reporter)
     .execute()
+}
+
+function columnsOf({ revision, ttlSeconds, fullAt, seenAt }: ReporterState) {
+  return { revision, ttl_seconds: ttlSeconds, full_at: fullAt, seen_at: seenAt }
 }
 
 /** Says that a reporter was heard; undefined before its first report. */

@@ -14,6 +14,7 @@ export function createMetrics() {
     bundleFetches,
     ...requestMetrics(registers),
     ...trustMetrics(registers),
+    ...catalogMetrics(registers),
     ...forecastMetrics(registers),
   }
 }
@@ -75,6 +76,23 @@ function requestMetrics(registers: Registry[]) {
       name: 'entente_alarm',
       help: '1 while an alarm is raised, by code',
       labelNames: ['alarm'] as const,
+      registers,
+    }),
+  }
+}
+
+function catalogMetrics(registers: Registry[]) {
+  return {
+    reports: new Counter({
+      name: 'entente_endpoint_reports_total',
+      help: 'Reports of endpoints and heartbeats of reporters, by kind and outcome (accepted, or the error code)',
+      labelNames: ['kind', 'outcome'] as const,
+      registers,
+    }),
+    endpoints: new Gauge({
+      name: 'entente_endpoints',
+      help: 'Fresh endpoints by mesh and cluster; beyond a hundred clusters together as other',
+      labelNames: ['mesh', 'cluster'] as const,
       registers,
     }),
   }
