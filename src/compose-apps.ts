@@ -8,11 +8,10 @@ import { grantRoutes } from './access/grant-routes.ts'
 import { ownerMeshesOf } from './access/owner-scope.ts'
 import { accessRoutes } from './access/routes.ts'
 import { auditRoutes } from './audit/routes.ts'
-import { offerRoutes } from './catalog/offer-routes.ts'
-import { serviceRoutes } from './catalog/routes.ts'
 import { mountAdoption, mountSignedBundles } from './compose-adopt.ts'
 import { mountAlerting } from './compose-alerts.ts'
 import type { Base } from './compose-base.ts'
+import { mountCatalog } from './compose-catalog.ts'
 import { mountDeclarative } from './compose-declarative.ts'
 import { mountBundleEndpoint, mountEndpointAdmin } from './compose-endpoints.ts'
 import { mountExchange, mountMove } from './compose-exchange.ts'
@@ -78,8 +77,7 @@ function mountAdminApi(v1: App, base: Base, parts: Parts): void {
   mountMove(v1, base, parts.exchange)
   mountInviteAdmin(v1, parts)
   mountDeclarative(v1, base)
-  v1.register(serviceRoutes, { db, now })
-  v1.register(offerRoutes, { db, now })
+  mountCatalog(v1, base)
   v1.register(ruleRoutes, { db, now })
   v1.register(explainRoutes, { db, now, snapshots: parts.snapshots })
   mountResolve(v1, base, parts)

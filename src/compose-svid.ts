@@ -10,6 +10,7 @@ import { OwnBundles } from './svid/own-bundles.ts'
 import { keepRecords } from './svid/prune.ts'
 import { RateLimiter } from './svid/rate-limit.ts'
 import { IssuedReader, IssuedWriter } from './svid/record-issued.ts'
+import { type ReportRoutesOptions, reportRoutes } from './svid/report-routes.ts'
 import { svidRoutes, type SvidRoutesOptions } from './svid/routes.ts'
 import { startTicker, type Ticker } from './ticker.ts'
 
@@ -19,8 +20,11 @@ export interface SvidParts {
   readonly federation: Pick<Federation, 'peerBundles'>
 }
 
+/** What the routes of the workload listener stand on. */
+export type SvidOptions = SvidRoutesOptions & ReportRoutesOptions
+
 /** Makes the issuing of SVIDs; nothing is loaded or listens yet. */
-export function buildSvids(base: Base, { endpoints, federation }: SvidParts): SvidRoutesOptions {
+export function buildSvids(base: Base, { endpoints, federation }: SvidParts): SvidOptions {
   const { database, clock, now, metrics } = base
   const { db } = database
   const bundles = new OwnBundles(endpoints.bundles)
@@ -46,9 +50,10 @@ export function mountRegistryAdmin(v1: App, base: Base, workloadUrl: string): vo
   v1.register(joinTokenRoutes, { db: database.db, now, workloadUrl })
 }
 
-/** Mounts what workloads ask for. */
-export function mountSvids(app: App, options: SvidRoutesOptions): void {
+/** Mounts what workloads ask for and what reporters say. */
+export function mountSvids(app: App, options: SvidOptions): void {
   app.register(svidRoutes, { prefix: '/v1', ...options })
+  app.register(reportRoutes, { prefix: '/v1', ...options })
 }
 
 const QUARTER_HOUR_MS = 15 * 60_000
