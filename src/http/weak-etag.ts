@@ -10,6 +10,9 @@ export function weakEtagOf(content: object): string {
 export function isKnown(ifNoneMatch: string | undefined, etag: string): boolean {
   if (ifNoneMatch === undefined) return false
   const tags = ifNoneMatch.split(',').map((tag) => tag.trim())
-  const opaque = (tag: string): string => tag.replace(/^W\//, '')
   return tags.some((tag) => tag === '*' || opaque(tag) === opaque(etag))
+}
+
+function opaque(tag: string): string {
+  return tag.replace(/^W\//, '')
 }

@@ -142,6 +142,8 @@ export const WorkloadResolveBody = Type.Object({
 /** The answer to somebody who has the current one already. */
 export const Unchanged = Type.Null({ description: 'what If-None-Match names is current' })
 
+/** The question about ways, on the wire. */
+export type ResolveQueryView = Static<typeof ResolveQuery>
 /** The answer to a question about ways, on the wire. */
 export type ResolveView = Static<typeof ResolveBody>
 /** The ways to a service, on the wire. */

@@ -1,15 +1,17 @@
-import { isOwned, ownerScopeOf, requireOwned } from '../access/owner-scope.ts'
+import { isOwned, ownerScopeOf, type OwnerScope, requireOwned } from '../access/owner-scope.ts'
 import { parseMeshId } from '../db/ids.ts'
 import { type DbClock } from '../db/time.ts'
+import { ServiceError } from '../errors.ts'
 import { type App } from '../http/listener.ts'
 import { isKnown, weakEtagOf } from '../http/weak-etag.ts'
 import { MeshParams } from '../mesh/api.ts'
+import { parseSpiffeId, pathOf } from '../spiffe/spiffe-id.ts'
 import { callerFacts } from './callers.ts'
 import { parseServiceName } from './explain.ts'
-import { pathOf, parseSpiffeId } from '../spiffe/spiffe-id.ts'
-import { ResolveBody, ResolveQuery, Unchanged } from './resolve-api.ts'
+import { ResolveBody, ResolveQuery, type ResolveQueryView, Unchanged } from './resolve-api.ts'
 import { viewResolution } from './resolve-view.ts'
-import { resolve, type ResolveDeps } from './resolve.ts'
+import { resolve, type ResolveDeps, type ResolveQuestion } from './resolve.ts'
+import { serviceKey } from './snapshot.ts'
 
 /** What the route of resolutions needs. */
 export interface ResolveRoutesOptions extends ResolveDeps {
@@ -21,7 +23,7 @@ export const resolveRoutes = async (app: App, options: ResolveRoutesOptions): Pr
   app.get(
     '/meshes/:meshId/resolve',
     {
-      config: { action: 'policy.resolve' },
+      config: { action: 'policy.resolve', narrows: true },
       schema: {
         tags: ['services'],
         summary: 'How a service is reached from a network: addresses, gateways, or why not',
@@ -32,32 +34,49 @@ export const resolveRoutes = async (app: App, options: ResolveRoutesOptions): Pr
     },
     async (request, reply) => {
       const meshId = parseMeshId(request.params.meshId)
-      const { service, of, port, caller, at, ...consumer } = request.query
-      const subject = parseServiceName(service)
-      const id = caller === undefined ? undefined : parseSpiffeId(caller)
-      const namespace =
-        consumer.namespace ?? (id === undefined ? undefined : callerFacts(pathOf(id)).namespace)
-      const scope = ownerScopeOf(request.principal, 'policy.resolve', meshId)
-      // Who answers for the one that asks may ask in its name; else only for services of one's own.
-      if (namespace === undefined || !isOwned(scope, [namespace])) {
-        const within = of === undefined ? [subject.namespace] : []
-        requireOwned(scope, { title: `service ${service}`, within })
-      }
-      const now = await options.now(options.db)
-      const resolution = await resolve(options, meshId, {
-        subject,
-        of,
-        port,
-        caller: id,
-        consumer: { ...consumer, namespace },
-        at: at === undefined ? now : new Date(at),
-        now,
-      })
-      const view = viewResolution(resolution, namespace)
+      const question = readQuestion(request.query, await options.now(options.db))
+      checkOwner(ownerScopeOf(request.principal, 'policy.resolve', meshId), question)
+      const resolution = await resolve(options, meshId, question)
+      const view = viewResolution(resolution, question.consumer.namespace)
       const etag = weakEtagOf({ ...view, at: '', revision: '' })
       reply.header('etag', etag).header('cache-control', 'private, no-cache')
       if (isKnown(request.headers['if-none-match'], etag)) return reply.code(304).send(null)
       return view
     },
   )
+}
+
+function readQuestion(query: ResolveQueryView, now: Date): ResolveQuestion {
+  const { service, of, port, caller, at, ...consumer } = query
+  const id = caller === undefined ? undefined : parseSpiffeId(caller)
+  const own = id === undefined ? undefined : callerFacts(pathOf(id)).namespace
+  const { namespace = own } = consumer
+  if (own !== undefined && own !== namespace) throw elsewhere(own, namespace)
+  return {
+    subject: parseServiceName(service),
+    of,
+    port,
+    caller: id,
+    consumer: { ...consumer, namespace },
+    at: at === undefined ? now : new Date(at),
+    now,
+  }
+}
+
+/**
+ * Whoever speaks for some namespaces only may ask how their services are reached, how one of their workloads reaches
+ * another, and how they reach a peer's. Throws FORBIDDEN.
+ */
+function checkOwner(scope: OwnerScope, { subject, of, caller, consumer }: ResolveQuestion): void {
+  const isForOwnWorkload = caller !== undefined || of !== undefined
+  if (isForOwnWorkload && isOwned(scope, [consumer.namespace ?? ''])) return
+  const within = of === undefined ? [subject.namespace] : []
+  requireOwned(scope, { title: `service ${serviceKey(subject)}`, within })
+}
+
+function elsewhere(own: string, claimed: string | undefined): ServiceError {
+  const detail = `the caller is in namespace ${own}, and namespace names ${claimed}`
+  return new ServiceError('INVALID_REQUEST', detail, {
+    fields: [{ in: 'querystring', pointer: '/namespace', detail }],
+  })
 }

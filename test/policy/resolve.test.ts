@@ -49,7 +49,7 @@ const acme = async (t: Test) => {
   await addEndpoint(placed, { cluster: 'west', network: 'vpc-b', address: '10.0.0.5' })
   const resolve = (query: Record<string, string>, headers: Record<string, string> = {}) => {
     const search = new URLSearchParams({ service: 'shop/cart', ...query })
-    return app.call('GET', `/v1/meshes/acme/resolve?${search}`, { headers })
+    return app.call('GET', `/v1/meshes/acme/resolve?${search.toString()}`, { headers })
   }
   return { ...app, clock, placed, resolve }
 }
@@ -212,6 +212,30 @@ t.test('a peer’s service is reached by the gateways of its offer', async (t) =
     },
   })
 })
+
+t.test(
+  'whoever has a namespace asks for its services, and in the name of its workloads',
+  async (t) => {
+    const { call, resolve } = await acme(t)
+    const body = { label: 'web-team', role: 'developer', meshId: 'acme', namespaces: ['web'] }
+    const made = await call('POST', '/v1/api-tokens', { body })
+    t.equal(made.status, 201, made.text)
+    const ask = (query: Record<string, string>) =>
+      resolve(
+        { network: 'vpc-a', ...query },
+        {
+          authorization: `Bearer ${made.body.token}`,
+        },
+      )
+    t.match((await ask({})).body, { status: 403, code: 'FORBIDDEN' })
+    t.match((await ask({ namespace: 'web' })).body, { status: 403 }, 'others’ callers may see more')
+    const caller = 'spiffe://acme.example/ns/web/sa/front'
+    t.match((await ask({ caller })).body, { decision: 'allow', question: 'call' })
+    t.match((await ask({ caller: 'spiffe://acme.example/ns/shop/sa/x' })).body, { status: 403 })
+    t.match((await ask({ caller, namespace: 'shop' })).body, { status: 400 })
+    t.match((await ask({ service: 'web/front' })).body, { decision: 'deny' })
+  },
+)
 
 t.test('the ways of one mesh are nobody else’s', async (t) => {
   const { call, database, clock } = await acme(t)
