@@ -69,6 +69,7 @@ function makeMesh(numbers: Numbers): SnapshotInput {
       waitingFor: [],
     })),
     offers: [],
+    groups: [],
     rules: Array.from({ length: RULES }, (_, i) => makeRule(numbers, i)),
   }
 }

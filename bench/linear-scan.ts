@@ -1,6 +1,7 @@
 import { type Query } from '../src/policy/answer.ts'
 import { fits } from '../src/policy/pattern.ts'
-import { type CallerFacts, callerFacts, isMeant, type Rule } from '../src/policy/rule.ts'
+import { type CallerFacts, callerFacts, isMeant } from '../src/policy/callers.ts'
+import { type Rule } from '../src/policy/rule.ts'
 import { type SnapshotInput } from '../src/policy/snapshot.ts'
 import { pathOf, trustDomainOf } from '../src/spiffe/spiffe-id.ts'
 
@@ -36,7 +37,7 @@ interface Asked {
 
 function applies(rule: Rule, { query, facts, peer }: Asked): boolean {
   const { direction, subject, audience, expiresAt } = rule
-  if (direction !== 'export') return false
+  if (direction !== 'export' || subject.kind !== 'service') return false
   if (audience.kind !== 'all' && !audience.relationships.includes(peer)) return false
   if (!fits(subject.name, query.subject.name)) return false
   if (!fits(subject.namespace, query.subject.namespace)) return false

@@ -1,6 +1,10 @@
 import { type Kysely, sql } from 'kysely'
 
-/** Rules in full, and the log of what decisions depend on, so that the next snapshot is built from the last. */
+/**
+ * Rules in full, and the log of what decisions depend on, so that the next snapshot is built from the last.
+ *
+ * Meshes that exist keep presenting all their identities, by a rule like any other; new ones have no such rule.
+ */
 export async function up(db: Kysely<unknown>): Promise<void> {
   await sql`alter table rule
     add column name text,
@@ -30,4 +34,10 @@ export async function up(db: Kysely<unknown>): Promise<void> {
     primary key (mesh_id, revision, kind, key)
   )`.execute(db)
   await sql`create index policy_change_at on policy_change (at)`.execute(db)
+  await sql`insert into rule
+    (mesh_id, id, direction, effect, subject, audience, priority, note, created_at)
+    select mesh_id, gen_random_uuid(), 'export', 'allow', '{"identity": "*"}', 'all', 0,
+      'from before rules spoke of identities; replace it by rules for those that peers are to meet',
+      date_trunc('milliseconds', now())
+    from mesh`.execute(db)
 }

@@ -25,7 +25,7 @@ import { clearPeerAlarms, measureRelationships } from './federation/poll/report-
 import { trustRoutes } from './federation/trust/trust-routes.ts'
 import type { App } from './http/listener.ts'
 import { splitPem, toPem } from './pki/pem.ts'
-import { rulesOfPeer } from './policy/dependants.ts'
+import { rulesOfGroup, rulesOfPeer } from './policy/dependants.ts'
 import { seedPeerPosture } from './policy/posture.ts'
 import { entriesOfGroup } from './registry/dependants.ts'
 import { entriesOfDomains } from './registry/dependants.ts'
@@ -54,7 +54,7 @@ export function buildFederation(base: Base, endpoints: Endpoints): Federation {
       webCertificate: () => endpoints.webCertificate?.validity,
     }),
     dependants: [offersOfPeer, rulesOfPeer, groupsOfPeer],
-    groupDependants: [entriesOfGroup],
+    groupDependants: [entriesOfGroup, rulesOfGroup],
     founders: [seedPeerPosture],
     distrustDependants: [entriesOfDomains],
     random: randomShare,

@@ -12,9 +12,19 @@ export const OUTCOMES = ['allow', 'deny', 'unknown'] as const
 export type Outcome = (typeof OUTCOMES)[number]
 
 /** The links of the chain, in the order in which answers hold them. */
-export const STEPS = ['relationship', 'subject', 'exportRule', 'importRule', 'tenancy'] as const
+export const STEPS = [
+  'relationship',
+  'subject',
+  'identity',
+  'exportRule',
+  'importRule',
+  'tenancy',
+] as const
 /** One of {@link STEPS}. */
 export type StepName = (typeof STEPS)[number]
+
+/** The links of an explained chain: those of a decision, and what stands beside rules. */
+export const EXPLAINED_STEPS = [...STEPS, 'bundle', 'route', 'identities'] as const
 
 /** Acts that can turn a deny into an allow. */
 export const ACTS = [
@@ -50,13 +60,20 @@ export interface Change {
  * What is asked: may this service be seen (no caller) or called (with one)?
  *
  * Without `of` the service is ours, with `of` it is that peer's. Without `to` the caller's trust domain tells who
- * asks; without either, the mesh itself does. `at` decides which rules have ended.
+ * asks; without either, the mesh itself does. `at` decides which rules have ended. What is left out of caller,
+ * port, cluster and namespace is left open: the answer then holds for somebody there, not for everybody.
  */
 export interface Query {
   readonly subject: SubjectName
   readonly of?: string | undefined
   readonly to?: string | undefined
   readonly caller?: SpiffeId | undefined
+  /** The name of one of the service's ports. */
+  readonly port?: string | undefined
+  /** The cluster of ours in which the consumer runs; of an export to a peer, which serves it. */
+  readonly cluster?: string | undefined
+  /** The namespace of ours in which the consumer runs; without it the caller's path tells. */
+  readonly namespace?: string | undefined
   readonly at: Date
 }
 
@@ -67,6 +84,8 @@ export interface Answer {
   readonly steps: readonly Step[]
   /** Relationships whose own half is not known here; an allow holds only if theirs does. */
   readonly undecided: readonly string[]
+  /** The service as its consumers know it, `namespace/name`: after the alias of the rule that names it. */
+  readonly exportedName?: string
   /** The peer's service as this mesh names it. */
   readonly hostname?: string
   /** Identities that a client must require of the server. */

@@ -1,41 +1,67 @@
 import { type Static, Type } from 'typebox'
 import { PageQuery } from '../http/page.ts'
 import { MeshParams } from '../mesh/api.ts'
-import { DECISIONS, OUTCOMES, STEPS } from './answer.ts'
-import {
-  AUDIENCE_KINDS,
-  DIRECTIONS,
-  EFFECTS,
-  MAX_CALLERS,
-  MAX_NOTE_LENGTH,
-  MAX_PEERS,
-  MAX_PRIORITY,
-} from './rule.ts'
+import { DECISIONS, EXPLAINED_STEPS, OUTCOMES } from './answer.ts'
+import { MAX_CALLERS, MAX_NAMES, MAX_NOTE_LENGTH, MAX_PEERS, MAX_PRIORITY } from './check-rule.ts'
+import { LABEL_OPERATORS, MAX_REQUIREMENT_VALUES, MAX_REQUIREMENTS } from './label-selector.ts'
+import { AUDIENCE_KINDS, DIRECTIONS, EFFECTS } from './rule.ts'
 
+const Label = Type.String({ minLength: 1, maxLength: 63, description: 'a DNS label' })
 const NamePattern = Type.String({
   minLength: 1,
   maxLength: 64,
   description: 'a DNS label, the beginning of one and "*", or "*"',
 })
+const PathPattern = Type.String({
+  minLength: 1,
+  maxLength: 2048,
+  description: 'a SPIFFE path, or its beginning and "*"',
+})
+const LabelText = Type.String({ maxLength: 317 })
+
+/** Which labels are meant; all requirements must hold. */
+export const LabelSelectorBody = Type.Object(
+  {
+    matchLabels: Type.Optional(
+      Type.Record(Type.String(), LabelText, { maxProperties: MAX_REQUIREMENTS }),
+    ),
+    matchExpressions: Type.Optional(
+      Type.Array(
+        Type.Object(
+          {
+            key: LabelText,
+            operator: Type.Enum([...LABEL_OPERATORS]),
+            values: Type.Optional(Type.Array(LabelText, { maxItems: MAX_REQUIREMENT_VALUES })),
+          },
+          { additionalProperties: false },
+        ),
+        { maxItems: MAX_REQUIREMENTS },
+      ),
+    ),
+  },
+  { additionalProperties: false, description: 'a label selector as Kubernetes has it' },
+)
 
 const SubjectBody = Type.Object(
-  { namespace: NamePattern, name: NamePattern },
-  { additionalProperties: false },
+  {
+    namespace: Type.Optional(NamePattern),
+    name: Type.Optional(NamePattern),
+    labels: Type.Optional(LabelSelectorBody),
+    ports: Type.Optional(
+      Type.Array(Label, { maxItems: MAX_NAMES, description: 'names of ports; default all' }),
+    ),
+    identity: Type.Optional(PathPattern),
+  },
+  {
+    additionalProperties: false,
+    description: 'services (namespace and name, and what narrows them) or identities (identity)',
+  },
 )
 
 const CallersBody = Type.Object(
   {
     namespaces: Type.Optional(Type.Array(NamePattern, { maxItems: MAX_CALLERS })),
-    paths: Type.Optional(
-      Type.Array(
-        Type.String({
-          minLength: 1,
-          maxLength: 2048,
-          description: 'a SPIFFE path, or its beginning and "*"',
-        }),
-        { maxItems: MAX_CALLERS },
-      ),
-    ),
+    paths: Type.Optional(Type.Array(PathPattern, { maxItems: MAX_CALLERS })),
   },
   { additionalProperties: false },
 )
@@ -49,15 +75,42 @@ const AudienceBody = Type.Object(
         description: 'names of relationships, for kind "peers"',
       }),
     ),
+    groups: Type.Optional(
+      Type.Array(Type.String({ maxLength: 63 }), {
+        maxItems: MAX_PEERS,
+        description: 'names of groups of peers, for kind "peers"',
+      }),
+    ),
     callers: Type.Optional(CallersBody),
   },
   { additionalProperties: false },
 )
 
+const AliasBody = Type.Object(
+  { namespace: Type.Optional(Label), name: Type.Optional(Label) },
+  {
+    additionalProperties: false,
+    description: 'the name that allowed services get; a part left out stays',
+  },
+)
+
+const Clusters = Type.Array(Label, {
+  maxItems: MAX_NAMES,
+  description:
+    'clusters of this mesh that it is limited to: of the consumer, or for an export to a peer of what serves it',
+})
+const VisibleTo = Type.Array(NamePattern, {
+  maxItems: MAX_NAMES,
+  description: 'for imports: namespaces of this mesh that see the service; default all',
+})
+const OwnerScope = Type.Array(Label, {
+  maxItems: MAX_NAMES,
+  description: 'namespaces whose developers may change it; default those of its author',
+})
 const Priority = Type.Integer({
   minimum: -MAX_PRIORITY,
   maximum: MAX_PRIORITY,
-  description: 'orders the attributes of allowed services, never decisions; default 0',
+  description: 'orders the names of allowed services, never decisions; default 0',
 })
 const Moment = Type.String({ format: 'date-time', maxLength: 40 })
 const Note = Type.String({ maxLength: MAX_NOTE_LENGTH })
@@ -65,25 +118,35 @@ const Note = Type.String({ maxLength: MAX_NOTE_LENGTH })
 /** Body of `POST /v1/meshes/{meshId}/rules`. */
 export const CreateRuleBody = Type.Object(
   {
+    name: Type.Optional(Label),
     direction: Type.Enum([...DIRECTIONS]),
     effect: Type.Enum([...EFFECTS]),
     subject: SubjectBody,
     audience: AudienceBody,
+    clusters: Type.Optional(Clusters),
+    as: Type.Optional(AliasBody),
+    visibleTo: Type.Optional(VisibleTo),
     priority: Type.Optional(Priority),
     expiresAt: Type.Optional(Moment),
+    ownerScope: Type.Optional(OwnerScope),
     note: Type.Optional(Note),
   },
   { additionalProperties: false },
 )
 
-/** Body of `PATCH /v1/meshes/{meshId}/rules/{ruleId}`; `null` takes an end or a note away. */
+/** Body of `PATCH /v1/meshes/{meshId}/rules/{rule}`; `null` takes a member away. */
 export const ChangeRuleBody = Type.Object(
   {
+    name: Type.Optional(Type.Union([Label, Type.Null()])),
     effect: Type.Optional(Type.Enum([...EFFECTS])),
     subject: Type.Optional(SubjectBody),
     audience: Type.Optional(AudienceBody),
+    clusters: Type.Optional(Type.Union([Clusters, Type.Null()])),
+    as: Type.Optional(Type.Union([AliasBody, Type.Null()])),
+    visibleTo: Type.Optional(Type.Union([VisibleTo, Type.Null()])),
     priority: Type.Optional(Priority),
     expiresAt: Type.Optional(Type.Union([Moment, Type.Null()])),
+    ownerScope: Type.Optional(Type.Union([OwnerScope, Type.Null()])),
     note: Type.Optional(Type.Union([Note, Type.Null()])),
   },
   { additionalProperties: false, minProperties: 1 },
@@ -92,12 +155,17 @@ export const ChangeRuleBody = Type.Object(
 /** A rule. */
 export const RuleBody = Type.Object({
   id: Type.String(),
+  name: Type.Union([Type.String(), Type.Null()]),
   direction: Type.Enum([...DIRECTIONS]),
   effect: Type.Enum([...EFFECTS]),
   subject: SubjectBody,
   audience: AudienceBody,
+  clusters: Type.Union([Clusters, Type.Null()]),
+  as: Type.Union([AliasBody, Type.Null()]),
+  visibleTo: Type.Union([VisibleTo, Type.Null()]),
   priority: Type.Integer(),
   expiresAt: Type.Union([Moment, Type.Null()]),
+  ownerScope: Type.Union([OwnerScope, Type.Null()]),
   note: Type.Union([Note, Type.Null()]),
   line: Type.String({ description: 'the rule as one line' }),
   version: Type.String(),
@@ -141,7 +209,7 @@ export const RulesQuery = Type.Object(
 /** Path of a rule. */
 export const RuleParams = Type.Object({
   ...MeshParams.properties,
-  ruleId: Type.String({ format: 'uuid', maxLength: 36 }),
+  rule: Type.String({ minLength: 1, maxLength: 63, description: 'its id or its name' }),
 })
 
 /** Query of `GET /v1/meshes/{meshId}/explain`. */
@@ -166,6 +234,22 @@ export const ExplainQuery = Type.Object(
         description: "the relationship that asks; default the caller's, or ourselves",
       }),
     ),
+    port: Type.Optional(Type.String({ maxLength: 63, description: 'the name of a port' })),
+    cluster: Type.Optional(
+      Type.String({ maxLength: 63, description: 'the cluster of this mesh where who asks runs' }),
+    ),
+    network: Type.Optional(
+      Type.String({
+        maxLength: 63,
+        description: 'the network of this mesh where who asks runs; for the route',
+      }),
+    ),
+    namespace: Type.Optional(
+      Type.String({
+        maxLength: 63,
+        description: "the namespace of this mesh where who asks runs; default the caller's",
+      }),
+    ),
     at: Type.Optional(
       Type.String({
         format: 'date-time',
@@ -178,11 +262,13 @@ export const ExplainQuery = Type.Object(
 
 /** A decision with its whole chain of reasons. */
 export const ExplainBody = Type.Object({
-  decision: Type.Enum([...DECISIONS]),
+  decision: Type.Enum([...DECISIONS], {
+    description: 'deny when a step denies; `route` alone decides nothing, since ways come and go',
+  }),
   question: Type.Enum(['visibility', 'call']),
   steps: Type.Array(
     Type.Object({
-      step: Type.Enum([...STEPS]),
+      step: Type.Enum([...EXPLAINED_STEPS]),
       outcome: Type.Enum([...OUTCOMES]),
       reason: Type.String(),
       ruleId: Type.Optional(Type.String()),

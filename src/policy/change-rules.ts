@@ -1,140 +1,168 @@
+import { isOwned, type OwnerScope } from '../access/owner-scope.ts'
 import { type ChangeContext, recordAudit } from '../audit/record.ts'
 import { bumpObjects } from '../db/changes.ts'
-import { isForeignKeyViolation } from '../db/failures.ts'
+import { isUniqueViolation } from '../db/failures.ts'
 import { type MeshId, newId } from '../db/ids.ts'
 import { type Db } from '../db/schema.ts'
-import { type FieldError, quoted, ServiceError } from '../errors.ts'
-import { relationshipsOf } from '../federation/find-relationship.ts'
+import { quoted, ServiceError } from '../errors.ts'
 import { loadMesh } from '../mesh/find-mesh.ts'
-import { checkRule, draftOf, readRule, type RuleDraft, ruleLine } from './rule.ts'
+import { checkRule } from './check-rule.ts'
+import { ownersOf, requireAuthority } from './owned-rule.ts'
+import { orGone, peerIdsOf, requireClusters } from './rule-references.ts'
+import { type StoredRule } from './rule-row.ts'
+import { draftOf, readRule, type RuleDraft } from './rule.ts'
+import { ruleLine } from './rule-line.ts'
 import * as store from './store.ts'
-import { type StoredRule } from './store.ts'
+
+/** Who changes rules, when, and for which namespaces that author may speak; undefined = the whole mesh. */
+export interface RuleContext extends ChangeContext {
+  readonly ownerScope?: OwnerScope
+}
 
 /**
  * Adds a rule, in the caller's transaction.
  *
- * Throws NOT_FOUND for the mesh, RULE_INVALID also for relationships that the mesh does not have.
+ * Throws NOT_FOUND for the mesh; RULE_INVALID also for relationships, groups and clusters that the mesh does not
+ * have; ALREADY_EXISTS for a taken name; FORBIDDEN for what its author may not speak for.
  */
 export async function createRule(
   trx: Db,
   meshId: MeshId,
-  { draft, context }: { readonly draft: RuleDraft; readonly context: ChangeContext },
+  { draft: wanted, context }: { readonly draft: RuleDraft; readonly context: RuleContext },
 ): Promise<StoredRule> {
   await loadMesh(trx, meshId)
-  checkRule(draft, context.now)
+  checkRule(wanted, context.now)
+  const draft = { ...wanted, ...ownersOf(wanted, context.ownerScope) }
+  await requireClusters(trx, meshId, draft)
   const peerIds = await peerIdsOf(trx, meshId, draft)
   const rule = { ...readRule(draft), id: newId(), version: 1n, createdAt: context.now }
-  await orUnknownPeer(() => store.insertRule(trx, meshId, { rule, peerIds }))
+  await orRefused(rule, () => store.insertRule(trx, meshId, { rule, peerIds }))
   await settle(trx, meshId, { context, action: 'rule.create', rule, body: audited(rule) })
   return rule
 }
 
-/** What of a rule can change; its direction cannot, `null` takes an end or a note away. */
-export interface RuleChange extends Partial<
+/** Members of a rule that can be taken away: `null` does. */
+const REMOVABLE = [
+  'name',
+  'clusters',
+  'as',
+  'visibleTo',
+  'expiresAt',
+  'ownerScope',
+  'note',
+] as const
+
+/** What of a rule can change; its direction cannot. */
+export type RuleChange = Partial<
   Pick<RuleDraft, 'effect' | 'subject' | 'audience' | 'priority'>
-> {
-  readonly expiresAt?: Date | null
-  readonly note?: string | null
+> & {
+  readonly [Member in (typeof REMOVABLE)[number]]?: Exclude<RuleDraft[Member], undefined> | null
 }
 
 /** A change of a rule that somebody looked at. */
 export interface RuleEdit {
-  readonly id: string
-  readonly context: ChangeContext
+  /** Its id or its name. */
+  readonly rule: string
+  readonly context: RuleContext
   /** Refuses when the caller did not see the version that is there. */
   readonly requireVersion: (version: bigint) => void
 }
 
-/** Changes a rule, in the caller's transaction; throws NOT_FOUND, RULE_INVALID, PRECONDITION_FAILED. */
+/** A rule as it was and as it is. */
+export interface ChangedRule {
+  readonly before: StoredRule
+  readonly rule: StoredRule
+}
+
+/**
+ * Changes a rule, in the caller's transaction.
+ *
+ * Throws NOT_FOUND, also for rules that are not the author's; RULE_INVALID, ALREADY_EXISTS, FORBIDDEN as
+ * {@link createRule}; PRECONDITION_FAILED.
+ */
 export async function changeRule(
   trx: Db,
   meshId: MeshId,
-  { id, change, context, requireVersion }: RuleEdit & { readonly change: RuleChange },
-): Promise<StoredRule> {
-  const before = await lockedRule(trx, meshId, id)
+  { rule: target, change, context, requireVersion }: RuleEdit & { readonly change: RuleChange },
+): Promise<ChangedRule> {
+  const before = await lockedRule(trx, meshId, { target, context })
   requireVersion(before.version)
   const draft = changed(draftOf(before), change)
-  checkRule(draft, context.now, Object.keys(change) as (keyof RuleDraft)[])
+  const touched = Object.keys(change) as (keyof RuleDraft)[]
+  checkRule(draft, context.now, touched)
+  requireAuthority(draft, context.ownerScope)
+  if (touched.includes('clusters')) await requireClusters(trx, meshId, draft)
   const peerIds = await peerIdsOf(trx, meshId, draft)
   const rule = { ...before, ...readRule(draft), version: before.version + 1n }
-  await orUnknownPeer(() => store.updateRule(trx, meshId, { rule, peerIds }))
+  await orRefused(rule, () => store.updateRule(trx, meshId, { rule, peerIds }))
   const body = { before: audited(before), after: audited(rule) }
   await settle(trx, meshId, { context, action: 'rule.update', rule, body })
-  return rule
+  return { before, rule }
 }
 
 /** Deletes a rule, in the caller's transaction; throws NOT_FOUND, PRECONDITION_FAILED. */
 export async function deleteRule(
   trx: Db,
   meshId: MeshId,
-  { id, context, requireVersion }: RuleEdit,
+  { rule: target, context, requireVersion }: RuleEdit,
 ): Promise<StoredRule> {
-  const rule = await lockedRule(trx, meshId, id)
+  const rule = await lockedRule(trx, meshId, { target, context })
   requireVersion(rule.version)
-  await store.deleteRule(trx, meshId, id)
+  await store.deleteRule(trx, meshId, rule.id)
   await settle(trx, meshId, { context, action: 'rule.delete', rule, body: audited(rule) })
   return rule
 }
 
-/** The refusal for a rule that does not exist. */
-export function noSuchRule(meshId: MeshId, id: string): ServiceError {
-  return new ServiceError('NOT_FOUND', `mesh ${meshId} has no rule ${quoted(id)}`, {
+/** The rule with this id or name, if it is the reader's to see; throws NOT_FOUND. */
+export async function loadRule(
+  db: Db,
+  meshId: MeshId,
+  { target, ownerScope }: { readonly target: string; readonly ownerScope?: OwnerScope },
+): Promise<StoredRule> {
+  await loadMesh(db, meshId)
+  const rule = await store.findRule(db, meshId, target)
+  if (rule === undefined || !isOwned(ownerScope, rule.ownerScope ?? [])) {
+    throw noSuchRule(meshId, target)
+  }
+  return rule
+}
+
+function noSuchRule(meshId: MeshId, target: string): ServiceError {
+  return new ServiceError('NOT_FOUND', `mesh ${meshId} has no rule ${quoted(target)}`, {
     next: 'entente rule list',
   })
 }
 
-async function lockedRule(trx: Db, meshId: MeshId, id: string): Promise<StoredRule> {
+// A rule of others is told from none by nothing.
+async function lockedRule(
+  trx: Db,
+  meshId: MeshId,
+  { target, context }: { readonly target: string; readonly context: RuleContext },
+): Promise<StoredRule> {
   await loadMesh(trx, meshId)
-  const rule = await store.lockRule(trx, meshId, id)
-  if (rule === undefined) throw noSuchRule(meshId, id)
+  const rule = await store.lockRule(trx, meshId, target)
+  if (rule === undefined || !isOwned(context.ownerScope, rule.ownerScope ?? [])) {
+    throw noSuchRule(meshId, target)
+  }
   return rule
 }
 
-function changed(draft: RuleDraft, { expiresAt, note, ...change }: RuleChange): RuleDraft {
-  const { expiresAt: oldEnd, note: oldNote, ...kept } = draft
-  const end = expiresAt === undefined ? oldEnd : (expiresAt ?? undefined)
-  const remark = note === undefined ? oldNote : (note ?? undefined)
-  return {
-    ...kept,
-    ...change,
-    ...(end !== undefined && { expiresAt: end }),
-    ...(remark !== undefined && { note: remark }),
-  }
+function changed(draft: RuleDraft, change: RuleChange): RuleDraft {
+  const removed = new Set<string>(REMOVABLE.filter((member) => change[member] === null))
+  const all = Object.entries({ ...draft, ...change })
+  return Object.fromEntries(all.filter(([member]) => !removed.has(member))) as unknown as RuleDraft
 }
 
-async function peerIdsOf(trx: Db, meshId: MeshId, { audience }: RuleDraft): Promise<string[]> {
-  const { relationships = [] } = audience
-  if (relationships.length === 0) return []
-  const ids = new Map((await relationshipsOf(trx, meshId)).map(({ name, id }) => [name, id]))
-  const fields = relationships.flatMap((name, index): FieldError[] =>
-    ids.has(name)
-      ? []
-      : [
-          {
-            in: 'body',
-            pointer: `/audience/relationships/${index}`,
-            detail: `there is no relationship ${quoted(name)}`,
-          },
-        ],
-  )
-  const [first] = fields
-  if (first !== undefined) throw unknownPeer(first.detail, fields)
-  return relationships.flatMap((name) => ids.get(name) ?? [])
-}
-
-// The relationship was deleted between our look and our write.
-async function orUnknownPeer(write: () => Promise<void>): Promise<void> {
+async function orRefused({ name }: StoredRule, write: () => Promise<void>): Promise<void> {
   try {
-    await write()
+    await orGone(write)
   } catch (error) {
-    if (isForeignKeyViolation(error))
-      throw unknownPeer('a relationship named was deleted meanwhile')
-    throw error
+    if (!isUniqueViolation(error)) throw error
+    throw new ServiceError('ALREADY_EXISTS', `a rule is named ${quoted(name ?? '')} already`, {
+      cause: error,
+      next: `entente rule show ${name}`,
+    })
   }
-}
-
-function unknownPeer(detail: string, fields: readonly FieldError[] = []): ServiceError {
-  return new ServiceError('RULE_INVALID', detail, { fields, next: 'entente federation list' })
 }
 
 interface Settlement {
@@ -162,9 +190,11 @@ async function settle(
 
 function audited(rule: StoredRule): Record<string, unknown> {
   return {
+    name: rule.name ?? null,
     rule: ruleLine(rule),
     priority: rule.priority,
     expiresAt: rule.expiresAt ?? null,
+    ownerScope: rule.ownerScope ?? null,
     note: rule.note ?? null,
   }
 }

@@ -1,7 +1,8 @@
 import { type SpiffeId, trustDomainOf } from '../spiffe/spiffe-id.ts'
 import { type Answer, type Query, type Step } from './answer.ts'
 import { type HalfQuestion, judge, type Verdict } from './judge.ts'
-import { halfOf, type Parties, sceneOf } from './scene.ts'
+import { type SubjectName } from './rule-index.ts'
+import { halfOf, identityHalfOf, NO_LABELS, openHalf, type Parties, sceneOf } from './scene.ts'
 import {
   hostnameOf,
   serviceKey,
@@ -13,9 +14,9 @@ import {
 /**
  * Decides whether a service may be seen or called, with the whole chain of reasons.
  *
- * Effective = exporter allows ∧ importer allows ∧ relationship active, whatever its health ∧ the caller belongs to
- * who asks. A half that only the peer knows is `unknown` and never turns a deny into an allow. Pure: the same
- * snapshot and query always give the same answer.
+ * Effective = exporter allows ∧ importer allows ∧ relationship active, whatever its health ∧ the caller's identity
+ * is exposed to whom it calls ∧ it belongs to who asks. A half that only the peer knows is `unknown` and never
+ * turns a deny into an allow. Pure: the same snapshot and query always give the same answer.
  */
 export function evaluate(snapshot: Snapshot, query: Query): Answer {
   const question = query.caller === undefined ? 'visibility' : 'call'
@@ -23,45 +24,76 @@ export function evaluate(snapshot: Snapshot, query: Query): Answer {
   if (scene.kind === 'foreign') {
     return { decision: 'deny', question, steps: [scene.step], undecided: [], serverIds: [] }
   }
-  const service = findService(snapshot, scene, query)
-  const steps = chainOf(snapshot, scene, { query, service })
+  const service = findService(snapshot, scene, query.subject)
+  const half = halfOf(snapshot, scene, { query, labels: service?.labels ?? NO_LABELS })
+  const verdict = judge(snapshot.rules, half)
+  const steps = chainOf(snapshot, scene, { query, service, half, verdict })
+  const name = nameOf(snapshot, scene, { half, verdict, subject: query.subject })
   return {
     decision: steps.some((step) => step.outcome === 'deny') ? 'deny' : 'allow',
     question,
     steps,
     undecided: scene.kind === 'within' ? [] : [scene.peer.name],
-    ...(scene.kind === 'import' && {
-      hostname: hostnameOf(snapshot, scene.peer.name, query.subject),
-    }),
+    exportedName: serviceKey(name),
+    ...(scene.kind === 'import' && { hostname: hostnameOf(snapshot, scene.peer.name, name) }),
     serverIds: service?.serverIds ?? [],
   }
 }
 
-/** A question together with the service that it found, if any. */
+/** The service that a question is about: ours, or what the peer offers. */
+export function findService(
+  snapshot: Snapshot,
+  scene: Parties,
+  subject: SubjectName,
+): SnapshotService | undefined {
+  const key = serviceKey(subject)
+  if (scene.kind !== 'import') return snapshot.services.get(key)
+  return snapshot.offers.get(scene.peer.name)?.get(key)
+}
+
+/** A question with what was found for it. */
 interface Asked {
   readonly query: Query
   readonly service: SnapshotService | undefined
+  readonly half: HalfQuestion
+  readonly verdict: Verdict
+}
+
+// What a service is called must not depend on who asks, so its name comes from the first allow for anybody there.
+function nameOf(
+  snapshot: Snapshot,
+  scene: Parties,
+  { half, verdict, subject }: Pick<Asked, 'half' | 'verdict'> & { readonly subject: SubjectName },
+): SubjectName {
+  if (scene.kind === 'within' || !snapshot.rules.hasAliases) return subject
+  const { allow } = isOpen(half) ? verdict : judge(snapshot.rules, openHalf(half))
+  return aliased(subject, allow?.rule.as)
+}
+
+/** A service under the name that a rule gives it. */
+export function aliased(
+  { namespace, name }: SubjectName,
+  as: { readonly namespace?: string; readonly name?: string } | undefined,
+): SubjectName {
+  return { namespace: as?.namespace ?? namespace, name: as?.name ?? name }
+}
+
+function isOpen({ caller, port, cluster, namespace }: HalfQuestion): boolean {
+  return (
+    caller === undefined && port === undefined && cluster === undefined && namespace === undefined
+  )
 }
 
 function chainOf(snapshot: Snapshot, scene: Parties, asked: Asked): Step[] {
-  const half = halfOf(scene, asked.query)
   const steps: Step[] = []
   if (scene.kind !== 'within') steps.push(relationshipStep(scene.peer))
   steps.push(subjectStep(snapshot, scene, asked))
-  steps.push(...ruleSteps(scene, half, judge(snapshot.rules, half)))
+  const identity = identityHalfOf(snapshot, scene, asked.query)
+  if (identity !== undefined) steps.push(identityStep(snapshot, scene, identity))
+  steps.push(...ruleSteps(scene, asked.half, asked.verdict))
   const { caller } = asked.query
   if (caller !== undefined) steps.push(tenancyStep(snapshot, scene, caller))
   return steps
-}
-
-function findService(
-  snapshot: Snapshot,
-  scene: Parties,
-  query: Query,
-): SnapshotService | undefined {
-  const key = serviceKey(query.subject)
-  if (scene.kind !== 'import') return snapshot.services.get(key)
-  return snapshot.offers.get(scene.peer.name)?.get(key)
 }
 
 function relationshipStep({ name, state, waitingFor }: SnapshotRelationship): Step {
@@ -75,6 +107,14 @@ function relationshipStep({ name, state, waitingFor }: SnapshotRelationship): St
 
 function subjectStep(snapshot: Snapshot, scene: Parties, { query, service }: Asked): Step {
   const name = serviceKey(query.subject)
+  const { port } = query
+  if (
+    service !== undefined &&
+    port !== undefined &&
+    !service.ports.some((one) => one.name === port)
+  ) {
+    return { step: 'subject', outcome: 'deny', reason: `${name} has no port ${port}` }
+  }
   const outcome = service === undefined ? 'deny' : 'allow'
   if (scene.kind === 'import') {
     const found = service === undefined ? 'no offer' : 'an offer'
@@ -88,8 +128,18 @@ function subjectStep(snapshot: Snapshot, scene: Parties, { query, service }: Ask
   return { step: 'subject', outcome, reason: `${name} ${is} a service of ${snapshot.meshId}` }
 }
 
+// Whose identity it is decides whether to show it. We can only keep a peer's out; that it shows one is its word.
+function identityStep(snapshot: Snapshot, scene: Parties, half: HalfQuestion): Step {
+  const verdict = judge(snapshot.rules, half)
+  if (scene.kind === 'import' || verdict.deny !== undefined) {
+    return { ...verdictStep(half, verdict), step: 'identity' }
+  }
+  const decidedBy = half.relationship ?? ''
+  return { step: 'identity', outcome: 'unknown', reason: `decided by ${decidedBy}`, decidedBy }
+}
+
 function ruleSteps(scene: Parties, half: HalfQuestion, verdict: Verdict): Step[] {
-  const ours = ruleStep(half, verdict)
+  const ours = verdictStep(half, verdict)
   if (scene.kind === 'within') return [ours]
   const { name } = scene.peer
   const theirs = { outcome: 'unknown', reason: `decided by ${name}`, decidedBy: name } as const
@@ -98,7 +148,7 @@ function ruleSteps(scene: Parties, half: HalfQuestion, verdict: Verdict): Step[]
     : [{ step: 'exportRule', ...theirs }, ours]
 }
 
-function ruleStep(half: HalfQuestion, { allow, deny }: Verdict): Step {
+function verdictStep(half: HalfQuestion, { allow, deny }: Verdict): Step {
   const step = half.direction === 'export' ? 'exportRule' : 'importRule'
   if (deny !== undefined) {
     const stands = allow === undefined ? '' : `, whatever rule ${allow.rule.id} allows`
@@ -110,11 +160,20 @@ function ruleStep(half: HalfQuestion, { allow, deny }: Verdict): Step {
   return { step, outcome: 'allow', reason, ruleId: allow.rule.id }
 }
 
-function silence({ direction, relationship, subject, caller }: HalfQuestion): string {
-  const who = caller === undefined ? '' : ` for caller ${caller.path}`
+function silence({ direction, relationship, subject, caller, ...half }: HalfQuestion): string {
   const preposition = direction === 'export' ? 'to' : 'from'
+  const what = typeof subject === 'string' ? `identity ${subject}` : serviceKey(subject)
   const whom = relationship ?? 'self'
-  return `no ${direction} rule allows ${serviceKey(subject)} ${preposition} ${whom}${who}`
+  const { port, cluster, namespace } = half
+  const narrowed = [
+    ...(caller === undefined ? [] : [` for caller ${caller.path}`]),
+    ...(port === undefined ? [] : [` on port ${port}`]),
+    ...(cluster === undefined ? [] : [` in cluster ${cluster}`]),
+    ...(namespace === undefined || direction === 'export' || caller !== undefined
+      ? []
+      : [` in namespace ${namespace}`]),
+  ]
+  return `no ${direction} rule allows ${what} ${preposition} ${whom}${narrowed.join('')}`
 }
 
 function tenancyStep(snapshot: Snapshot, scene: Parties, caller: SpiffeId): Step {

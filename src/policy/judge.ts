@@ -1,16 +1,33 @@
-import { type PlacedRule, type RuleIndex, type RuleQuestion, visitBuckets } from './rule-index.ts'
-import { type CallerFacts, isMeant } from './rule.ts'
+import { type Labels } from '../catalog/label.ts'
+import { type CallerFacts, isMeant } from './callers.ts'
+import { selects } from './label-selector.ts'
+import { fits, type Pattern } from './pattern.ts'
+import {
+  comparePlaced,
+  type PlacedRule,
+  type RuleIndex,
+  type RuleQuestion,
+  visitBuckets,
+} from './rule-index.ts'
+import { type Rule } from './rule.ts'
 
-/** A question about one half of a decision. */
+/** A question about one half of a decision; what is undefined is left open. */
 export interface HalfQuestion extends RuleQuestion {
+  readonly labels: Labels
   /** Absent for visibility. */
   readonly caller: CallerFacts | undefined
+  /** The name of a port. */
+  readonly port: string | undefined
+  /** A cluster of ours. */
+  readonly cluster: string | undefined
+  /** The namespace of ours in which the consumer runs; `null` = known to be in none. */
+  readonly namespace: string | null | undefined
   readonly atMs: number
 }
 
 /** What the rules of one half say. */
 export interface Verdict {
-  /** The first applicable allow in the total order; attributes come from it. */
+  /** The first applicable allow in the total order. */
   readonly allow: PlacedRule | undefined
   /** The first applicable deny. */
   readonly deny: PlacedRule | undefined
@@ -27,13 +44,22 @@ export function judge(index: RuleIndex, question: HalfQuestion): Verdict {
   return { allow, deny }
 }
 
-/** Every applicable deny, first in the total order first. */
-export function applicableDenies(index: RuleIndex, question: HalfQuestion): PlacedRule[] {
-  const denies: PlacedRule[] = []
+/** Every applicable rule of an effect once, first in the total order first. */
+export function applicableRules(
+  index: RuleIndex,
+  question: HalfQuestion,
+  effect: 'allow' | 'deny',
+): PlacedRule[] {
+  const found = new Map<string, PlacedRule>()
   visitBuckets(index, question, (bucket) => {
-    denies.push(...bucket.deny.filter((placed) => applies(placed, question)))
+    for (const placed of bucket[effect]) {
+      if (!applies(placed, question)) continue
+      const before = found.get(placed.rule.id)
+      if (before === undefined || comparePlaced(placed, before) < 0)
+        found.set(placed.rule.id, placed)
+    }
   })
-  return denies.toSorted((a, b) => a.order - b.order)
+  return [...found.values()].toSorted(comparePlaced)
 }
 
 // Buckets are in order, so the search ends at the first that applies or that could not be earlier than the best.
@@ -43,17 +69,45 @@ function firstApplicable(
   best: PlacedRule | undefined,
 ): PlacedRule | undefined {
   for (const placed of rules) {
-    if (best !== undefined && best.order < placed.order) return best
+    if (best !== undefined && comparePlaced(best, placed) < 0) return best
     if (applies(placed, question)) return placed
   }
   return best
 }
 
-// Without a caller an allow for some counts, since somebody there may call, and a deny for some does not, since
-// others may; so whatever may be called can be seen.
-function applies({ rule, endsAtMs }: PlacedRule, { caller, atMs }: HalfQuestion): boolean {
-  if (atMs >= endsAtMs) return false
-  const { callers } = rule.audience
-  if (callers === undefined) return true
-  return caller === undefined ? rule.effect === 'allow' : isMeant(callers, caller)
+function applies({ rule, endsAtMs }: PlacedRule, question: HalfQuestion): boolean {
+  if (question.atMs >= endsAtMs) return false
+  const { subject } = rule
+  if (subject.kind === 'service' && subject.labels !== undefined) {
+    if (!selects(subject.labels, question.labels)) return false
+  }
+  return isInside(rule, question)
+}
+
+// What a question leaves open is decided for somebody and not for everybody: an allow that narrows it counts, since
+// it lets some in, and a deny that narrows it does not, since it keeps only some out. So whatever may be called can
+// be seen, and a narrower question is never denied less.
+function isInside(rule: Rule, question: HalfQuestion): boolean {
+  const { subject, audience, clusters, visibleTo, effect } = rule
+  const { caller, port, cluster } = question
+  const isOpen = effect === 'allow'
+  if (audience.callers !== undefined) {
+    if (!(caller === undefined ? isOpen : isMeant(audience.callers, caller))) return false
+  }
+  if (subject.kind === 'service' && subject.ports !== undefined) {
+    if (!(port === undefined ? isOpen : subject.ports.includes(port))) return false
+  }
+  if (clusters !== undefined) {
+    if (!(cluster === undefined ? isOpen : clusters.includes(cluster))) return false
+  }
+  return visibleTo === undefined || isVisible(visibleTo, question, isOpen)
+}
+
+function isVisible(
+  visibleTo: readonly Pattern[],
+  { namespace }: HalfQuestion,
+  isOpen: boolean,
+): boolean {
+  if (namespace === undefined) return isOpen
+  return namespace !== null && visibleTo.some((pattern) => fits(pattern, namespace))
 }

@@ -3,12 +3,14 @@ import { type Offer, type Service } from '../catalog/service.ts'
 import { type MeshId } from '../db/ids.ts'
 import { type Db } from '../db/schema.ts'
 import { relationshipsOf } from '../federation/find-relationship.ts'
+import { groupsOf } from '../federation/group/peer-groups.ts'
 import { loadMesh, trustDomainsOf } from '../mesh/find-mesh.ts'
 import { listChanges } from './change-log-store.ts'
 import { type ChangedKeys, changedKeys, MAX_CHANGED } from './changed-keys.ts'
 import { type Changed, nextSnapshot, type SnapshotChanges } from './next-snapshot.ts'
 import {
   buildSnapshot,
+  type PeersInput,
   type Revisions,
   serviceKey,
   type Snapshot,
@@ -79,20 +81,22 @@ async function loadMeshPart(
   return { dnsSuffix, trustDomains: domains.map((domain) => domain.name) }
 }
 
-async function loadPeersPart(
-  db: Db,
-  meshId: MeshId,
-): Promise<Pick<SnapshotInput, 'relationships'>> {
-  return { relationships: await relationshipsOf(db, meshId) }
+async function loadPeersPart(db: Db, meshId: MeshId): Promise<PeersInput> {
+  return {
+    relationships: await relationshipsOf(db, meshId),
+    groups: await groupsOf(db, meshId),
+  }
 }
 
-// Offers and rules hold names of relationships: one that goes or has another name changes them, unlogged.
-function hasLostNames(
-  { relationships }: Snapshot,
-  after: Pick<SnapshotInput, 'relationships'>,
-): boolean {
+// Offers and rules hold names of relationships, rules those of groups too: one that goes or has another name
+// changes them, unlogged.
+function hasLostNames({ relationships, groups }: Snapshot, after: PeersInput): boolean {
   const ids = new Map(after.relationships.map(({ name, id }) => [name, id]))
-  return [...relationships.values()].some(({ name, id }) => ids.get(name) !== id)
+  const names = new Set(after.groups.map(({ name }) => name))
+  return (
+    [...relationships.values()].some(({ name, id }) => ids.get(name) !== id) ||
+    [...groups.keys()].some((name) => !names.has(name))
+  )
 }
 
 async function loadServices(

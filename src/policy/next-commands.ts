@@ -24,7 +24,9 @@ export function nextAfterRule(meshId: MeshId, rule: Rule, effect: RuleEffect): s
 // Peers learn of exports by hand until services exchange them: they enter the offer, then import it.
 function atPeer(meshId: MeshId, rule: Rule, { peer, services }: Reach): string[] {
   if (services.length === 0) return []
-  const { namespace, name } = rule.subject
+  const { subject } = rule
+  if (subject.kind === 'identity') return []
+  const { namespace, name } = subject
   return [
     ...services
       .slice(0, MAX_SPELLED)

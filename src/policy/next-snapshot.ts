@@ -4,6 +4,7 @@ import { type Rule } from './rule.ts'
 import {
   meshPart,
   offersByPeer,
+  type PeersInput,
   peersPart,
   type Revisions,
   type Snapshot,
@@ -20,7 +21,7 @@ export type Changed<T> = ReadonlyMap<string, T | undefined>
 export interface SnapshotChanges {
   readonly revisions: Revisions
   readonly mesh?: Pick<SnapshotInput, 'dnsSuffix' | 'trustDomains'>
-  readonly peers?: Pick<SnapshotInput, 'relationships'>
+  readonly peers?: PeersInput
   readonly services: Changed<SnapshotService>
   /** By relationship, then by name. */
   readonly offers: ReadonlyMap<string, Changed<SnapshotOffer>> | readonly SnapshotOffer[]
@@ -67,7 +68,7 @@ function isList<T>(value: readonly T[] | ReadonlyMap<string, unknown>): value is
 
 function changeRuleIndex(previous: RuleIndex, changes: Changed<Rule>): RuleIndex {
   if (changes.size === 0) return previous
-  const rules = new Map(previous.placed.map(({ rule }) => [rule.id, rule]))
+  const rules = new Map(previous.byId)
   for (const [id, rule] of changes) {
     if (rule === undefined) rules.delete(id)
     else rules.set(id, rule)

@@ -1,8 +1,8 @@
 import { type Change, type Query } from './answer.ts'
-import { evaluate } from './evaluate.ts'
-import { applicableDenies, type HalfQuestion, judge } from './judge.ts'
+import { evaluate, findService } from './evaluate.ts'
+import { applicableRules, type HalfQuestion, judge } from './judge.ts'
 import { type PlacedRule, type RuleIndex, type SubjectName } from './rule-index.ts'
-import { halfOf, type Parties, sceneOf } from './scene.ts'
+import { halfOf, identityHalfOf, NO_LABELS, type Parties, sceneOf } from './scene.ts'
 import { serviceKey, type Snapshot, type SnapshotRelationship } from './snapshot.ts'
 
 /**
@@ -19,10 +19,13 @@ export function smallestChange(snapshot: Snapshot, query: Query): Change[] {
   const { steps } = evaluate(snapshot, query)
   const denied = new Set(steps.filter((step) => step.outcome === 'deny').map((step) => step.step))
   if (denied.has('tenancy')) return []
+  const labels = findService(snapshot, scene, query.subject)?.labels ?? NO_LABELS
+  const identity = denied.has('identity') ? identityHalfOf(snapshot, scene, query) : undefined
   return [
     ...(denied.has('relationship') && scene.kind !== 'within' ? [activation(scene.peer)] : []),
     ...(denied.has('subject') ? [newSubject(scene, query.subject)] : []),
-    ...ruleChanges(snapshot.rules, halfOf(scene, query)),
+    ...(identity === undefined ? [] : ruleChanges(snapshot.rules, identity)),
+    ...ruleChanges(snapshot.rules, halfOf(snapshot, scene, { query, labels })),
   ]
 }
 
@@ -48,12 +51,14 @@ function newSubject(scene: Parties, subject: SubjectName): Change {
 }
 
 function ruleChanges(index: RuleIndex, half: HalfQuestion): Change[] {
-  const removals = applicableDenies(index, half).map(removal)
-  if (judge(index, half).allow !== undefined) return removals
+  const removals = applicableRules(index, half, 'deny').map(removal)
+  const isDenyOnly = half.direction === 'import' && typeof half.subject === 'string'
+  if (isDenyOnly || judge(index, half).allow !== undefined) return removals
   const { direction, relationship = 'self', caller, subject } = half
   const preposition = direction === 'export' ? '--to' : '--from'
+  const what = typeof subject === 'string' ? `--identity ${subject || "'*'"}` : serviceKey(subject)
   const narrowed = caller === undefined || caller.path === '' ? '' : ` --callers ${caller.path}`
-  const command = `entente rule ${direction} ${serviceKey(subject)} ${preposition} ${relationship}${narrowed}`
+  const command = `entente rule ${direction} ${what} ${preposition} ${relationship}${narrowed}`
   return [...removals, { act: 'rule.create', command }]
 }
 

@@ -1,5 +1,7 @@
+import { type FastifyRequest } from 'fastify'
 import { type Static } from 'typebox'
-import type { ChangeContext } from '../audit/record.ts'
+import { ownerScopeOf } from '../access/owner-scope.ts'
+import { type Action } from '../access/actions.ts'
 import { type Db, inTransaction } from '../db/connect.ts'
 import { type MeshId, parseMeshId } from '../db/ids.ts'
 import { type DbClock } from '../db/time.ts'
@@ -18,12 +20,21 @@ import {
   RuleParams,
   RulesQuery,
 } from './api.ts'
-import { changeRule, createRule, deleteRule, noSuchRule, type RuleChange } from './change-rules.ts'
+import {
+  changeRule,
+  createRule,
+  deleteRule,
+  loadRule,
+  type RuleChange,
+  type RuleContext,
+} from './change-rules.ts'
+import { readSubject } from './subject-body.ts'
 import { loadSnapshot } from './load-snapshot.ts'
 import { nextAfterRule } from './next-commands.ts'
 import { effectOf } from './rule-effect.ts'
+import { type StoredRule } from './rule-row.ts'
 import { type RuleDraft } from './rule.ts'
-import { findRule, listRules, type StoredRule } from './store.ts'
+import { listRules } from './store.ts'
 import { viewEffect, viewRule } from './view.ts'
 
 /** What the rules' routes need. */
@@ -34,6 +45,19 @@ export interface RuleRoutesOptions {
 
 /** The rules of a mesh: create, list, read, change, delete. */
 export const ruleRoutes = async (app: App, { db, now }: RuleRoutesOptions): Promise<void> => {
+  const contextOf = async (
+    trx: Db,
+    {
+      principal,
+      params,
+    }: Pick<FastifyRequest<{ Params: { meshId: string } }>, 'principal' | 'params'>,
+    action: Action,
+  ): Promise<RuleContext> => ({
+    actor: principal.name,
+    now: await now(trx),
+    ownerScope: ownerScopeOf(principal, action, params.meshId),
+  })
+
   app.post(
     '/meshes/:meshId/rules',
     {
@@ -54,7 +78,7 @@ export const ruleRoutes = async (app: App, { db, now }: RuleRoutesOptions): Prom
       const outcome = await inTransaction(
         db,
         async (trx) => {
-          const context = { actor: request.principal.name, now: await now(trx) }
+          const context = await contextOf(trx, request, 'rule.create')
           const rule = await createRule(trx, meshId, { draft, context })
           return outcomeOf(trx, meshId, { rule, context })
         },
@@ -83,14 +107,15 @@ export const ruleRoutes = async (app: App, { db, now }: RuleRoutesOptions): Prom
       const { limit, cursor, direction } = request.query
       await loadMesh(db, meshId)
       const after = decodeIdCursor(cursor)
-      const rows = await listRules(db, meshId, { direction, after, limit: limit + 1 })
+      const ownerScope = ownerScopeOf(request.principal, 'rule.list', meshId)
+      const rows = await listRules(db, meshId, { direction, after, ownerScope, limit: limit + 1 })
       const page = pageOf(rows, limit, (rule) => [rule.id])
       return { items: page.items.map(viewRule), nextCursor: page.nextCursor }
     },
   )
 
   app.get(
-    '/meshes/:meshId/rules/:ruleId',
+    '/meshes/:meshId/rules/:rule',
     {
       config: { action: 'rule.read' },
       schema: {
@@ -102,17 +127,15 @@ export const ruleRoutes = async (app: App, { db, now }: RuleRoutesOptions): Prom
     },
     async (request, reply) => {
       const meshId = parseMeshId(request.params.meshId)
-      const { ruleId } = request.params
-      await loadMesh(db, meshId)
-      const rule = await findRule(db, meshId, ruleId)
-      if (rule === undefined) throw noSuchRule(meshId, ruleId)
+      const ownerScope = ownerScopeOf(request.principal, 'rule.read', meshId)
+      const rule = await loadRule(db, meshId, { target: request.params.rule, ownerScope })
       reply.header('etag', etagOf(rule.version))
       return viewRule(rule)
     },
   )
 
   app.patch(
-    '/meshes/:meshId/rules/:ruleId',
+    '/meshes/:meshId/rules/:rule',
     {
       config: { action: 'rule.update' },
       schema: {
@@ -131,9 +154,9 @@ export const ruleRoutes = async (app: App, { db, now }: RuleRoutesOptions): Prom
       const outcome = await inTransaction(
         db,
         async (trx) => {
-          const context = { actor: request.principal.name, now: await now(trx) }
-          const edit = { id: request.params.ruleId, context, requireVersion }
-          const rule = await changeRule(trx, meshId, { ...edit, change })
+          const context = await contextOf(trx, request, 'rule.update')
+          const edit = { rule: request.params.rule, context, requireVersion }
+          const { rule } = await changeRule(trx, meshId, { ...edit, change })
           return outcomeOf(trx, meshId, { rule, context })
         },
         { dryRun: request.query.dryRun },
@@ -144,7 +167,7 @@ export const ruleRoutes = async (app: App, { db, now }: RuleRoutesOptions): Prom
   )
 
   app.delete(
-    '/meshes/:meshId/rules/:ruleId',
+    '/meshes/:meshId/rules/:rule',
     {
       config: { action: 'rule.delete' },
       schema: {
@@ -161,8 +184,8 @@ export const ruleRoutes = async (app: App, { db, now }: RuleRoutesOptions): Prom
       const rule = await inTransaction(
         db,
         async (trx) => {
-          const context = { actor: request.principal.name, now: await now(trx) }
-          return deleteRule(trx, meshId, { id: request.params.ruleId, context, requireVersion })
+          const context = await contextOf(trx, request, 'rule.delete')
+          return deleteRule(trx, meshId, { rule: request.params.rule, context, requireVersion })
         },
         { dryRun: request.query.dryRun },
       )
@@ -174,7 +197,7 @@ export const ruleRoutes = async (app: App, { db, now }: RuleRoutesOptions): Prom
 async function outcomeOf(
   trx: Db,
   meshId: MeshId,
-  { rule, context }: { readonly rule: StoredRule; readonly context: ChangeContext },
+  { rule, context }: { readonly rule: StoredRule; readonly context: RuleContext },
 ): Promise<RuleOutcomeView> {
   const effect = effectOf(await loadSnapshot(trx, meshId), rule, context.now)
   return {
@@ -184,11 +207,18 @@ async function outcomeOf(
   }
 }
 
-function draftIn({ expiresAt, ...body }: Static<typeof CreateRuleBody>): RuleDraft {
-  return { ...body, ...(expiresAt !== undefined && { expiresAt: new Date(expiresAt) }) }
+function draftIn({ expiresAt, subject, ...body }: Static<typeof CreateRuleBody>): RuleDraft {
+  return {
+    ...body,
+    subject: readSubject(subject),
+    ...(expiresAt !== undefined && { expiresAt: new Date(expiresAt) }),
+  }
 }
 
-function changeIn({ expiresAt, ...body }: Static<typeof ChangeRuleBody>): RuleChange {
-  if (expiresAt === undefined) return body
-  return { ...body, expiresAt: expiresAt === null ? null : new Date(expiresAt) }
+function changeIn({ expiresAt, subject, ...body }: Static<typeof ChangeRuleBody>): RuleChange {
+  return {
+    ...body,
+    ...(subject !== undefined && { subject: readSubject(subject) }),
+    ...(expiresAt !== undefined && { expiresAt: expiresAt === null ? null : new Date(expiresAt) }),
+  }
 }

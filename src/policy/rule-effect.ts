@@ -73,16 +73,29 @@ export function effectOf(snapshot: Snapshot, rule: Rule, at: Date): RuleEffect {
 
 type Peer = SnapshotRelationship | 'self'
 
-function audienceOf(snapshot: Snapshot, { audience }: Rule): Peer[] {
+function audienceOf(snapshot: Snapshot, { audience, direction }: Rule): Peer[] {
   if (audience.kind === 'self') return ['self']
   if (audience.kind === 'all') return [...snapshot.relationships.values()]
-  return audience.relationships.flatMap((name) => snapshot.relationships.get(name) ?? [])
+  const members = audience.groups.flatMap((name) => snapshot.groups.get(name)?.members ?? [])
+  const names = members.flatMap((member) => (member.kind === 'self' ? [] : [member.name]))
+  return [
+    ...(members.some((member) => member.kind === 'self') && direction === 'export'
+      ? ['self' as const]
+      : []),
+    ...new Set(
+      [...audience.relationships, ...names].flatMap(
+        (name) => snapshot.relationships.get(name) ?? [],
+      ),
+    ),
+  ]
 }
 
 function subjectsOf(snapshot: Snapshot, rule: Rule, peer: Peer): SnapshotService[] {
   const isExport = rule.direction === 'export' || peer === 'self'
   const all = isExport ? snapshot.services : (snapshot.offers.get(peer.name) ?? new Map())
-  const { namespace, name } = rule.subject
+  const { subject } = rule
+  if (subject.kind === 'identity') return []
+  const { namespace, name } = subject
   return [...(all as ReadonlyMap<string, SnapshotService>).values()].filter(
     (service) => fits(namespace, service.namespace) && fits(name, service.name),
   )

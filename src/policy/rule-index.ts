@@ -1,12 +1,14 @@
 import { emptyPatternMap, entryOf, type PatternMap, visitFitting } from './pattern-map.ts'
-import { type Direction, type Effect, type Rule, ruleLine, type SubjectPattern } from './rule.ts'
+import { type Direction, type Effect, type Rule, type Subject } from './rule.ts'
+import { ruleLine } from './rule-line.ts'
 
-/** A rule in its place among the others of a snapshot. */
+/** A rule at one of the places where the index holds it. */
 export interface PlacedRule {
   readonly rule: Rule
   readonly line: string
-  /** Place in the total order of {@link compareRules}; 0 is first. */
-  readonly order: number
+  /** Higher is earlier in the total order of {@link comparePlaced}, which ages and ids complete. */
+  readonly weight: number
+  readonly createdAtMs: number
   /** Unix milliseconds from which it no longer applies; `Infinity` when it never ends. */
   readonly endsAtMs: number
 }
@@ -20,45 +22,50 @@ export interface SubjectName {
 /** Rules of one audience and one subject pattern, by effect, first in the total order first. */
 export type Bucket = Readonly<Record<Effect, PlacedRule[]>>
 
-type SubjectIndex = PatternMap<PatternMap<Bucket>>
+/** Rules of one audience: those of services by namespace and name, those of identities by path. */
+interface SubjectIndex {
+  readonly services: PatternMap<PatternMap<Bucket>>
+  readonly identities: PatternMap<Bucket>
+}
 
 interface AudienceIndex {
   readonly all: SubjectIndex
   readonly self: SubjectIndex
   readonly peers: Map<string, SubjectIndex>
+  readonly groups: Map<string, SubjectIndex>
 }
 
-/** Rules by direction, then audience, then namespace and name, so that one question meets only those that fit. */
+/** Rules by direction, then audience, then subject, so that one question meets only those that fit. */
 export interface RuleIndex {
   readonly byDirection: Readonly<Record<Direction, AudienceIndex>>
-  readonly placed: readonly PlacedRule[]
+  readonly byId: ReadonlyMap<string, Rule>
+  /** Whether any rule renames; without one a name needs no look-up. */
+  readonly hasAliases: boolean
 }
 
-/** Which rules to look at: the mesh itself when no relationship is named. */
+/** Which rules to look at: those for a relationship, or for the mesh itself when none is named. */
 export interface RuleQuestion {
   readonly direction: Direction
   readonly relationship: string | undefined
-  readonly subject: SubjectName
+  /** The groups whose member the relationship, or the mesh itself, is. */
+  readonly groups: readonly string[]
+  /** A service's name, or the path of an identity. */
+  readonly subject: SubjectName | string
 }
+
+/** How specific an audience is; the narrowest through which a rule is met counts. */
+const AUDIENCE_RANK = { all: 0, groups: 1, peers: 2, self: 2 } as const
 
 /** Builds the index; the order of `rules` has no say. */
 export function buildRuleIndex(rules: readonly Rule[]): RuleIndex {
   const byDirection = { export: emptyAudienceIndex(), import: emptyAudienceIndex() }
-  const placed = rules.toSorted(compareRules).map((rule, order) => ({
-    rule,
-    line: ruleLine(rule),
-    order,
-    endsAtMs: rule.expiresAt?.getTime() ?? Infinity,
-  }))
-  for (const one of placed) {
-    for (const subjects of audiencesOf(byDirection[one.rule.direction], one.rule)) {
-      const { namespace, name } = one.rule.subject
-      entryOf(entryOf(subjects, namespace, emptyNames), name, emptyBucket)[one.rule.effect].push(
-        one,
-      )
-    }
+  for (const rule of rules) addRule(byDirection[rule.direction], rule)
+  sortBuckets(byDirection)
+  return {
+    byDirection,
+    byId: new Map(rules.map((rule) => [rule.id, rule])),
+    hasAliases: rules.some((rule) => rule.as !== undefined),
   }
-  return { byDirection, placed }
 }
 
 /** Calls `visit` with the rules of that direction whose audience and subject fit, bucket by bucket. */
@@ -67,63 +74,124 @@ export function visitBuckets(
   question: RuleQuestion,
   visit: (bucket: Bucket) => void,
 ): void {
-  const { relationship, subject } = question
+  const { relationship, groups, subject } = question
   const audiences = index.byDirection[question.direction]
-  const ofNamespace = (names: PatternMap<Bucket>): void => {
-    visitFitting(names, subject.name, visit)
+  visitSubjects(relationship === undefined ? audiences.self : audiences.all, subject, visit)
+  if (relationship !== undefined) {
+    visitSubjects(audiences.peers.get(relationship), subject, visit)
   }
-  if (relationship === undefined) {
-    visitFitting(audiences.self, subject.namespace, ofNamespace)
-    return
-  }
-  visitFitting(audiences.all, subject.namespace, ofNamespace)
-  const peer = audiences.peers.get(relationship)
-  if (peer !== undefined) visitFitting(peer, subject.namespace, ofNamespace)
+  for (const group of groups) visitSubjects(audiences.groups.get(group), subject, visit)
 }
 
 /**
- * The total order from which an allowed service takes its attributes: priority, audience, subject, callers, age, id.
- *
- * It never changes a decision; it names the rule that an answer cites, and later aliases come from it.
+ * The total order from which an allowed service takes its name and the answer its rule: priority, audience,
+ * subject, callers, age, id. It never changes a decision.
  */
-export function compareRules(a: Rule, b: Rule): number {
-  return (
-    b.priority - a.priority ||
-    audienceRank(b) - audienceRank(a) ||
-    subjectRank(b.subject) - subjectRank(a.subject) ||
-    callersRank(b) - callersRank(a) ||
-    a.createdAt.getTime() - b.createdAt.getTime() ||
-    (a.id < b.id ? -1 : 1)
-  )
+export function comparePlaced(a: PlacedRule, b: PlacedRule): number {
+  return b.weight - a.weight || a.createdAtMs - b.createdAtMs || (a.rule.id < b.rule.id ? -1 : 1)
 }
 
-function audienceRank({ audience }: Rule): number {
-  return audience.kind === 'all' ? 0 : 1
+function visitSubjects(
+  index: SubjectIndex | undefined,
+  subject: SubjectName | string,
+  visit: (bucket: Bucket) => void,
+): void {
+  if (index === undefined) return
+  if (typeof subject === 'string') {
+    visitFitting(index.identities, subject, visit)
+    return
+  }
+  visitFitting(index.services, subject.namespace, (names) => {
+    visitFitting(names, subject.name, visit)
+  })
 }
 
-function subjectRank({ namespace, name }: SubjectPattern): number {
-  if (!name.wild) return namespace.wild ? 4 : 5
+function addRule(index: AudienceIndex, rule: Rule): void {
+  const { kind, relationships, groups } = rule.audience
+  if (kind !== 'peers') {
+    bucketOf(index[kind], rule.subject)[rule.effect].push(placed(rule, kind))
+    return
+  }
+  for (const [sort, names] of [
+    ['peers', relationships],
+    ['groups', groups],
+  ] as const) {
+    if (names.length === 0) continue
+    const one = placed(rule, sort)
+    for (const name of names)
+      bucketOf(subjectsOf(index[sort], name), rule.subject)[rule.effect].push(one)
+  }
+}
+
+function placed(rule: Rule, audience: keyof typeof AUDIENCE_RANK): PlacedRule {
+  return {
+    rule,
+    line: ruleLine(rule),
+    weight: weightOf(rule, AUDIENCE_RANK[audience]),
+    createdAtMs: rule.createdAt.getTime(),
+    endsAtMs: rule.expiresAt?.getTime() ?? Infinity,
+  }
+}
+
+// Digits of one number, the most telling first: audience 0 to 2, subject 0 to 10, callers 0 to 1.
+function weightOf({ priority, subject, audience }: Rule, audienceRank: number): number {
+  const callersRank = audience.callers === undefined ? 0 : 1
+  return ((priority * 3 + audienceRank) * 11 + subjectRank(subject)) * 2 + callersRank
+}
+
+// An exact name, then labels, then a namespace, then everything; ports make any of them narrower.
+function subjectRank(subject: Subject): number {
+  if (subject.kind === 'identity') return subject.path.wild ? 0 : 5
+  const { namespace, name, labels } = subject
+  if (!name.wild) return namespace.wild ? 9 : 10
+  if (labels !== undefined) return namespace.literal === '' && namespace.wild ? 7 : 8
   if (!namespace.wild) return name.literal === '' ? 2 : 3
   return namespace.literal === '' && name.literal === '' ? 0 : 1
 }
 
-function callersRank({ audience }: Rule): number {
-  return audience.callers === undefined ? 0 : 1
+function bucketOf(index: SubjectIndex, subject: Subject): Bucket {
+  if (subject.kind === 'identity') return entryOf(index.identities, subject.path, emptyBucket)
+  return entryOf(entryOf(index.services, subject.namespace, emptyNames), subject.name, emptyBucket)
 }
 
-function audiencesOf(index: AudienceIndex, { audience }: Rule): SubjectIndex[] {
-  if (audience.kind !== 'peers') return [index[audience.kind]]
-  return audience.relationships.map((name) => {
-    const present = index.peers.get(name)
-    if (present !== undefined) return present
-    const made: SubjectIndex = emptyPatternMap()
-    index.peers.set(name, made)
-    return made
-  })
+function subjectsOf(index: Map<string, SubjectIndex>, name: string): SubjectIndex {
+  const present = index.get(name)
+  if (present !== undefined) return present
+  const made = emptySubjectIndex()
+  index.set(name, made)
+  return made
+}
+
+function sortBuckets(byDirection: Record<Direction, AudienceIndex>): void {
+  for (const { all, self, peers, groups } of Object.values(byDirection)) {
+    for (const index of [all, self, ...peers.values(), ...groups.values()]) {
+      for (const bucket of bucketsIn(index)) {
+        bucket.allow.sort(comparePlaced)
+        bucket.deny.sort(comparePlaced)
+      }
+    }
+  }
+}
+
+function bucketsIn({ services, identities }: SubjectIndex): Bucket[] {
+  return [...entriesOf(services).flatMap(entriesOf), ...entriesOf(identities)]
+}
+
+function entriesOf<T>(map: PatternMap<T>): T[] {
+  return [...map.exact.values(), ...map.beginnings.values()]
 }
 
 function emptyAudienceIndex(): AudienceIndex {
-  return { all: emptyPatternMap(), self: emptyPatternMap(), peers: new Map() }
+  return {
+    all: emptySubjectIndex(),
+    self: emptySubjectIndex(),
+    peers: new Map(),
+    groups: new Map(),
+  }
+}
+
+function emptySubjectIndex(): SubjectIndex {
+  return { services: emptyPatternMap(), identities: emptyPatternMap() }
 }
 
 function emptyNames(): PatternMap<Bucket> {

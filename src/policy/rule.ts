@@ -1,5 +1,6 @@
-import { type FieldError, isServiceError, ServiceError } from '../errors.ts'
-import { fits, parseNamePattern, parsePathPattern, type Pattern } from './pattern.ts'
+import { type Callers } from './callers.ts'
+import { type LabelSelector } from './label-selector.ts'
+import { parseNamePattern, parsePathPattern, type Pattern } from './pattern.ts'
 
 /** `export` = mine, to others; `import` = others', to me. */
 export const DIRECTIONS = ['export', 'import'] as const
@@ -11,52 +12,69 @@ export const EFFECTS = ['allow', 'deny'] as const
 /** One of {@link EFFECTS}. */
 export type Effect = (typeof EFFECTS)[number]
 
-/** `all` = every relationship, not the mesh itself; `self` = the mesh itself; `peers` = named relationships. */
+/** `all` = every relationship, not the mesh itself; `self` = the mesh itself; `peers` = those named. */
 export const AUDIENCE_KINDS = ['all', 'self', 'peers'] as const
 /** One of {@link AUDIENCE_KINDS}. */
 export type AudienceKind = (typeof AUDIENCE_KINDS)[number]
 
-/** Largest distance of a rule's priority from 0; enough to give every rule of a long ordered list its own. */
-export const MAX_PRIORITY = 100_000
-/** Most relationships that one rule names. */
-export const MAX_PEERS = 256
-/** Most caller patterns of each sort in one rule. */
-export const MAX_CALLERS = 64
-/** Longest note, in characters. */
-export const MAX_NOTE_LENGTH = 500
-
-/** Who in an audience is meant: a caller fits when one of the patterns does. */
-export interface Callers {
-  readonly namespaces: readonly Pattern[]
-  readonly paths: readonly Pattern[]
-}
-
 /**
  * To whom (export) or from whom (import), and which callers: there for an export, here for an import.
  *
- * `relationships` are names, and only of kind `peers`; none are left when all of them were deleted, and the
- * rule then applies to nobody.
+ * `relationships` and `groups` are names, and only of kind `peers`; none are left when all of them were deleted,
+ * and the rule then applies to nobody. A group may have the mesh itself among its members.
  */
 export interface Audience {
   readonly kind: AudienceKind
   readonly relationships: readonly string[]
+  readonly groups: readonly string[]
   readonly callers: Callers | undefined
 }
 
-/** Which services a rule speaks of. */
-export interface SubjectPattern {
+/** Services that a rule speaks of; for an import their names are those under which the peer shows them. */
+export interface ServiceSubject {
+  readonly kind: 'service'
   readonly namespace: Pattern
   readonly name: Pattern
+  readonly labels: LabelSelector | undefined
+  /** Names of ports; undefined = all. */
+  readonly ports: readonly string[] | undefined
+}
+
+/**
+ * Identities that a rule speaks of, by the path of their SPIFFE IDs: ours that may be presented to a peer (export),
+ * or a peer's that count for nothing here (import, deny).
+ */
+export interface IdentitySubject {
+  readonly kind: 'identity'
+  readonly path: Pattern
+}
+
+/** What a rule speaks of. */
+export type Subject = ServiceSubject | IdentitySubject
+
+/** The name that allowed services get: both parts DNS labels, an absent one keeps what the service has. */
+export interface Alias {
+  readonly namespace?: string
+  readonly name?: string
 }
 
 /** What an author decides about a rule. */
 export interface RuleContent {
+  /** What its author calls it: a DNS label, unique in the mesh. */
+  readonly name: string | undefined
   readonly direction: Direction
   readonly effect: Effect
-  readonly subject: SubjectPattern
+  readonly subject: Subject
   readonly audience: Audience
+  /** Clusters of ours that it is limited to: where the consumer runs, or for an export to a peer what serves it. */
+  readonly clusters: readonly string[] | undefined
+  readonly as: Alias | undefined
+  /** For imports: namespaces of ours that see the service. */
+  readonly visibleTo: readonly Pattern[] | undefined
   readonly priority: number
   readonly expiresAt: Date | undefined
+  /** Namespaces that its author may speak for; undefined = the whole mesh. */
+  readonly ownerScope: readonly string[] | undefined
   readonly note: string | undefined
 }
 
@@ -70,24 +88,45 @@ export interface Rule extends RuleContent {
 export interface AudienceDraft {
   readonly kind: AudienceKind
   readonly relationships?: readonly string[]
+  readonly groups?: readonly string[]
   readonly callers?: { readonly namespaces?: readonly string[]; readonly paths?: readonly string[] }
 }
 
+/** Services as a person writes them. */
+export interface ServiceSubjectDraft {
+  readonly namespace: string
+  readonly name: string
+  readonly labels?: LabelSelector
+  readonly ports?: readonly string[]
+}
+
+/** Identities as a person writes them. */
+export interface IdentitySubjectDraft {
+  readonly identity: string
+}
+
+/** A subject as a person writes it. */
+export type SubjectDraft = ServiceSubjectDraft | IdentitySubjectDraft
+
 /** A rule as a person writes it. */
 export interface RuleDraft {
+  readonly name?: string
   readonly direction: Direction
   readonly effect: Effect
-  readonly subject: { readonly namespace: string; readonly name: string }
+  readonly subject: SubjectDraft
   readonly audience: AudienceDraft
+  readonly clusters?: readonly string[]
+  readonly as?: Alias
+  readonly visibleTo?: readonly string[]
   readonly priority?: number
   readonly expiresAt?: Date
+  readonly ownerScope?: readonly string[]
   readonly note?: string
 }
 
-/** A caller as rules see one: the path of its SPIFFE ID and the namespace that path names, if any. */
-export interface CallerFacts {
-  readonly path: string
-  readonly namespace: string | undefined
+/** Whether a draft speaks of identities. */
+export function isIdentityDraft(subject: SubjectDraft): subject is IdentitySubjectDraft {
+  return 'identity' in subject
 }
 
 /**
@@ -96,100 +135,70 @@ export interface CallerFacts {
  * Throws RULE_INVALID at the first pattern that is none.
  */
 export function readRule(draft: RuleDraft): RuleContent {
+  const { name, direction, effect, clusters, as, priority = 0, expiresAt, ownerScope, note } = draft
   return {
-    direction: draft.direction,
-    effect: draft.effect,
-    subject: {
-      namespace: parseNamePattern(draft.subject.namespace),
-      name: parseNamePattern(draft.subject.name),
-    },
+    name,
+    direction,
+    effect,
+    subject: readSubject(draft.subject),
     audience: readAudience(draft.audience),
-    priority: draft.priority ?? 0,
-    expiresAt: draft.expiresAt,
-    note: draft.note,
+    clusters,
+    as,
+    visibleTo: draft.visibleTo?.map(parseNamePattern),
+    priority,
+    expiresAt,
+    ownerScope,
+    note,
   }
 }
 
 /** The draft that would make a rule again. */
 export function draftOf(rule: RuleContent): RuleDraft {
-  const { direction, effect, subject, audience, priority, expiresAt, note } = rule
-  const { kind, relationships, callers } = audience
+  const { name, direction, effect, clusters, as, visibleTo, priority, expiresAt } = rule
+  const { ownerScope, note } = rule
   return {
+    ...(name !== undefined && { name }),
     direction,
     effect,
-    subject: { namespace: subject.namespace.text, name: subject.name.text },
-    audience: {
-      kind,
-      ...(kind === 'peers' && { relationships }),
-      ...(callers !== undefined && {
-        callers: {
-          namespaces: callers.namespaces.map((pattern) => pattern.text),
-          paths: callers.paths.map((pattern) => pattern.text),
-        },
-      }),
-    },
+    subject: draftSubject(rule.subject),
+    audience: draftAudience(rule.audience),
+    ...(clusters !== undefined && { clusters }),
+    ...(as !== undefined && { as }),
+    ...(visibleTo !== undefined && { visibleTo: visibleTo.map(({ text }) => text) }),
     priority,
     ...(expiresAt !== undefined && { expiresAt }),
+    ...(ownerScope !== undefined && { ownerScope }),
     ...(note !== undefined && { note }),
   }
 }
 
-/**
- * Refuses a draft that may not stand: RULE_INVALID with one field error per thing that is wrong.
- *
- * An end that has passed by `now` is wrong too. With `touched`, only those members are judged: what stands may
- * have become odd since (its end passed, its relationships are gone) and is no fault of this change.
- */
-export function checkRule(
-  draft: RuleDraft,
-  now: Date,
-  touched?: readonly (keyof RuleDraft)[],
-): void {
-  const errors = [...subjectErrors(draft), ...audienceErrors(draft), ...attributeErrors(draft, now)]
-  const fields =
-    touched === undefined
-      ? errors
-      : errors.filter(({ pointer }) =>
-          touched.some((name) => `${pointer}/`.startsWith(`/${name}/`)),
-        )
-  const [first] = fields
-  if (first !== undefined) throw new ServiceError('RULE_INVALID', first.detail, { fields })
+function readSubject(draft: SubjectDraft): Subject {
+  if (isIdentityDraft(draft)) return { kind: 'identity', path: parsePathPattern(draft.identity) }
+  return {
+    kind: 'service',
+    namespace: parseNamePattern(draft.namespace),
+    name: parseNamePattern(draft.name),
+    labels: draft.labels,
+    ports: draft.ports,
+  }
 }
 
-/** Whether a caller is one of those meant; nobody named means everybody. */
-export function isMeant(callers: Callers | undefined, caller: CallerFacts): boolean {
-  if (callers === undefined) return true
-  const { namespace, path } = caller
-  if (callers.paths.some((pattern) => fits(pattern, path))) return true
-  return namespace !== undefined && callers.namespaces.some((pattern) => fits(pattern, namespace))
+function draftSubject(subject: Subject): SubjectDraft {
+  if (subject.kind === 'identity') return { identity: subject.path.text }
+  const { namespace, name, labels, ports } = subject
+  return {
+    namespace: namespace.text,
+    name: name.text,
+    ...(labels !== undefined && { labels }),
+    ...(ports !== undefined && { ports }),
+  }
 }
 
-/**
- * What rules look at in the path of a SPIFFE ID: all of it, and the namespace of `/ns/<namespace>/…`, the form
- * that Istio and SPIRE's Kubernetes controller give workload identities.
- */
-export function callerFacts(path: string): CallerFacts {
-  const [root, first, namespace] = path.split('/', 3)
-  return { path, namespace: root === '' && first === 'ns' ? namespace : undefined }
-}
-
-/** A rule in one line, as lists and reasons show it: `export allow shop/* to globex (callers /web)`. */
-export function ruleLine(rule: RuleContent): string {
-  const { direction, effect, subject, audience } = rule
-  const line = `${direction} ${effect} ${subject.namespace.text}/${subject.name.text}`
-  return `${line} ${direction === 'export' ? 'to' : 'from'} ${audienceLine(audience)}`
-}
-
-function audienceLine({ kind, relationships, callers }: Audience): string {
-  const whom = kind === 'peers' ? relationships.join(', ') || 'nobody' : kind
-  if (callers === undefined) return whom
-  return `${whom} (callers ${[...callers.namespaces, ...callers.paths].map((one) => one.text).join(' ')})`
-}
-
-function readAudience({ kind, relationships = [], callers }: AudienceDraft): Audience {
+function readAudience({ kind, relationships = [], groups = [], callers }: AudienceDraft): Audience {
   return {
     kind,
     relationships,
+    groups,
     callers: callers && {
       namespaces: (callers.namespaces ?? []).map(parseNamePattern),
       paths: (callers.paths ?? []).map(parsePathPattern),
@@ -197,86 +206,16 @@ function readAudience({ kind, relationships = [], callers }: AudienceDraft): Aud
   }
 }
 
-function subjectErrors({ subject }: RuleDraft): FieldError[] {
-  return [
-    ...errorAt('/subject/namespace', () => parseNamePattern(subject.namespace)),
-    ...errorAt('/subject/name', () => parseNamePattern(subject.name)),
-  ]
-}
-
-function audienceErrors({ direction, audience }: RuleDraft): FieldError[] {
-  return [...peerErrors(audience), ...selfErrors(direction, audience), ...callerErrors(audience)]
-}
-
-function peerErrors({ kind, relationships = [] }: AudienceDraft): FieldError[] {
-  const pointer = '/audience/relationships'
-  const count = relationships.length
-  if (kind !== 'peers') {
-    return count === 0
-      ? []
-      : [refusal(pointer, `an audience of kind "${kind}" names no relationships`)]
+function draftAudience({ kind, relationships, groups, callers }: Audience): AudienceDraft {
+  return {
+    kind,
+    ...(kind === 'peers' && relationships.length > 0 && { relationships }),
+    ...(kind === 'peers' && groups.length > 0 && { groups }),
+    ...(callers !== undefined && {
+      callers: {
+        namespaces: callers.namespaces.map(({ text }) => text),
+        paths: callers.paths.map(({ text }) => text),
+      },
+    }),
   }
-  if (count === 0 || count > MAX_PEERS) {
-    return [
-      refusal(
-        pointer,
-        `an audience of kind "peers" names 1 to ${MAX_PEERS} relationships, found ${count}`,
-      ),
-    ]
-  }
-  return new Set(relationships).size === count
-    ? []
-    : [refusal(pointer, 'a relationship is named twice')]
-}
-
-function selfErrors(direction: Direction, { kind }: AudienceDraft): FieldError[] {
-  if (kind !== 'self' || direction === 'export') return []
-  return [refusal('/audience/kind', 'a mesh imports nothing from itself; use direction "export"')]
-}
-
-function callerErrors({ callers }: AudienceDraft): FieldError[] {
-  const pointer = '/audience/callers'
-  if (callers === undefined) return []
-  const { namespaces = [], paths = [] } = callers
-  const most = Math.max(namespaces.length, paths.length)
-  if (namespaces.length + paths.length === 0)
-    return [refusal(pointer, 'callers name nobody; leave them out')]
-  if (most > MAX_CALLERS)
-    return [refusal(pointer, `at most ${MAX_CALLERS} of a sort, found ${most}`)]
-  return [
-    ...namespaces.flatMap((text, i) =>
-      errorAt(`${pointer}/namespaces/${i}`, () => parseNamePattern(text)),
-    ),
-    ...paths.flatMap((text, i) => errorAt(`${pointer}/paths/${i}`, () => parsePathPattern(text))),
-  ]
-}
-
-function attributeErrors(draft: RuleDraft, now: Date): FieldError[] {
-  const { priority = 0, expiresAt, note = '' } = draft
-  const errors: FieldError[] = []
-  if (!Number.isInteger(priority) || Math.abs(priority) > MAX_PRIORITY) {
-    const wanted = `an integer from -${MAX_PRIORITY} to ${MAX_PRIORITY}`
-    errors.push(refusal('/priority', `priority must be ${wanted}, found ${priority}`))
-  }
-  if (expiresAt !== undefined && !(expiresAt > now)) {
-    errors.push(refusal('/expiresAt', 'the rule would end before it began; wanted a moment ahead'))
-  }
-  if (note.length > MAX_NOTE_LENGTH) {
-    errors.push(refusal('/note', `at most ${MAX_NOTE_LENGTH} characters, found ${note.length}`))
-  }
-  return errors
-}
-
-function errorAt(pointer: string, read: () => unknown): FieldError[] {
-  try {
-    read()
-    return []
-  } catch (error) {
-    if (isServiceError(error, 'RULE_INVALID')) return [refusal(pointer, error.message)]
-    throw error
-  }
-}
-
-function refusal(pointer: string, detail: string): FieldError {
-  return { in: 'body', pointer, detail }
 }

@@ -1,4 +1,5 @@
-import { type CallerFacts, callerFacts } from './rule.ts'
+import { type Labels } from '../catalog/label.ts'
+import { type CallerFacts, callerFacts } from './callers.ts'
 import { type Query, type Step } from './answer.ts'
 import { type HalfQuestion } from './judge.ts'
 import { type Snapshot, type SnapshotRelationship } from './snapshot.ts'
@@ -37,14 +38,63 @@ export function sceneOf(snapshot: Snapshot, query: Query): Scene {
 }
 
 /** The question about one half of the decision, as the rules of this mesh hear it. */
-export function halfOf(scene: Parties, query: Query): HalfQuestion {
+export function halfOf(
+  snapshot: Snapshot,
+  scene: Parties,
+  { query, labels }: { readonly query: Query; readonly labels: Labels },
+): HalfQuestion {
+  const caller = callerOf(query)
   return {
+    ...partyOf(snapshot, scene),
     direction: scene.kind === 'import' ? 'import' : 'export',
-    relationship: scene.kind === 'within' ? undefined : scene.peer.name,
     subject: query.subject,
-    caller: callerOf(query),
+    labels,
+    caller,
+    port: query.port,
+    cluster: query.cluster,
+    namespace: query.namespace ?? (caller && (caller.namespace ?? null)),
     atMs: query.at.getTime(),
   }
+}
+
+/**
+ * The question about the identity of a caller: whether ours may be presented to the peer (export), or whether we
+ * keep the peer's out (import). Undefined without a caller, and within the mesh.
+ */
+export function identityHalfOf(
+  snapshot: Snapshot,
+  scene: Parties,
+  query: Query,
+): HalfQuestion | undefined {
+  if (scene.kind === 'within' || query.caller === undefined) return undefined
+  return {
+    ...partyOf(snapshot, scene),
+    direction: scene.kind === 'import' ? 'export' : 'import',
+    subject: pathOf(query.caller),
+    labels: NO_LABELS,
+    caller: undefined,
+    port: undefined,
+    cluster: query.cluster,
+    namespace: undefined,
+    atMs: query.at.getTime(),
+  }
+}
+
+/** The question with nothing narrowed: what a service is called does not depend on who asks. */
+export function openHalf(half: HalfQuestion): HalfQuestion {
+  return { ...half, caller: undefined, port: undefined, cluster: undefined, namespace: undefined }
+}
+
+/** What a service that nobody knows is labelled with. */
+export const NO_LABELS: Labels = {}
+
+function partyOf(
+  snapshot: Snapshot,
+  scene: Parties,
+): Pick<HalfQuestion, 'relationship' | 'groups'> {
+  if (scene.kind === 'within') return { relationship: undefined, groups: snapshot.ownGroups }
+  const { name } = scene.peer
+  return { relationship: name, groups: snapshot.groupsOf.get(name) ?? [] }
 }
 
 function callerOf({ caller }: Query): CallerFacts | undefined {

@@ -3,6 +3,7 @@ import { type Labels } from '../catalog/label.ts'
 import { type Port } from '../catalog/service.ts'
 import { type MeshId } from '../db/ids.ts'
 import { type RelationshipState } from '../db/schema.ts'
+import { type PeerGroupMember } from '../federation/group/peer-group.ts'
 import { type SpiffeId } from '../spiffe/spiffe-id.ts'
 import { type TrustDomain } from '../spiffe/trust-domain.ts'
 import { LayeredMap } from './layered-map.ts'
@@ -35,6 +36,13 @@ export interface SnapshotRelationship {
   readonly waitingFor: readonly string[]
 }
 
+/** A group of peers, in its order; the mesh itself may be among its members. */
+export interface SnapshotGroup {
+  readonly name: string
+  /** By rank, the first before all others. */
+  readonly members: readonly PeerGroupMember[]
+}
+
 /** How far the counters of what decisions depend on have come, one a topic of db/changes.ts. */
 export interface Revisions {
   /** The mesh itself, its trust domains. */
@@ -54,6 +62,7 @@ export interface SnapshotInput {
   readonly services: readonly SnapshotService[]
   readonly relationships: readonly SnapshotRelationship[]
   readonly offers: readonly SnapshotOffer[]
+  readonly groups: readonly SnapshotGroup[]
   readonly rules: readonly Rule[]
 }
 
@@ -70,6 +79,11 @@ export interface Snapshot {
   /** Which relationship speaks for a foreign trust domain. */
   readonly relationshipOf: ReadonlyMap<TrustDomain, SnapshotRelationship>
   readonly offers: ReadonlyMap<string, LayeredMap<SnapshotOffer>>
+  readonly groups: ReadonlyMap<string, SnapshotGroup>
+  /** The groups that a relationship is a member of, by its name. */
+  readonly groupsOf: ReadonlyMap<string, readonly string[]>
+  /** The groups that the mesh itself is a member of. */
+  readonly ownGroups: readonly string[]
   readonly rules: RuleIndex
 }
 
@@ -108,19 +122,40 @@ export function meshPart({
   return { dnsSuffix, trustDomains: new Set(trustDomains) }
 }
 
-/** What of a snapshot follows from relationships. */
+/** Relationships and groups of them, as loaded. */
+export type PeersInput = Pick<SnapshotInput, 'relationships' | 'groups'>
+
+/** What of a snapshot follows from relationships and groups. */
 export function peersPart({
   relationships,
-}: Pick<SnapshotInput, 'relationships'>): Pick<Snapshot, 'relationships' | 'relationshipOf'> {
+  groups,
+}: PeersInput): Pick<
+  Snapshot,
+  'relationships' | 'relationshipOf' | 'groups' | 'groupsOf' | 'ownGroups'
+> {
   return {
     relationships: new Map(relationships.map((one) => [one.name, one])),
     relationshipOf: speakers(relationships),
+    groups: new Map(groups.map((group) => [group.name, group])),
+    ...memberships(groups),
   }
 }
 
 /** The name under which this mesh reaches a peer's service: `<name>.<namespace>.svc.<relationship>.<suffix>`. */
 export function hostnameOf(snapshot: Snapshot, relationship: string, subject: SubjectName): string {
   return `${subject.name}.${subject.namespace}.svc.${relationship}.${snapshot.dnsSuffix}`
+}
+
+function memberships(groups: readonly SnapshotGroup[]): Pick<Snapshot, 'groupsOf' | 'ownGroups'> {
+  const groupsOf = new Map<string, string[]>()
+  const ownGroups: string[] = []
+  for (const { name, members } of groups) {
+    for (const member of members) {
+      if (member.kind === 'self') ownGroups.push(name)
+      else groupsOf.set(member.name, [...(groupsOf.get(member.name) ?? []), name])
+    }
+  }
+  return { groupsOf, ownGroups }
 }
 
 // A foreign trust domain stands in one relationship of a mesh at most, so the order has no say.

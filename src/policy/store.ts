@@ -1,50 +1,30 @@
-import { type Insertable, type Selectable } from 'kysely'
+import { sql } from 'kysely'
 import { type MeshId } from '../db/ids.ts'
-import { type RuleTable } from '../db/schema-policy.ts'
 import { type Db } from '../db/schema.ts'
+import { deleteAudience, insertAudience, type RuleWrite, withAudiences } from './audience-store.ts'
+import { isRuleId } from './check-rule.ts'
+import { columnsOf, RULE, type StoredRule } from './rule-row.ts'
 import { type Revisions } from './snapshot.ts'
-import { draftOf, readRule, type Rule, type RuleContent, type RuleDraft } from './rule.ts'
 
-/** A rule with the version that a change must name. */
-export interface StoredRule extends Rule {
-  readonly version: bigint
-}
-
-const RULE = [
-  'id',
-  'direction',
-  'effect',
-  'subject',
-  'audience',
-  'callers',
-  'priority',
-  'expires_at',
-  'note',
-  'version',
-  'created_at',
-] as const
-
-type RuleRow = Pick<Selectable<RuleTable>, (typeof RULE)[number]>
-
-/** Stores a new rule; `peerIds` are the relationships that its audience names. */
+/** Stores a new rule; throws a unique violation for a taken name. */
 export async function insertRule(
   trx: Db,
   meshId: MeshId,
-  { rule, peerIds }: { readonly rule: StoredRule; readonly peerIds: readonly string[] },
+  { rule, peerIds }: RuleWrite,
 ): Promise<void> {
   const { id, direction, version, createdAt: created_at } = rule
   await trx
     .insertInto('rule')
     .values({ mesh_id: meshId, id, direction, version, created_at, ...columnsOf(rule) })
     .execute()
-  await insertPeers(trx, meshId, { id, peerIds })
+  await insertAudience(trx, meshId, { rule, peerIds })
 }
 
-/** Writes what of a rule can change. */
+/** Writes what of a rule can change; throws a unique violation for a taken name. */
 export async function updateRule(
   trx: Db,
   meshId: MeshId,
-  { rule, peerIds }: { readonly rule: StoredRule; readonly peerIds: readonly string[] },
+  { rule, peerIds }: RuleWrite,
 ): Promise<void> {
   await trx
     .updateTable('rule')
@@ -52,12 +32,8 @@ export async function updateRule(
     .where('mesh_id', '=', meshId)
     .where('id', '=', rule.id)
     .execute()
-  await trx
-    .deleteFrom('rule_peer')
-    .where('mesh_id', '=', meshId)
-    .where('rule_id', '=', rule.id)
-    .execute()
-  await insertPeers(trx, meshId, { id: rule.id, peerIds })
+  await deleteAudience(trx, meshId, rule.id)
+  await insertAudience(trx, meshId, { rule, peerIds })
 }
 
 /** Deletes a rule. */
@@ -65,40 +41,47 @@ export async function deleteRule(trx: Db, meshId: MeshId, id: string): Promise<v
   await trx.deleteFrom('rule').where('mesh_id', '=', meshId).where('id', '=', id).execute()
 }
 
-/** The rule with this id. */
+/** The rule with this id or name. */
 export async function findRule(
   db: Db,
   meshId: MeshId,
-  id: string,
+  idOrName: string,
 ): Promise<StoredRule | undefined> {
-  const row = await db
-    .selectFrom('rule')
-    .select(RULE)
-    .where('mesh_id', '=', meshId)
-    .where('id', '=', id)
-    .executeTakeFirst()
-  return row === undefined ? undefined : (await withPeers(db, meshId, [row]))[0]
+  const row = await oneRule(db, meshId, idOrName).executeTakeFirst()
+  return row === undefined ? undefined : (await withAudiences(db, meshId, [row]))[0]
 }
 
-/** The rule with this id, locked until the transaction ends. */
+/** The rule with this id or name, locked until the transaction ends. */
 export async function lockRule(
   trx: Db,
   meshId: MeshId,
-  id: string,
+  idOrName: string,
 ): Promise<StoredRule | undefined> {
-  const row = await trx
+  const row = await oneRule(trx, meshId, idOrName).forUpdate().executeTakeFirst()
+  return row === undefined ? undefined : (await withAudiences(trx, meshId, [row]))[0]
+}
+
+/** Ids of rules by name; names that the mesh does not have are left out. */
+export async function rulesNamed(
+  db: Db,
+  meshId: MeshId,
+  names: readonly string[],
+): Promise<Map<string, string>> {
+  if (names.length === 0) return new Map()
+  const rows = await db
     .selectFrom('rule')
-    .select(RULE)
+    .select(['id', 'name'])
     .where('mesh_id', '=', meshId)
-    .where('id', '=', id)
-    .forUpdate()
-    .executeTakeFirst()
-  return row === undefined ? undefined : (await withPeers(trx, meshId, [row]))[0]
+    .where('name', 'in', names)
+    .execute()
+  return new Map(rows.flatMap(({ id, name }) => (name === null ? [] : [[name, id]])))
 }
 
 /** Which part of a list is wanted. */
 export interface RulePage {
   readonly direction?: 'export' | 'import' | undefined
+  /** Only those whose owner scope lies within; undefined = all. */
+  readonly ownerScope?: readonly string[] | undefined
   /** Just these. */
   readonly ids?: readonly string[] | undefined
   readonly after?: string | undefined
@@ -109,10 +92,13 @@ export interface RulePage {
 export async function listRules(db: Db, meshId: MeshId, page: RulePage): Promise<StoredRule[]> {
   let query = db.selectFrom('rule').select(RULE).where('mesh_id', '=', meshId).orderBy('id')
   if (page.direction !== undefined) query = query.where('direction', '=', page.direction)
+  if (page.ownerScope !== undefined) {
+    query = query.where(sql<boolean>`owner_scope <@ ${JSON.stringify(page.ownerScope)}::jsonb`)
+  }
   if (page.ids !== undefined) query = query.where('id', 'in', page.ids)
   if (page.after !== undefined) query = query.where('id', '>', page.after)
   if (page.limit !== undefined) query = query.limit(page.limit)
-  return withPeers(db, meshId, await query.execute())
+  return withAudiences(db, meshId, await query.execute())
 }
 
 /** The rules that name a relationship, by id. */
@@ -134,7 +120,29 @@ export async function rulesNaming(
     )
     .orderBy('id')
     .execute()
-  return withPeers(db, meshId, rows)
+  return withAudiences(db, meshId, rows)
+}
+
+/** The rules that name a group of peers, by id. */
+export async function rulesNamingGroup(
+  db: Db,
+  meshId: MeshId,
+  group: string,
+): Promise<StoredRule[]> {
+  const rows = await db
+    .selectFrom('rule')
+    .select(RULE)
+    .where('mesh_id', '=', meshId)
+    .where('id', 'in', (eb) =>
+      eb
+        .selectFrom('rule_group')
+        .select('rule_id')
+        .where('mesh_id', '=', meshId)
+        .where('group_name', '=', group),
+    )
+    .orderBy('id')
+    .execute()
+  return withAudiences(db, meshId, rows)
 }
 
 /** How many rules a mesh has. */
@@ -159,89 +167,12 @@ export async function readRevisions(db: Db, meshId: MeshId): Promise<Revisions> 
   return { mesh: of('mesh'), relationship: of('relationship'), rule: of('rule') }
 }
 
-type ChangingColumn =
-  'effect' | 'subject' | 'audience' | 'callers' | 'priority' | 'expires_at' | 'note'
-
-function columnsOf(rule: RuleContent): Pick<Insertable<RuleTable>, ChangingColumn> {
-  const { effect, subject, audience, priority = 0, expiresAt, note } = draftOf(rule)
-  return {
-    effect,
-    subject: JSON.stringify(subject),
-    audience: audience.kind,
-    callers: audience.callers === undefined ? null : JSON.stringify(audience.callers),
-    priority,
-    expires_at: expiresAt ?? null,
-    note: note ?? null,
-  }
-}
-
-async function insertPeers(
-  trx: Db,
-  meshId: MeshId,
-  { id, peerIds }: { readonly id: string; readonly peerIds: readonly string[] },
-): Promise<void> {
-  if (peerIds.length === 0) return
-  await trx
-    .insertInto('rule_peer')
-    .values(peerIds.map((peerId) => ({ mesh_id: meshId, rule_id: id, relationship_id: peerId })))
-    .execute()
-}
-
-// Names are joined in at reading, so a relationship that is renamed takes its rules along.
-async function withPeers(db: Db, meshId: MeshId, rows: readonly RuleRow[]): Promise<StoredRule[]> {
-  const named = rows.filter((row) => row.audience === 'peers')
-  const byRule = new Map<string, string[]>()
-  if (named.length > 0) {
-    for (const { rule_id: id, name } of await peersOfRules(db, meshId, named)) {
-      const names = byRule.get(id)
-      if (names === undefined) byRule.set(id, [name])
-      else names.push(name)
-    }
-  }
-  return rows.map((row) => ruleOf(row, byRule.get(row.id) ?? []))
-}
-
-/** Most rules that are worth naming one by one; more are read with all peers of the mesh. */
-const NAMED = 500
-
-async function peersOfRules(
-  db: Db,
-  meshId: MeshId,
-  rows: readonly RuleRow[],
-): Promise<{ rule_id: string; name: string }[]> {
-  let query = db
-    .selectFrom('rule_peer')
-    .innerJoin('relationship', (join) =>
-      join
-        .onRef('relationship.mesh_id', '=', 'rule_peer.mesh_id')
-        .onRef('relationship.id', '=', 'rule_peer.relationship_id'),
-    )
-    .select(['rule_peer.rule_id', 'relationship.name'])
-    .where('rule_peer.mesh_id', '=', meshId)
-    .orderBy('relationship.name')
-  if (rows.length <= NAMED) {
-    query = query.where(
-      'rule_peer.rule_id',
-      'in',
-      rows.map((row) => row.id),
-    )
-  }
-  return query.execute()
-}
-
-function ruleOf(row: RuleRow, relationships: readonly string[]): StoredRule {
-  const draft: RuleDraft = {
-    direction: row.direction,
-    effect: row.effect,
-    subject: row.subject as unknown as RuleDraft['subject'],
-    audience: {
-      kind: row.audience,
-      relationships,
-      ...(row.callers !== null && { callers: row.callers }),
-    },
-    priority: row.priority,
-    ...(row.expires_at !== null && { expiresAt: row.expires_at }),
-    ...(row.note !== null && { note: row.note }),
-  }
-  return { ...readRule(draft), id: row.id, version: row.version, createdAt: row.created_at }
+// No name has the form of an id.
+function oneRule(db: Db, meshId: MeshId, idOrName: string) {
+  const column = isRuleId(idOrName) ? 'id' : 'name'
+  return db
+    .selectFrom('rule')
+    .select(RULE)
+    .where('mesh_id', '=', meshId)
+    .where(column, '=', idOrName)
 }

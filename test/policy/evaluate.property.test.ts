@@ -5,7 +5,11 @@ import { type Answer, type Query } from '../../src/policy/answer.ts'
 import { evaluate } from '../../src/policy/evaluate.ts'
 import { smallestChange } from '../../src/policy/remedy.ts'
 import { type Rule } from '../../src/policy/rule.ts'
-import { buildSnapshot, type SnapshotInput } from '../../src/policy/snapshot.ts'
+import {
+  buildSnapshot,
+  type SnapshotInput,
+  type SnapshotService,
+} from '../../src/policy/snapshot.ts'
 import { seeded } from '../support/seeded.ts'
 import { allowDraft, denyDraft, mesh, query, ruleOf } from './arbitrary-mesh.ts'
 import { linearDecision } from './linear-decision.ts'
@@ -25,8 +29,10 @@ t.test('the indexed decision equals a linear one, cited rule included', async (t
     fc.property(mesh, query, (input, asked) => {
       const answer = ask(input, asked)
       if (answer.decision === 'allow') allowed += 1
-      const ruleId = answer.steps.find((step) => step.ruleId !== undefined)?.ruleId
-      deepEqual({ decision: answer.decision, ruleId }, linearDecision(input, asked))
+      const cited = answer.steps.flatMap(({ step, ruleId }) =>
+        step === 'identity' || ruleId === undefined ? [] : [ruleId],
+      )
+      deepEqual({ decision: answer.decision, cited }, linearDecision(input, asked))
     }),
     2000,
   )
@@ -216,7 +222,6 @@ function apply(
   asked: Query,
   change: { act: string; command: string; ruleId?: string },
 ): SnapshotInput {
-  const service = { ...asked.subject, ports: [], labels: {}, serverIds: [] }
   switch (change.act) {
     case 'rule.delete':
       return withRules(
@@ -226,15 +231,14 @@ function apply(
     case 'rule.create':
       return withRules(input, [...input.rules, ruleOfCommand(change.command)])
     case 'service.create':
-      return { ...input, services: [...input.services, service] }
-    case 'offer.create':
-      return {
-        ...input,
-        offers: [
-          ...input.offers,
-          { ...service, relationship: asked.of ?? '', gateways: [], source: 'manual' },
-        ],
-      }
+      return { ...input, services: withSubject(input.services, asked, unheard(asked)) }
+    case 'offer.create': {
+      const relationship = asked.of ?? ''
+      const made = { ...unheard(asked), relationship, gateways: [], source: 'manual' as const }
+      const others = input.offers.filter((offer) => offer.relationship !== relationship)
+      const theirs = input.offers.filter((offer) => offer.relationship === relationship)
+      return { ...input, offers: [...others, ...withSubject(theirs, asked, made)] }
+    }
     default:
       return {
         ...input,
@@ -243,20 +247,39 @@ function apply(
   }
 }
 
+function unheard({ subject }: Query): SnapshotService {
+  return { ...subject, ports: [], labels: {}, serverIds: [] }
+}
+
+/** The list with what was asked about in it, listening on the port that was asked for. */
+function withSubject<T extends SnapshotService>(
+  list: readonly T[],
+  { subject, port }: Query,
+  made: T,
+): T[] {
+  const isIt = (one: T) => one.namespace === subject.namespace && one.name === subject.name
+  const found = list.find(isIt) ?? made
+  const ports = port === undefined ? found.ports : [...found.ports, { name: port, port: 1 }]
+  return [...list.filter((one) => !isIt(one)), { ...found, ports }]
+}
+
 // Reads the printed command as the CLI would, so that the words are proven and not only the data behind them.
 function ruleOfCommand(command: string): Rule {
-  const [, , direction, name, , whom, , path] = command.split(' ')
-  const [namespace = '', service = ''] = (name ?? '').split('/')
+  const [, , direction, ...words] = command.replaceAll("'", '').split(' ')
+  const option = (name: string) =>
+    words.includes(name) ? words[words.indexOf(name) + 1] : undefined
+  const [namespace = '', name = ''] = (words[0] ?? '').split('/')
+  const whom = option('--to') ?? option('--from') ?? ''
+  const callers = option('--callers')
+  const identity = option('--identity')
   const audience =
-    whom === 'self'
-      ? { kind: 'self' as const }
-      : { kind: 'peers' as const, relationships: [whom ?? ''] }
+    whom === 'self' ? { kind: 'self' as const } : { kind: 'peers' as const, relationships: [whom] }
   return ruleOf(
     {
       direction: direction as 'export' | 'import',
       effect: 'allow',
-      subject: { namespace, name: service },
-      audience: { ...audience, ...(path !== undefined && { callers: { paths: [path] } }) },
+      subject: identity === undefined ? { namespace, name } : { identity },
+      audience: { ...audience, ...(callers !== undefined && { callers: { paths: [callers] } }) },
     },
     'added',
   )

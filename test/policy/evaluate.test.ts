@@ -36,16 +36,26 @@ const vectors = JSON.parse(
 ) as Vectors
 
 const RULE =
-  /^(export|import) (allow|deny) (\S+)\/(\S+) (?:to|from) (\S+)(?: callers (\S+))?(?: until (\S+))?(?: ! (\d+))?$/
+  /^(export|import) (allow|deny) (?:identity (\S+)|(\S+)\/(\S+)) (?:to|from) (\S+)(?: callers (\S+))?(?: until (\S+))?(?: ! (\d+))?$/
 
 function readLine(line: string, index: number): Rule {
-  const [, direction, effect, namespace = '', name = '', whom = '', caller, until, priority] =
-    RULE.exec(line) ?? []
+  const [
+    ,
+    direction,
+    effect,
+    identity,
+    namespace = '',
+    name = '',
+    whom = '',
+    caller,
+    until,
+    priority,
+  ] = RULE.exec(line) ?? []
   return ruleOf(
     {
       direction: direction as 'export' | 'import',
       effect: effect as 'allow' | 'deny',
-      subject: { namespace, name },
+      subject: identity === undefined ? { namespace, name } : { identity },
       audience: readAudience(whom, caller),
       ...(priority !== undefined && { priority: Number(priority) }),
       ...(until !== undefined && { expiresAt: new Date(until) }),
@@ -98,6 +108,7 @@ function meshWith(rules: readonly string[]): Snapshot {
         serverIds: [],
       })),
     ),
+    groups: [],
     rules: rules.map(readLine),
   })
 }
@@ -147,6 +158,7 @@ t.test('reasons are sentences that name the rule, the peer and who decides', asy
     [
       'relationship initech is pending, waiting for a first bundle',
       'shop/cart is a service of acme',
+      'decided by initech',
       'rule rule-0 (export deny shop/* to all) denies it, whatever rule rule-1 allows',
       'decided by initech',
       "caller's trust domain initech.example belongs to initech",

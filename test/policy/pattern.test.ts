@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import t from 'tap'
 import { fits, parseNamePattern, parsePathPattern } from '../../src/policy/pattern.ts'
-import { callerFacts } from '../../src/policy/rule.ts'
+import { callerFacts } from '../../src/policy/callers.ts'
 
 interface Fit {
   readonly pattern: string

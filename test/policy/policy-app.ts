@@ -7,6 +7,9 @@ import { type MeshId, newId, parseMeshId } from '../../src/db/ids.ts'
 import { type RelationshipState } from '../../src/db/schema.ts'
 import { type DbClock } from '../../src/db/time.ts'
 import { createApp } from '../../src/http/listener.ts'
+import { peerReadersOf } from '../../src/federation/peer-readers.ts'
+import { AnchorCache } from '../../src/federation/poll/anchors.ts'
+import { DistrustedKeys } from '../../src/federation/trust/distrusted-keys.ts'
 import { createLogger } from '../../src/http/log.ts'
 import { createMetrics } from '../../src/http/metrics.ts'
 import { createMesh } from '../../src/mesh/create-mesh.ts'
@@ -18,6 +21,7 @@ import { parseEndpointUrl } from '../../src/spiffe/endpoint-profile.ts'
 import { parseTrustDomain } from '../../src/spiffe/trust-domain.ts'
 import { testClock } from '../support/clock.ts'
 import { testDatabase } from '../support/database.ts'
+import { addBundle } from './peer-bundle.ts'
 
 /** An answer of a test app; `body` is its JSON. */
 export interface Answer {
@@ -61,14 +65,18 @@ export async function policyApp(t: Pick<Test, 'teardown'>): Promise<PolicyApp> {
       tokenId: '',
       label: 'tester',
       expiresAt: undefined,
-      grants: [{ role: 'platform-admin', scope: { kind: 'everything' } }],
+      grants: [{ id: '', role: 'platform-admin', scope: { kind: 'everything' } }],
     }
   })
   const options = { db, now: clock.db, snapshots, prefix: '/v1' }
   app.register(serviceRoutes, options)
   app.register(offerRoutes, options)
   app.register(ruleRoutes, options)
-  app.register(explainRoutes, options)
+  app.register(explainRoutes, {
+    ...options,
+    anchors: new AnchorCache(new DistrustedKeys({ on: () => undefined })),
+    readers: peerReadersOf({ publicUrl: 'https://localhost:8443', secret: new Uint8Array(32) }),
+  })
   t.teardown(() => app.close())
   return {
     db,
@@ -107,7 +115,7 @@ export async function addMesh(db: Db, name: string, now: DbClock): Promise<MeshI
   return meshId
 }
 
-/** A relationship `<name>` with trust domain `<domain>`, in a state, as federation stores it. */
+/** A relationship `<name>` with trust domain `<domain>`, in a state, as federation stores it; a pending one has no bundle. */
 export async function addRelationship(
   db: Db,
   meshId: MeshId,
@@ -145,6 +153,10 @@ export async function addRelationship(
       reader_id: null,
     })
     .execute()
+  const trustDomain = parseTrustDomain(one.domain ?? `${one.name}.example`)
+  if (one.state !== 'pending') {
+    await addBundle(db, meshId, { relationshipId: id, trustDomain, now: new Date(0) })
+  }
   return id
 }
 

@@ -265,7 +265,7 @@ t.test('rules written at the same time all stand, and the snapshot has them all'
   )
   t.ok(answers.every(({ status }) => status === 201))
   const snapshot = await snapshots.current(parseMeshId('acme'))
-  t.equal(snapshot.rules.placed.length, 13)
+  t.equal(snapshot.rules.byId.size, 13)
 })
 
 t.test('refused rules name the field and what to do', async (t) => {

@@ -26,6 +26,7 @@ function meshOf(services: number, peers: number): SnapshotInput {
       waitingFor: [],
     })),
     offers: [],
+    groups: [],
     rules: [],
   }
 }

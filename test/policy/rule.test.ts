@@ -1,14 +1,8 @@
 import t from 'tap'
 import { ServiceError } from '../../src/errors.ts'
-import {
-  MAX_CALLERS,
-  MAX_PEERS,
-  MAX_PRIORITY,
-  checkRule,
-  readRule,
-  type RuleDraft,
-  ruleLine,
-} from '../../src/policy/rule.ts'
+import { checkRule, MAX_CALLERS, MAX_PEERS, MAX_PRIORITY } from '../../src/policy/check-rule.ts'
+import { ruleLine } from '../../src/policy/rule-line.ts'
+import { readRule, type RuleDraft } from '../../src/policy/rule.ts'
 
 const NOW = new Date('2026-02-01T00:00:00Z')
 

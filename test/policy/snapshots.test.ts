@@ -42,7 +42,7 @@ t.test(
     await addRule(app, meshId)
     t.equal(app.snapshots.held(meshId), first, 'the one in use is not touched')
     const second = await app.snapshots.current(meshId)
-    t.equal(second.rules.placed.length, first.rules.placed.length + 1)
+    t.equal(second.rules.byId.size, first.rules.byId.size + 1)
     t.ok(second.revision > first.revision)
   },
 )
@@ -77,7 +77,7 @@ t.test('a mesh in use is rebuilt when it changed, before somebody asks', async (
   changes.tell('rule', meshId)
   while (app.snapshots.held(meshId) === before)
     await new Promise((resolve) => setTimeout(resolve, 5))
-  t.equal(app.snapshots.held(meshId)?.rules.placed.length, 2)
+  t.equal(app.snapshots.held(meshId)?.rules.byId.size, 2)
 })
 
 t.test('a build that fails leaves the snapshot that there was', async (t) => {
@@ -115,9 +115,7 @@ t.test(
     const asked: Promise<number>[] = []
     for (let rules = 2; rules <= 6; rules += 1) {
       await addRule(app, meshId)
-      asked.push(
-        app.snapshots.current(meshId).then((snapshot) => snapshot.rules.placed.length - rules),
-      )
+      asked.push(app.snapshots.current(meshId).then((snapshot) => snapshot.rules.byId.size - rules))
     }
     for (const more of await Promise.all(asked)) t.ok(more >= 0)
   },

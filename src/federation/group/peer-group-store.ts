@@ -102,15 +102,16 @@ export async function lockGroup(
   return withMembers(trx, meshId, await locked.executeTakeFirst())
 }
 
-/** Groups of a mesh by name, after `after` when given; at most `limit`. */
+/** Groups of a mesh by name, after `after` when given; at most `limit`, without it all. */
 export async function listGroups(
   db: Db,
   meshId: MeshId,
-  page: { readonly after: string | undefined; readonly limit: number },
+  page: { readonly after: string | undefined; readonly limit: number | undefined },
 ): Promise<PeerGroup[]> {
   let query = db.selectFrom('peer_group').select(GROUP).where('mesh_id', '=', meshId)
   if (page.after !== undefined) query = query.where('name', '>', page.after)
-  const rows = await query.orderBy('name').limit(page.limit).execute()
+  if (page.limit !== undefined) query = query.limit(page.limit)
+  const rows = await query.orderBy('name').execute()
   const members = await membersOf(
     db,
     meshId,

@@ -109,6 +109,8 @@ export async function deletePeerGroup(
   const blocking = ended.filter(({ blocks }) => blocks)
   if (blocking.length > 0 && !target.force) throw inUse(group, blocking)
   await groups.deleteGroup(trx, meshId, group.name)
+  // Rules that named it change with it, unlogged, and another group may take its name.
+  await bumpChange(trx, meshId, 'rule')
   const body = { ...audited(group), forced: blocking.length > 0, ended }
   await settle(trx, group, { context: target.context, action: 'peer-group.delete', body })
   return { group, ended }
@@ -119,6 +121,11 @@ export async function loadPeerGroup(db: Db, meshId: MeshId, name: string): Promi
   const group = await groups.findGroup(db, meshId, name)
   if (group === undefined) throw noSuchGroup(meshId, name)
   return group
+}
+
+/** Every group of a mesh with its members. */
+export async function groupsOf(db: Db, meshId: MeshId): Promise<PeerGroup[]> {
+  return groups.listGroups(db, meshId, { after: undefined, limit: undefined })
 }
 
 /** Whether a mesh has this group; it stays until the transaction ends. */
