@@ -3,6 +3,21 @@ import { type Kysely, sql } from 'kysely'
 /** Grants for parts of a mesh; quotas and usage of meshes and namespaces. */
 export async function up(db: Kysely<unknown>): Promise<void> {
   await grants(db)
+  await sql`create table quota (
+    mesh_id text not null references mesh on delete cascade,
+    namespace text not null,
+    kind text not null,
+    max integer not null check (max >= 0),
+    changed_at timestamptz(3) not null,
+    primary key (mesh_id, namespace, kind)
+  )`.execute(db)
+  await sql`create table svid_usage (
+    mesh_id text not null references mesh on delete cascade,
+    day text not null,
+    namespace text not null,
+    issued bigint not null,
+    primary key (mesh_id, day, namespace)
+  )`.execute(db)
 }
 
 /** What a platform-admin of one mesh might do, its mesh-admin may. */

@@ -1,4 +1,5 @@
 import { requireOwned } from '../access/owner-scope.ts'
+import { requireQuota } from '../access/quota/require-quota.ts'
 import { type ChangeContext, recordAudit } from '../audit/record.ts'
 import { bumpObjects } from '../db/changes.ts'
 import { isForeignKeyViolation, isUniqueViolation } from '../db/failures.ts'
@@ -21,7 +22,8 @@ import * as store from './store.ts'
 /**
  * Adds a service to the catalogue of a mesh, in the caller's transaction; it is visible to nobody until a rule says so.
  *
- * Throws FORBIDDEN outside its author's namespaces, NOT_FOUND, SERVICE_INVALID, ALREADY_EXISTS.
+ * Throws FORBIDDEN outside its author's namespaces, NOT_FOUND, SERVICE_INVALID,
+ * QUOTA_EXCEEDED, ALREADY_EXISTS.
  */
 export async function createService(
   trx: Db,
@@ -31,6 +33,7 @@ export async function createService(
   await loadMesh(trx, meshId)
   const content = parseService(draft, await ownerOf(trx, meshId))
   requireOwnService(content, context)
+  await requireQuota(trx, meshId, { kind: 'services', namespaces: [content.namespace] })
   const service = { ...content, managedBy: undefined, version: 1n, createdAt: context.now }
   try {
     await store.insertService(trx, meshId, service)

@@ -16,6 +16,7 @@ import { registerEgress } from './commands/egress.ts'
 import { registerEntry } from './commands/entry.ts'
 import { registerExplain } from './commands/explain.ts'
 import { registerFederation } from './commands/federation.ts'
+import { registerQuota } from './commands/quota.ts'
 import { registerGrant } from './commands/grant.ts'
 import { registerJoinToken } from './commands/join-token.ts'
 import { registerMesh } from './commands/mesh.ts'
@@ -60,6 +61,7 @@ const REGISTERS: readonly ((program: Command, cli: Cli) => void)[] = [
   registerAudit,
   registerApiToken,
   registerGrant,
+  registerQuota,
   registerTrust,
   registerWhoami,
 ]

@@ -23,6 +23,26 @@ export interface GrantsTable {
   created_at: Date
 }
 
+/** How much a mesh or a namespace of it may have. */
+export interface QuotaTable {
+  mesh_id: string
+  /** '' for the whole mesh. */
+  namespace: string
+  kind: string
+  max: number
+  changed_at: Date
+}
+
+/** SVIDs issued a day, added up by the replicas every ten seconds; kept for 400 days. */
+export interface SvidUsageTable {
+  mesh_id: string
+  /** `2026-01-31`, UTC. */
+  day: string
+  /** '' for identities that lie in none. */
+  namespace: string
+  issued: bigint
+}
+
 /** The audit log; a record has no number until it is sealed. */
 export interface AuditRecordTable {
   id: Generated<bigint>

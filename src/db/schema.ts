@@ -7,6 +7,8 @@ import type {
   AuditLinkTable,
   AuditRecordTable,
   GrantsTable,
+  QuotaTable,
+  SvidUsageTable,
 } from './schema-access.ts'
 import type {
   AlertTable,
@@ -252,6 +254,8 @@ export interface Tables {
   endpoint: EndpointTable
   api_token: ApiTokenTable
   grants: GrantsTable
+  quota: QuotaTable
+  svid_usage: SvidUsageTable
   egress_rule: EgressRuleTable
   relationship_standing: RelationshipStandingTable
   trust_span: TrustSpanTable

@@ -9,6 +9,7 @@ import { ensureAdminToken } from '../../src/access/admin-token.ts'
 import { guardAdmin } from '../../src/access/admin-guard.ts'
 import { addIdempotency } from '../../src/access/idempotency.ts'
 import { grantRoutes } from '../../src/access/grant-routes.ts'
+import { quotaRoutes } from '../../src/access/quota/quota-routes.ts'
 import { accessRoutes } from '../../src/access/routes.ts'
 import { type Clock, systemClock } from '../../src/clock.ts'
 import type { Database, Db } from '../../src/db/connect.ts'
@@ -67,6 +68,7 @@ export async function adminApp(t: Test, options: AdminAppOptions = {}): Promise<
       addIdempotency(v1, { db, now, log })
       v1.register(accessRoutes, { db, now: databaseNow })
       v1.register(grantRoutes, { db, now: databaseNow })
+      v1.register(quotaRoutes, { db, now: databaseNow })
       options.mount?.(v1, db)
     },
     { prefix: '/v1' },
