@@ -4,7 +4,7 @@ import { TIERS } from '../catalog/route/route.ts'
 import { DECISIONS } from './answer.ts'
 import { ExplainBody } from './api.ts'
 
-const Name = Type.String({ minLength: 1, maxLength: 63 })
+const Place = Type.String({ minLength: 1, maxLength: 100 })
 
 const consumer = {
   network: Type.Optional(
@@ -16,10 +16,10 @@ const consumer = {
   ),
   cluster: Type.Optional(Type.String({ minLength: 1, maxLength: 63, description: 'of who asks' })),
   region: Type.Optional(
-    Type.String({ minLength: 1, maxLength: 63, description: "default the cluster's" }),
+    Type.String({ minLength: 1, maxLength: 100, description: "default the cluster's" }),
   ),
-  zone: Type.Optional(Name),
-  subzone: Type.Optional(Name),
+  zone: Type.Optional(Place),
+  subzone: Type.Optional(Place),
 }
 
 const service = {

@@ -1,61 +1,10 @@
 import t from 'tap'
-import { offerRoutes } from '../../src/catalog/offer-routes.ts'
-import { serviceRoutes } from '../../src/catalog/routes.ts'
-import { createLogger } from '../../src/http/log.ts'
-import { resolveRoutes } from '../../src/policy/resolve-routes.ts'
-import { ruleRoutes } from '../../src/policy/routes.ts'
-import { Snapshots } from '../../src/policy/snapshots.ts'
-import { adminApp } from '../support/admin-app.ts'
-import { testClock } from '../support/clock.ts'
-import { addCluster, addEndpoint, addGateway, addNetwork, type Placed } from './placed-mesh.ts'
+import { addEndpoint } from './placed-mesh.ts'
 import { addMesh, addRelationship } from './policy-app.ts'
-
-type Test = Parameters<typeof adminApp>[0]
-
-/** Acme with `shop/cart` at 10.0.0.5 both in cluster east (vpc-a) and in cluster west (vpc-b). */
-const acme = async (t: Test) => {
-  const clock = testClock()
-  const log = createLogger({ level: 'error' }, { write: () => undefined })
-  const app = await adminApp(t, {
-    mount: (v1, db) => {
-      const options = { db, now: clock.db, snapshots: new Snapshots({ db, log }) }
-      v1.register(serviceRoutes, options)
-      v1.register(offerRoutes, options)
-      v1.register(ruleRoutes, options)
-      v1.register(resolveRoutes, options)
-    },
-  })
-  const { db } = app.database
-  const meshId = await addMesh(db, 'acme', clock.db)
-  const placed: Placed = { db, meshId, now: clock.now() }
-  await addNetwork(placed, 'vpc-a')
-  await addNetwork(placed, 'vpc-b')
-  await addCluster(placed, 'east', { networks: ['vpc-a'] })
-  await addCluster(placed, 'west', { networks: ['vpc-b'], region: 'us' })
-  await addCluster(placed, 'both', { networks: ['vpc-a', 'vpc-b'] })
-  await addGateway(placed, 'gw-b', 'vpc-b')
-  await app.call('POST', '/v1/meshes/acme/services', {
-    body: {
-      namespace: 'shop',
-      name: 'cart',
-      ports: [
-        { name: 'http', port: 80 },
-        { name: 'grpc', port: 9000 },
-      ],
-      identities: ['/ns/shop/sa/cart'],
-    },
-  })
-  await addEndpoint(placed, { cluster: 'east', network: 'vpc-a', address: '10.0.0.5' })
-  await addEndpoint(placed, { cluster: 'west', network: 'vpc-b', address: '10.0.0.5' })
-  const resolve = (query: Record<string, string>, headers: Record<string, string> = {}) => {
-    const search = new URLSearchParams({ service: 'shop/cart', ...query })
-    return app.call('GET', `/v1/meshes/acme/resolve?${search.toString()}`, { headers })
-  }
-  return { ...app, clock, placed, resolve }
-}
+import { acmeInTwoNetworks } from './resolve-app.ts'
 
 t.test('the answer depends on the network of who asks', async (t) => {
-  const { resolve } = await acme(t)
+  const { resolve } = await acmeInTwoNetworks(t)
   const near = await resolve({ network: 'vpc-a' })
   t.equal(near.status, 200)
   t.match(near.body, {
@@ -96,7 +45,7 @@ t.test('the answer depends on the network of who asks', async (t) => {
 })
 
 t.test('a consumer that cannot be is refused with what there is', async (t) => {
-  const { resolve } = await acme(t)
+  const { resolve } = await acmeInTwoNetworks(t)
   const refused = async (query: Record<string, string>) => {
     const { status, body } = await resolve(query)
     t.equal(status, 400)
@@ -114,7 +63,7 @@ t.test('a consumer that cannot be is refused with what there is', async (t) => {
 })
 
 t.test('one port may be asked about, by name or number', async (t) => {
-  const { resolve } = await acme(t)
+  const { resolve } = await acmeInTwoNetworks(t)
   for (const port of ['http', '80']) {
     const { body } = await resolve({ network: 'vpc-a', port })
     t.same(body.route.ports, [{ name: 'http', port: 80 }])
@@ -125,7 +74,7 @@ t.test('one port may be asked about, by name or number', async (t) => {
 })
 
 t.test('who may not see a service learns nothing of where it is', async (t) => {
-  const { resolve, call } = await acme(t)
+  const { resolve, call } = await acmeInTwoNetworks(t)
   const { body: rules } = await call('GET', '/v1/meshes/acme/rules')
   for (const { id, version } of rules.items) {
     await call('DELETE', `/v1/meshes/acme/rules/${id}`, {
@@ -142,7 +91,7 @@ t.test('who may not see a service learns nothing of where it is', async (t) => {
 })
 
 t.test('an entity tag lasts as long as the answer', async (t) => {
-  const { resolve, placed, clock } = await acme(t)
+  const { resolve, placed, clock } = await acmeInTwoNetworks(t)
   const first = await resolve({ network: 'vpc-a' })
   const etag = String(first.headers.get('etag'))
   t.match(etag, /^W\/"[0-9a-f]{32}"$/)
@@ -156,7 +105,7 @@ t.test('an entity tag lasts as long as the answer', async (t) => {
 })
 
 t.test('what no reporter was heard of any more is no way', async (t) => {
-  const { resolve, clock } = await acme(t)
+  const { resolve, clock } = await acmeInTwoNetworks(t)
   clock.advance(60_001)
   const { body } = await resolve({ network: 'vpc-a' })
   t.match(body, {
@@ -166,7 +115,7 @@ t.test('what no reporter was heard of any more is no way', async (t) => {
 })
 
 t.test('a peer’s service is reached by the gateways of its offer', async (t) => {
-  const { resolve, call, placed } = await acme(t)
+  const { resolve, call, placed } = await acmeInTwoNetworks(t)
   await addRelationship(placed.db, placed.meshId, { name: 'globex' })
   const gateways = [{ address: 'gw.globex.example', port: 15_443, region: 'eu', weight: 3 }]
   await call('POST', '/v1/meshes/acme/relationships/globex/offers', {
@@ -216,7 +165,7 @@ t.test('a peer’s service is reached by the gateways of its offer', async (t) =
 t.test(
   'whoever has a namespace asks for its services, and in the name of its workloads',
   async (t) => {
-    const { call, resolve } = await acme(t)
+    const { call, resolve } = await acmeInTwoNetworks(t)
     const body = { label: 'web-team', role: 'developer', meshId: 'acme', namespaces: ['web'] }
     const made = await call('POST', '/v1/api-tokens', { body })
     t.equal(made.status, 201, made.text)
@@ -238,7 +187,7 @@ t.test(
 )
 
 t.test('the ways of one mesh are nobody else’s', async (t) => {
-  const { call, database, clock } = await acme(t)
+  const { call, database, clock } = await acmeInTwoNetworks(t)
   await addMesh(database.db, 'globex', clock.db)
   const { body } = await call('GET', '/v1/meshes/globex/resolve?service=shop/cart')
   t.match(body, { decision: 'deny', route: null, consumer: { network: 'default' } })

@@ -70,7 +70,10 @@ function sayAnswer(answer: ResolveView): string {
   return [
     `${titleOf(answer)} ${fromOf(answer)}${openHalf(answer)}`,
     ...route.groups.flatMap(sayGroup),
-    ...route.unreached.map(({ reason, endpoints }) => `not reached: ${endpoints} (${reason})`),
+    ...route.unreached.map(
+      ({ reason, endpoints }) =>
+        `not reached: ${endpoints} endpoint${endpoints === 1 ? '' : 's'} (${reason})`,
+    ),
     ...(route.hostname === null ? [] : [`as ${route.hostname}`]),
     `served by ${route.serverIds.join(', ')}`,
   ].join('\n')
