@@ -79,7 +79,8 @@ function mountAdminApi(v1: App, base: Base, parts: Parts): void {
   mountDeclarative(v1, base)
   mountCatalog(v1, base)
   v1.register(ruleRoutes, { db, now })
-  v1.register(explainRoutes, { db, now, snapshots: parts.snapshots })
+  const { anchors, readers } = parts.federation.relationshipRoutes
+  v1.register(explainRoutes, { db, now, snapshots: parts.snapshots, anchors, readers })
   mountResolve(v1, base, parts)
   const { alerting, federation } = parts
   mountAlerting(v1, base, { alerting, outbound: federation.outbound })

@@ -1,23 +1,26 @@
+import { type OwnerScope, ownerScopeOf, requireOwned } from '../access/owner-scope.ts'
 import { OffersParams } from '../catalog/api.ts'
 import { loadPeer } from '../catalog/change-offers.ts'
 import { offersPage } from '../catalog/find-services.ts'
 import { type Offer } from '../catalog/service.ts'
 import { viewOffer } from '../catalog/view.ts'
-import { type Db } from '../db/connect.ts'
 import { parseMeshId } from '../db/ids.ts'
 import { type DbClock } from '../db/time.ts'
 import { type App } from '../http/listener.ts'
 import { decodeCursor, pageOf, PageQuery, pageSchema } from '../http/page.ts'
 import { MeshParams } from '../mesh/api.ts'
+import { pathOf } from '../spiffe/spiffe-id.ts'
+import { type Query } from './answer.ts'
 import { ExplainBody, ExplainQuery } from './api.ts'
+import { callerFacts } from './callers.ts'
+import { factsOf, type FactsDeps } from './explain-facts.ts'
 import { explain, questionOf } from './explain.ts'
 import { ImportedOfferBody, type ImportedOfferView } from './offers-api.ts'
 import { serviceKey, type Snapshot } from './snapshot.ts'
 import { type Snapshots } from './snapshots.ts'
 
 /** What the routes of decisions need. */
-export interface ExplainRoutesOptions {
-  readonly db: Db
+export interface ExplainRoutesOptions extends FactsDeps {
   readonly now: DbClock
   readonly snapshots: Snapshots
 }
@@ -29,7 +32,7 @@ export const explainRoutes = async (app: App, options: ExplainRoutesOptions): Pr
   app.get(
     '/meshes/:meshId/explain',
     {
-      config: { action: 'policy.explain' },
+      config: { action: 'policy.explain', narrows: true },
       schema: {
         tags: ['rules'],
         summary: 'Whether a service may be seen or called, why, and what would allow it',
@@ -40,9 +43,14 @@ export const explainRoutes = async (app: App, options: ExplainRoutesOptions): Pr
     },
     async (request) => {
       const meshId = parseMeshId(request.params.meshId)
-      const { at, ...asked } = request.query
-      const query = questionOf(asked, at === undefined ? await now(db) : new Date(at))
-      return explain(await snapshots.current(meshId), query)
+      const { at, network, ...asked } = request.query
+      const moment = await now(db)
+      const query = questionOf(asked, at === undefined ? moment : new Date(at))
+      requireExplainable(ownerScopeOf(request.principal, 'policy.explain', meshId), query)
+      const snapshot = await snapshots.current(meshId)
+      const consumer = { network, cluster: query.cluster }
+      const facts = await factsOf(options, snapshot, { query, consumer, now: moment })
+      return explain(snapshot, query, facts)
     },
   )
 
@@ -75,6 +83,19 @@ export const explainRoutes = async (app: App, options: ExplainRoutesOptions): Pr
       return { items, nextCursor: page.nextCursor }
     },
   )
+}
+
+/**
+ * A developer has the services of his namespaces explained, and peers' services to callers of his namespaces; other
+ * answers would show rules that are not his. Throws FORBIDDEN.
+ */
+function requireExplainable(scope: OwnerScope, { subject, of, caller, namespace }: Query): void {
+  const path = caller === undefined ? '' : pathOf(caller)
+  const consumer = namespace ?? callerFacts(path).namespace
+  const ours = of === undefined ? subject.namespace : consumer
+  const title =
+    of === undefined ? `service ${serviceKey(subject)}` : 'who asks for what a peer offers'
+  requireOwned(scope, { title, within: ours === undefined ? [] : [ours] })
 }
 
 function viewImported(snapshot: Snapshot, offer: Offer, at: Date): ImportedOfferView {

@@ -84,7 +84,11 @@ t.test(
     const denied = await entente(...question)
     t.equal(denied.code, 0)
     t.match(denied.out, /^spiffe:\/\/globex\.example\/web may not call shop\/cart$/m)
-    t.match(denied.out, /^ {2}✓ relationship +relationship globex is active$/m)
+    t.match(
+      denied.out,
+      /^ {2}✓ relationship +relationship globex is active; consent: ours given, theirs assumed, one-way$/m,
+    )
+    t.match(denied.out, /^ {2}✓ bundle +bundle of globex\.example, sequence 1, received .* X\.509 authority/m)
     t.match(
       denied.out,
       /^ {2}✗ export rule +no export rule allows shop\/cart to globex for caller \/web$/m,
@@ -105,7 +109,9 @@ t.test(
 t.test(
   'what a peer offers is entered by hand, imported, and explained under its name here',
   async (t) => {
-    const { entente } = await acmeAndCli(t)
+    const { entente, call } = await acmeAndCli(t)
+    const shown = { direction: 'export', effect: 'allow', subject: { identity: '/web' } }
+    await call('POST', '/meshes/acme/rules', { body: { ...shown, audience: { kind: 'all' } } })
     const quotes = ['market/quotes', '--port', 'http:80', '--identity', '/ns/market/sa/quotes']
     t.equal((await entente('service', 'add', '--of', 'globex', ...quotes)).code, 0)
     t.match(
@@ -127,7 +133,7 @@ t.test(
       'globex',
     )
     t.match(out, /^ {4}as quotes\.market\.svc\.globex\.mesh\.internal$/m)
-    t.match(out, /^ {4}served by spiffe:\/\/globex\.example\/ns\/market\/sa\/quotes$/m)
+    t.match(out, /identities +served by spiffe:\/\/globex\.example\/ns\/market\/sa\/quotes;/)
     t.equal((await entente('service', 'delete', '--of', 'globex', 'market/quotes')).code, 0)
   },
 )

@@ -10,6 +10,11 @@ interface ExplainOptions {
   readonly maySee?: string
   readonly of?: string
   readonly to?: string
+  readonly in?: string
+  readonly port?: string
+  readonly cluster?: string
+  readonly network?: string
+  readonly namespace?: string
   readonly at?: string
 }
 
@@ -23,6 +28,11 @@ export function registerExplain(program: Command, cli: Cli): void {
     .option('--may-see <service>', 'may anybody there see namespace/name?')
     .option('--of <relationship>', "the service is this peer's; default ours")
     .option('--to <relationship>', "who asks; default the caller's mesh, or this one")
+    .option('--in <mesh>', 'the mesh whose view is asked; as --mesh')
+    .option('--port <name>', 'this port of the service')
+    .option('--cluster <name>', 'where in our mesh who asks runs')
+    .option('--network <name>', 'the network of ours from where the way is looked for')
+    .option('--namespace <name>', "the namespace of ours that asks; default the caller's")
     .option('--at <moment>', 'as the rules were to apply at that moment; default now')
     .addHelpText(
       'after',
@@ -30,6 +40,7 @@ export function registerExplain(program: Command, cli: Cli): void {
 Examples:
   entente explain spiffe://globex.example/web --may-call shop/cart
   entente explain spiffe://acme.example/web --may-call market/quotes --of globex
+  entente explain spiffe://globex.example/web --may-call shop/cart --in acme
   entente explain --may-see shop/cart --to globex`,
     )
     .action((caller: string | undefined, options: ExplainOptions) => explain(cli, caller, options))
@@ -41,10 +52,11 @@ async function explain(
   options: ExplainOptions,
 ): Promise<void> {
   const service = serviceOf(caller, options)
-  const { of, to, at } = options
-  const query = { service, caller, of, to, at }
-  const answer = await cli.get<ExplainView>(path`/meshes/${await cli.meshId()}/explain`, { query })
-  if (cli.output === 'table') cli.say(sayAnswer(answer, { ...query, caller }))
+  const { in: mesh = await cli.meshId(), mayCall: _call, maySee: _see, ...rest } = options
+  const query = { service, caller, ...rest }
+  const answer = await cli.get<ExplainView>(path`/meshes/${mesh}/explain`, { query })
+  if (cli.output === 'table')
+    cli.say(sayAnswer(answer, { service, caller, of: rest.of, to: rest.to }))
   else cli.print(answer)
 }
 
@@ -74,10 +86,14 @@ const TICKS = { allow: '✓', deny: '✗', unknown: '?' } as const
 
 const TITLES: Readonly<Record<ExplainView['steps'][number]['step'], string>> = {
   relationship: 'relationship',
+  bundle: 'bundle',
   subject: 'service',
+  identity: 'identity',
   exportRule: 'export rule',
   importRule: 'import rule',
   tenancy: 'caller',
+  route: 'route',
+  identities: 'identities',
 }
 
 function sayAnswer(answer: ExplainView, question: Question): string {
@@ -98,21 +114,19 @@ function sayReason(outcome: keyof typeof TICKS, reason: string): string {
 }
 
 function sayDecision(
-  { decision, undecided }: ExplainView,
+  { decision, undecided, steps }: ExplainView,
   { service, caller, of, to }: Question,
 ): string {
   const what = of === undefined ? service : `${service} of ${of}`
   const may = decision === 'allow' ? 'may' : 'may not'
   const who = caller ?? (to === undefined ? 'this mesh' : to)
   const sentence = `${who} ${may} ${caller === undefined ? 'see' : 'call'} ${what}`
-  const open = decision === 'allow' && undecided.length > 0
-  return open ? `${sentence}, if ${undecided.join(' and ')} allows its half` : sentence
+  if (decision === 'deny') return sentence
+  const isLost = steps.some(({ step, outcome }) => step === 'route' && outcome === 'deny')
+  const condition = undecided.length === 0 ? '' : `, if ${undecided.join(' and ')} allows its half`
+  return `${sentence}${condition}${isLost ? ', but there is no way to it now' : ''}`
 }
 
-function sayDetails({ decision, hostname, serverIds }: ExplainView): string[] {
-  if (decision === 'deny') return []
-  return [
-    ...(hostname === null ? [] : [`    as ${hostname}`]),
-    ...(serverIds.length === 0 ? [] : [`    served by ${serverIds.join(', ')}`]),
-  ]
+function sayDetails({ decision, hostname }: ExplainView): string[] {
+  return decision === 'deny' || hostname === null ? [] : [`    as ${hostname}`]
 }
