@@ -1,4 +1,5 @@
 import { isOwned, type OwnerScope } from '../access/owner-scope.ts'
+import { requireQuota } from '../access/quota/require-quota.ts'
 import { type ChangeContext, recordAudit } from '../audit/record.ts'
 import { bumpObjects } from '../db/changes.ts'
 import { isUniqueViolation } from '../db/failures.ts'
@@ -23,7 +24,7 @@ export interface RuleContext extends ChangeContext {
  * Adds a rule, in the caller's transaction.
  *
  * Throws NOT_FOUND for the mesh; RULE_INVALID also for relationships, groups and clusters that the mesh does not
- * have; ALREADY_EXISTS for a taken name; FORBIDDEN for what its author may not speak for.
+ * have; ALREADY_EXISTS for a taken name; FORBIDDEN for what its author may not speak for; QUOTA_EXCEEDED.
  */
 export async function createRule(
   trx: Db,
@@ -33,6 +34,7 @@ export async function createRule(
   await loadMesh(trx, meshId)
   checkRule(wanted, context.now)
   const draft = { ...wanted, ...ownersOf(wanted, context.ownerScope) }
+  await requireQuota(trx, meshId, { kind: 'rules', namespaces: draft.ownerScope ?? [] })
   await requireClusters(trx, meshId, draft)
   const peerIds = await peerIdsOf(trx, meshId, draft)
   const rule = { ...readRule(draft), id: newId(), version: 1n, createdAt: context.now }

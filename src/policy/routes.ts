@@ -61,7 +61,7 @@ export const ruleRoutes = async (app: App, { db, now }: RuleRoutesOptions): Prom
   app.post(
     '/meshes/:meshId/rules',
     {
-      config: { action: 'rule.create' },
+      config: { action: 'rule.create', narrows: true },
       schema: {
         tags: ['rules'],
         summary: 'Add a rule; answers with what is visible to whom now',
@@ -93,7 +93,7 @@ export const ruleRoutes = async (app: App, { db, now }: RuleRoutesOptions): Prom
   app.get(
     '/meshes/:meshId/rules',
     {
-      config: { action: 'rule.list' },
+      config: { action: 'rule.list', narrows: true },
       schema: {
         tags: ['rules'],
         summary: 'List the rules of a mesh',
@@ -117,7 +117,7 @@ export const ruleRoutes = async (app: App, { db, now }: RuleRoutesOptions): Prom
   app.get(
     '/meshes/:meshId/rules/:rule',
     {
-      config: { action: 'rule.read' },
+      config: { action: 'rule.read', narrows: true },
       schema: {
         tags: ['rules'],
         summary: 'Read a rule',
@@ -137,7 +137,7 @@ export const ruleRoutes = async (app: App, { db, now }: RuleRoutesOptions): Prom
   app.patch(
     '/meshes/:meshId/rules/:rule',
     {
-      config: { action: 'rule.update' },
+      config: { action: 'rule.update', narrows: true },
       schema: {
         tags: ['rules'],
         summary: 'Change a rule; answers with what is visible to whom now',
@@ -169,7 +169,7 @@ export const ruleRoutes = async (app: App, { db, now }: RuleRoutesOptions): Prom
   app.delete(
     '/meshes/:meshId/rules/:rule',
     {
-      config: { action: 'rule.delete' },
+      config: { action: 'rule.delete', narrows: true },
       schema: {
         tags: ['rules'],
         summary: 'Delete a rule; answers with what it was',
