@@ -6,6 +6,7 @@ import { guardAdmin } from './access/admin-guard.ts'
 import { addIdempotency } from './access/idempotency.ts'
 import { grantRoutes } from './access/grant-routes.ts'
 import { ownerMeshesOf } from './access/owner-scope.ts'
+import { quotaRoutes } from './access/quota/quota-routes.ts'
 import { accessRoutes } from './access/routes.ts'
 import { auditRoutes } from './audit/routes.ts'
 import { mountAdoption, mountSignedBundles } from './compose-adopt.ts'
@@ -20,6 +21,7 @@ import { mountHandshake, mountInviteAdmin } from './compose-invites.ts'
 import type { Parts } from './compose-parts.ts'
 import { mountResolve, mountWorkloadResolve } from './compose-resolve.ts'
 import { mountRegistryAdmin, mountSvids } from './compose-svid.ts'
+import { mountTopology } from './compose-topology.ts'
 import { telemetryRoutes } from './http/health.ts'
 import { type App, type AppOptions, type ListenerName, createApp } from './http/listener.ts'
 import { openApiOptions } from './http/openapi.ts'
@@ -65,12 +67,14 @@ function mountAdminApi(v1: App, base: Base, parts: Parts): void {
   addIdempotency(v1, { db, now, log })
   v1.register(accessRoutes, { db, now })
   v1.register(grantRoutes, { db, now })
+  v1.register(quotaRoutes, { db, now })
   v1.register(auditRoutes, {
     db,
     key: parts.auditKey,
     meshesOf: ({ principal }) => ownerMeshesOf(principal, 'audit.list'),
   })
   mountEndpointAdmin(v1, base, { endpoints: parts.endpoints, hooks: parts.hooks })
+  mountTopology(v1, base)
   mountAdoption(v1, base, parts)
   mountSignedBundles(v1, base, parts.endpoints)
   mountFederationAdmin(v1, parts.federation)

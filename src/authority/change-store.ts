@@ -130,6 +130,16 @@ export async function setRemoved(
     .execute()
 }
 
+/** Keeps the authorities of a cluster that is about to be deleted, tied to no cluster any more. */
+export async function releaseCluster(trx: Db, meshId: MeshId, cluster: string): Promise<void> {
+  await trx
+    .updateTable('authority')
+    .set({ cluster: null })
+    .where('mesh_id', '=', meshId)
+    .where('cluster', '=', cluster)
+    .execute()
+}
+
 /** Deletes authorities that were removed, and ended, before `before`, and have none below them any more. */
 export async function pruneRemoved(db: Db, before: Date): Promise<bigint> {
   const { numAffectedRows } = await sql`

@@ -6,6 +6,7 @@ import type { Keyring } from '../db/keyring.ts'
 import type { AuthorityKind, Db } from '../db/schema.ts'
 import { ServiceError } from '../errors.ts'
 import { trustDomainsOf } from '../mesh/find-mesh.ts'
+import { FIRST_CLUSTER } from '../mesh/mesh.ts'
 import type { X509Issuer } from '../pki/ca-certificate.ts'
 import type { TrustDomain } from '../spiffe/trust-domain.ts'
 import { canSign } from './authority.ts'
@@ -39,7 +40,8 @@ export interface SignersOptions {
 }
 
 interface Signing {
-  readonly x509: X509Signer | undefined
+  /** By cluster. */
+  readonly x509: ReadonlyMap<string, X509Signer>
   readonly jwt: JwtSigner | undefined
 }
 
@@ -62,9 +64,14 @@ export class Signers {
     }
   }
 
-  /** The signer of X509-SVIDs. */
-  async x509(meshId: MeshId, trustDomain: TrustDomain): Promise<X509Signer> {
-    return this.#living(meshId, trustDomain, ({ x509 }) => x509)
+  /**
+   * The signer of X509-SVIDs: the intermediate of the cluster that they are for, so that a cluster can end alone; of
+   * the mesh's first cluster where they are for none.
+   */
+  async x509(meshId: MeshId, trustDomain: TrustDomain, cluster?: string): Promise<X509Signer> {
+    return this.#living(meshId, trustDomain, ({ x509 }) =>
+      cluster === undefined ? firstOf(x509) : x509.get(cluster),
+    )
   }
 
   /** The signer of JWT-SVIDs. */
@@ -113,7 +120,7 @@ export class Signers {
     )
     const before = this.#last.get(keyOf(meshId, trustDomain))
     const signing = {
-      x509: x509Signer(keyring, ofKind(active, 'x509_intermediate'), before?.x509),
+      x509: x509Signers(keyring, active, before?.x509),
       jwt: jwtSigner(keyring, ofKind(active, 'jwt'), before?.jwt),
     }
     this.#last.set(keyOf(meshId, trustDomain), signing)
@@ -150,17 +157,30 @@ function ofKind(found: readonly WithKey[], kind: AuthorityKind): WithKey | undef
   return found.find(({ authority }) => authority.kind === kind)
 }
 
-function x509Signer(
+function x509Signers(
   keyring: Keyring,
-  found: WithKey | undefined,
-  before: X509Signer | undefined,
-): X509Signer | undefined {
-  const certificate = found?.authority.certificate
-  if (found === undefined || certificate === undefined) return undefined
-  const { id: authorityId, notAfter } = found.authority
-  if (before?.authorityId === authorityId) return before
-  const privateKey = openPrivateKey(keyring, found.authority, found.sealedKey)
-  return { authorityId, issuer: { certificate, privateKey }, chain: [certificate], notAfter }
+  active: readonly WithKey[],
+  before: ReadonlyMap<string, X509Signer> | undefined,
+): Map<string, X509Signer> {
+  const signers = new Map<string, X509Signer>()
+  for (const { authority, sealedKey } of active) {
+    const { id: authorityId, kind, cluster, certificate, notAfter } = authority
+    if (kind !== 'x509_intermediate' || cluster === undefined || certificate === undefined) continue
+    const same = before?.get(cluster)
+    if (same?.authorityId === authorityId) {
+      signers.set(cluster, same)
+      continue
+    }
+    const privateKey = openPrivateKey(keyring, authority, sealedKey)
+    const issuer = { certificate, privateKey }
+    signers.set(cluster, { authorityId, issuer, chain: [certificate], notAfter })
+  }
+  return signers
+}
+
+function firstOf(signers: ReadonlyMap<string, X509Signer>): X509Signer | undefined {
+  const [first = FIRST_CLUSTER] = [...signers.keys()].toSorted()
+  return signers.get(FIRST_CLUSTER) ?? signers.get(first)
 }
 
 function jwtSigner(

@@ -8,6 +8,7 @@ import { auditedMesh } from './create-mesh.ts'
 import { noSuchMesh } from './find-mesh.ts'
 import type { Dependant, Dependants, MeshEnder } from './hooks.ts'
 import * as store from './store.ts'
+import { clearTopology } from './topology/topology-store.ts'
 
 /** How a mesh is deleted. */
 export interface DeleteMesh {
@@ -41,6 +42,7 @@ export async function deleteMesh(
   await bumpChange(trx, meshId, 'bundle')
   await bumpChange(trx, meshId, 'rule')
   await endMeshGrants(trx, meshId, context)
+  await clearTopology(trx, meshId)
   await store.deleteMesh(trx, meshId)
   await recordAudit(trx, {
     meshId,

@@ -49,7 +49,7 @@ export async function issueX509(
   for (let attempt = 0; attempt < MOST_ATTEMPTS; attempt += 1) {
     const admitted = await admit(deps, evidence)
     const { entry } = admitted
-    const signer = await deps.signers.x509(entry.meshId, entry.trustDomain)
+    const signer = await deps.signers.x509(entry.meshId, entry.trustDomain, entry.cluster)
     const own = deps.bundles.load(entry.trustDomain)
     const svid = signFor(admitted, { key, signer, now: deps.clock.now() })
     const record = recordOf({ admitted, svid, key, signer, own, now: deps.clock.now() })

@@ -22,37 +22,14 @@ const COLUMNS = [
   'created_at',
 ] as const
 
-/** A page of a list by name; everything without a limit. */
-export interface NamePage {
-  readonly after?: string | undefined
-  readonly limit?: number | undefined
-}
-
 /** The clusters of a mesh by name, with their networks and control planes. */
-export async function listClusters(
-  db: Db,
-  meshId: MeshId,
-  { after, limit }: NamePage = {},
-): Promise<KeptCluster[]> {
-  let query = db.selectFrom('cluster').select(COLUMNS).where('mesh_id', '=', meshId).orderBy('name')
-  if (after !== undefined) query = query.where('name', '>', after)
-  if (limit !== undefined) query = query.limit(limit)
-  return withLinks(db, meshId, await query.execute())
-}
-
-/** The cluster of this name; locked until the transaction ends where `lock` says so. */
-export async function findCluster(
-  db: Db,
-  meshId: MeshId,
-  { name, lock = 'none' }: { readonly name: string; readonly lock?: 'none' | 'update' },
-): Promise<KeptCluster | undefined> {
+export async function listClusters(db: Db, meshId: MeshId): Promise<KeptCluster[]> {
   const query = db
     .selectFrom('cluster')
     .select(COLUMNS)
     .where('mesh_id', '=', meshId)
-    .where('name', '=', name)
-  const rows = await (lock === 'update' ? query.forUpdate() : query).execute()
-  return (await withLinks(db, meshId, rows))[0]
+    .orderBy('name')
+  return withLinks(db, meshId, await query.execute())
 }
 
 /** Stores a new cluster with its networks and control planes. */

@@ -2,7 +2,6 @@ import type { Selectable } from 'kysely'
 import type { MeshId } from '../../db/ids.ts'
 import type { Db } from '../../db/schema.ts'
 import type { ControlPlaneTable } from '../../db/schema-topology.ts'
-import type { NamePage } from './cluster-store.ts'
 import { localityOf } from './locality.ts'
 import type { TopologyControlPlane } from './topology.ts'
 
@@ -27,18 +26,12 @@ const COLUMNS = [
 ] as const
 
 /** The control planes of a mesh by name. */
-export async function listControlPlanes(
-  db: Db,
-  meshId: MeshId,
-  { after, limit }: NamePage = {},
-): Promise<KeptControlPlane[]> {
-  let query = db
+export async function listControlPlanes(db: Db, meshId: MeshId): Promise<KeptControlPlane[]> {
+  const query = db
     .selectFrom('control_plane')
     .select(COLUMNS)
     .where('mesh_id', '=', meshId)
     .orderBy('name')
-  if (after !== undefined) query = query.where('name', '>', after)
-  if (limit !== undefined) query = query.limit(limit)
   return (await query.execute()).map(controlPlaneOf)
 }
 

@@ -2,7 +2,6 @@ import type { Selectable } from 'kysely'
 import type { MeshId } from '../../db/ids.ts'
 import type { Db } from '../../db/schema.ts'
 import type { GatewayTable } from '../../db/schema-topology.ts'
-import type { NamePage } from './cluster-store.ts'
 import { localityColumns, localityOf } from './locality.ts'
 import type { TopologyGateway } from './topology.ts'
 
@@ -30,16 +29,13 @@ const COLUMNS = [
   'created_at',
 ] as const
 
-/** The gateways of a mesh by name; those of one network where it is named. */
-export async function listGateways(
-  db: Db,
-  meshId: MeshId,
-  { after, limit, network }: NamePage & { readonly network?: string | undefined } = {},
-): Promise<KeptGateway[]> {
-  let query = db.selectFrom('gateway').select(COLUMNS).where('mesh_id', '=', meshId).orderBy('name')
-  if (after !== undefined) query = query.where('name', '>', after)
-  if (network !== undefined) query = query.where('network', '=', network)
-  if (limit !== undefined) query = query.limit(limit)
+/** The gateways of a mesh by name. */
+export async function listGateways(db: Db, meshId: MeshId): Promise<KeptGateway[]> {
+  const query = db
+    .selectFrom('gateway')
+    .select(COLUMNS)
+    .where('mesh_id', '=', meshId)
+    .orderBy('name')
   return (await query.execute()).map(gatewayOf)
 }
 

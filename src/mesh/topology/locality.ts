@@ -1,40 +1,32 @@
 import { quoted, ServiceError } from '../../errors.ts'
+import { illegal } from './rules.ts'
 import type { Locality } from './topology.ts'
 
-/** Most characters of a region, zone or subzone; providers stay below 64. */
+/** Most characters of a region, zone or subzone; those of providers stay below 64. */
 export const MAX_LOCALITY = 100
 
 // What region names of providers and zone labels of Kubernetes are made of.
 const PART = /^[A-Za-z0-9](?:[A-Za-z0-9._-]{0,98}[A-Za-z0-9])?$/
 
-/**
- * Refuses a locality that names a part without the part around it (INVALID_REQUEST): a zone lies in a region, a
- * subzone in a zone.
- */
+/** Refuses a locality with a zone outside a region, a subzone outside a zone, or odd characters (INVALID_REQUEST). */
 export function checkLocality(locality: Locality): void {
   const { region, zone, subzone } = locality
   if (zone !== undefined && region === undefined) {
-    throw refusal(
-      'zone',
-      `zone ${quoted(zone)} without region: a zone lies in a region, so name both`,
-    )
+    const found = `zone ${quoted(zone)} is given without region`
+    throw illegal('zone-in-region', found, { pointer: '/locality/zone' })
   }
   if (subzone !== undefined && zone === undefined) {
-    const text = `subzone ${quoted(subzone)} without zone: a subzone lies in a zone, so name both`
-    throw refusal('subzone', text)
+    const found = `subzone ${quoted(subzone)} is given without zone`
+    throw illegal('subzone-in-zone', found, { pointer: '/locality/subzone' })
   }
-  for (const [name, part] of Object.entries({ region, zone, subzone })) {
-    if (part === undefined || PART.test(part)) continue
-    throw refusal(
-      name,
-      `${name} ${quoted(part)} must be 1 to ${MAX_LOCALITY} of letters, digits, ".", "_" and "-", beginning and ending with a letter or digit`,
-    )
-  }
+  for (const [name, part] of Object.entries(locality)) checkPart(name, part)
 }
 
-function refusal(name: string, message: string): ServiceError {
-  return new ServiceError('INVALID_REQUEST', message, {
-    fields: [{ in: 'body', pointer: `/locality/${name}`, detail: message }],
+function checkPart(name: string, part: string | undefined): void {
+  if (part === undefined || PART.test(part)) return
+  const detail = `must be 1 to ${MAX_LOCALITY} of letters, digits, ".", "_" and "-", beginning and ending with a letter or digit`
+  throw new ServiceError('INVALID_REQUEST', `${name} ${quoted(part)} ${detail}`, {
+    fields: [{ in: 'body', pointer: `/locality/${name}`, detail }],
   })
 }
 

@@ -1,6 +1,5 @@
 import type { MeshId } from '../../db/ids.ts'
 import type { Db } from '../../db/schema.ts'
-import type { NamePage } from './cluster-store.ts'
 import type { TopologyNetwork } from './topology.ts'
 
 /** A network as it is kept. */
@@ -12,30 +11,13 @@ export interface KeptNetwork extends TopologyNetwork {
 const COLUMNS = ['name', 'shared_name', 'directly_reachable', 'version', 'created_at'] as const
 
 /** The networks of a mesh by name. */
-export async function listNetworks(
-  db: Db,
-  meshId: MeshId,
-  { after, limit }: NamePage = {},
-): Promise<KeptNetwork[]> {
-  let query = db.selectFrom('network').select(COLUMNS).where('mesh_id', '=', meshId).orderBy('name')
-  if (after !== undefined) query = query.where('name', '>', after)
-  if (limit !== undefined) query = query.limit(limit)
-  return (await query.execute()).map(networkOf)
-}
-
-/** The network of this name; locked until the transaction ends where `lock` says so. */
-export async function findNetwork(
-  db: Db,
-  meshId: MeshId,
-  { name, lock = 'none' }: { readonly name: string; readonly lock?: 'none' | 'update' },
-): Promise<KeptNetwork | undefined> {
+export async function listNetworks(db: Db, meshId: MeshId): Promise<KeptNetwork[]> {
   const query = db
     .selectFrom('network')
     .select(COLUMNS)
     .where('mesh_id', '=', meshId)
-    .where('name', '=', name)
-  const row = await (lock === 'update' ? query.forUpdate() : query).executeTakeFirst()
-  return row === undefined ? undefined : networkOf(row)
+    .orderBy('name')
+  return (await query.execute()).map(networkOf)
 }
 
 /** Stores a new network; throws a unique violation for a taken name or shared name. */

@@ -1,0 +1,21 @@
+import { type MeshId } from '../db/ids.ts'
+import { type Db } from '../db/schema.ts'
+import { type SpiffeId } from '../spiffe/spiffe-id.ts'
+
+/** An entry that is tied to a cluster. */
+export interface TiedEntry {
+  readonly id: string
+  readonly spiffeId: SpiffeId
+}
+
+/** The entries that are tied to a cluster, by SPIFFE ID. */
+export async function entriesTiedTo(db: Db, meshId: MeshId, cluster: string): Promise<TiedEntry[]> {
+  const rows = await db
+    .selectFrom('entry')
+    .select(['id', 'spiffe_id'])
+    .where('mesh_id', '=', meshId)
+    .where('cluster', '=', cluster)
+    .orderBy('spiffe_id')
+    .execute()
+  return rows.map((row) => ({ id: row.id, spiffeId: row.spiffe_id }))
+}
