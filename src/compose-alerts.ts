@@ -1,6 +1,8 @@
 import type { Base } from './compose-base.ts'
 import { randomShare } from './compose-federation.ts'
 import { alertRoutes } from './federation/alert/alert-routes.ts'
+import type { AlertSource } from './federation/alert/alert-source.ts'
+import { availabilitySource } from './federation/alert/availability-source.ts'
 import { evaluateAlerts } from './federation/alert/evaluate-alerts.ts'
 import { measureTrust } from './federation/alert/measure-trust.ts'
 import type { Federation } from './federation/open-federation.ts'
@@ -55,10 +57,11 @@ export function alertTickers(base: Base, alerting: Alerting): readonly Ticker[] 
       log,
       run: async () => void (await run()),
     })
+  const sources: readonly AlertSource[] = [availabilitySource()]
   const sending = every('webhooks', 1, () => alerting.sender.claim())
   alerting.kick = () => sending.kick()
   return [
-    every('alerts', 15, () => evaluateAlerts({ db, now, owner, log })),
+    every('alerts', 15, () => evaluateAlerts({ db, now, owner, log, sources })),
     every('alarms', 5, () => sync.run()),
     every('trust-figures', 15, () => measureTrust(db, metrics, now)),
     every('alert-pruning', HOUR_MS / SECOND_MS, () => pruneAlertHistory(db, now)),

@@ -6,10 +6,10 @@ import { type Condition } from './alert-conditions.ts'
 export type AlertSource = (db: Db, now: Date) => Promise<readonly Condition[]>
 
 /** How one mesh after the other is looked at. */
-export interface MeshSource {
-  /** The meshes that have anything to look at. */
-  readonly meshes: (db: Db) => Promise<readonly MeshId[]>
-  readonly conditions: (db: Db, meshId: MeshId, now: Date) => Promise<readonly Condition[]>
+export interface MeshSource<T extends { readonly meshId: MeshId }> {
+  /** The meshes that have anything to look at, in one statement. */
+  readonly subjects: (db: Db) => Promise<readonly T[]>
+  readonly conditions: (db: Db, subject: T, now: Date) => Promise<readonly Condition[]>
 }
 
 /** Seconds for which what was found of a mesh stands: alerts are evaluated more often than a mesh is worth reading. */
@@ -24,15 +24,18 @@ interface Finding {
  * A source that reads mesh by mesh, each at most once in {@link MESH_FINDINGS_SECONDS}; in between it repeats what it
  * found, so that no alert closes.
  */
-export function meshAlertSource({ meshes, conditions }: MeshSource): AlertSource {
+export function meshAlertSource<T extends { readonly meshId: MeshId }>({
+  subjects,
+  conditions,
+}: MeshSource<T>): AlertSource {
   let known: ReadonlyMap<MeshId, Finding> = new Map()
   return async (db, now) => {
     const found = new Map<MeshId, Finding>()
-    for (const meshId of await meshes(db)) {
-      const before = known.get(meshId)
+    for (const subject of await subjects(db)) {
+      const before = known.get(subject.meshId)
       const isFresh = before !== undefined && secondsBetween(before.at, now) < MESH_FINDINGS_SECONDS
-      const after = isFresh ? before : { at: now, conditions: await conditions(db, meshId, now) }
-      found.set(meshId, after)
+      const after = isFresh ? before : { at: now, conditions: await conditions(db, subject, now) }
+      found.set(subject.meshId, after)
     }
     known = found
     return [...found.values()].flatMap((finding) => finding.conditions)

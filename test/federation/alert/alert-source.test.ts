@@ -4,6 +4,7 @@ import {
   MESH_FINDINGS_SECONDS,
   meshAlertSource,
 } from '../../../src/federation/alert/alert-source.ts'
+import { availabilitySource } from '../../../src/federation/alert/availability-source.ts'
 import { evaluateAlerts } from '../../../src/federation/alert/evaluate-alerts.ts'
 import { listOpen } from '../../../src/federation/alert/alert-store.ts'
 import { parseMeshId } from '../../../src/db/ids.ts'
@@ -54,9 +55,9 @@ t.test('a source that reads mesh by mesh reads each once a minute and repeats it
   const { db } = await testDatabase(t)
   const clock = testClock()
   let reads = 0
-  let meshes = [ACME]
+  let subjects = [{ meshId: ACME }]
   const source = meshAlertSource({
-    meshes: () => Promise.resolve(meshes),
+    subjects: () => Promise.resolve(subjects),
     conditions: () => {
       reads += 1
       return Promise.resolve([belowTarget(`read ${reads}`)])
@@ -67,6 +68,37 @@ t.test('a source that reads mesh by mesh reads each once a minute and repeats it
   t.match(await source(db, clock.now()), [{ message: 'read 1' }])
   await clock.advance(MESH_FINDINGS_SECONDS * 1000)
   t.match(await source(db, clock.now()), [{ message: 'read 2' }])
-  meshes = []
+  subjects = []
   t.same(await source(db, clock.now()), [], 'a mesh that has gone is forgotten')
 })
+
+t.test(
+  'a mesh below the availability that it declared is told of, with what it would take',
+  async (t) => {
+    const { db } = await testDatabase(t)
+    const clock = testClock()
+    for (const meshId of ['acme', 'globex']) {
+      await makeMesh(db, testKeyring(), { meshId, now: clock.now() })
+    }
+    t.same(await availabilitySource()(db, clock.now()), [], 'nobody declared anything')
+    const declare = (target: number) =>
+      db
+        .updateTable('mesh')
+        .set({ availability_target: target })
+        .where('mesh_id', '=', 'acme' as typeof ACME)
+        .execute()
+    await declare(1)
+    const source = availabilitySource()
+    t.same(await source(db, clock.now()), [], 'one cluster with its own control plane has it')
+    await db
+      .updateTable('control_plane')
+      .set({ heartbeat_seconds: 10, seen_at: clock.now() })
+      .execute()
+    await clock.advance(120_000)
+    const [found, ...others] = await source(db, clock.now())
+    t.same(others, [])
+    t.match(found, { meshId: 'acme', code: 'availability.below-target', severity: 'info' })
+    t.match(found?.message, /^tier 0, wanted 1: no control plane lives: .*default.* was last heard/)
+    t.match(found?.message, /it would take: /)
+  },
+)
