@@ -59,19 +59,39 @@ export async function resolve(
   const snapshot = await snapshots.current(meshId)
   const topology = await loadTopology(db, meshId)
   const consumer = readConsumer(topology, question.consumer)
-  const query = queryOf(question)
+  const query = queryOf(question, consumer)
   const answer = evaluate(snapshot, query)
   const resolved = { snapshot, query, answer, consumer }
   if (answer.decision === 'deny') return { ...resolved, found: undefined }
-  const ports = portsOf(snapshot, question)
+  const asked = portsOf(snapshot, question)
+  const ports = asked.filter((port) => isAllowed(snapshot, query, port))
+  if (ports.length === 0) return { ...resolved, ...denied(snapshot, query, asked) }
   const { subject, of, now } = question
   const service = { namespace: subject.namespace, name: subject.name, ports }
   const route = await findRoute(db, meshId, { service, of, consumer, topology, now })
   return { ...resolved, found: { ports, route } }
 }
 
-function queryOf({ subject, of, caller, at }: ResolveQuestion): Query {
-  return { subject, of, caller, at }
+function queryOf(
+  { subject, of, caller, at, consumer: { namespace } }: ResolveQuestion,
+  { cluster }: Consumer,
+): Query {
+  return { subject, of, caller, cluster, namespace, at }
+}
+
+/** Rules may open some ports of a service and not others. */
+function isAllowed(snapshot: Snapshot, query: Query, port: Port): boolean {
+  return evaluate(snapshot, { ...query, port: port.name }).decision === 'allow'
+}
+
+/** The deny of the first port that was asked about, where none is allowed. */
+function denied(
+  snapshot: Snapshot,
+  query: Query,
+  [first]: readonly Port[],
+): Pick<Resolution, 'query' | 'answer' | 'found'> {
+  const ofPort = { ...query, port: first?.name }
+  return { query: ofPort, answer: evaluate(snapshot, ofPort), found: undefined }
 }
 
 function portsOf(snapshot: Snapshot, { subject, of, port }: ResolveQuestion): readonly Port[] {

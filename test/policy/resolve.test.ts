@@ -1,7 +1,18 @@
 import t from 'tap'
+import { type AdminApp } from '../support/admin-app.ts'
 import { addEndpoint } from './placed-mesh.ts'
 import { addMesh, addRelationship } from './policy-app.ts'
 import { acmeInTwoNetworks } from './resolve-app.ts'
+
+/** Deletes every rule, the seeded ones too. */
+const forgetRules = async (call: AdminApp['call']) => {
+  const { body: rules } = await call('GET', '/v1/meshes/acme/rules')
+  for (const { id, version } of rules.items) {
+    await call('DELETE', `/v1/meshes/acme/rules/${id}`, {
+      headers: { 'if-match': `"v${version}"` },
+    })
+  }
+}
 
 t.test('the answer depends on the network of who asks', async (t) => {
   const { resolve } = await acmeInTwoNetworks(t)
@@ -75,12 +86,7 @@ t.test('one port may be asked about, by name or number', async (t) => {
 
 t.test('who may not see a service learns nothing of where it is', async (t) => {
   const { resolve, call } = await acmeInTwoNetworks(t)
-  const { body: rules } = await call('GET', '/v1/meshes/acme/rules')
-  for (const { id, version } of rules.items) {
-    await call('DELETE', `/v1/meshes/acme/rules/${id}`, {
-      headers: { 'if-match': `"v${version}"` },
-    })
-  }
+  await forgetRules(call)
   const { body, headers } = await resolve({ network: 'vpc-a' })
   t.match(body, { decision: 'deny', route: null })
   t.match(body.next, [/entente rule export shop\/cart/])
@@ -185,6 +191,22 @@ t.test(
     t.match((await ask({ service: 'web/front' })).body, { decision: 'deny' })
   },
 )
+
+t.test('rules may open one port, or one cluster, and the answer keeps to it', async (t) => {
+  const { resolve, call } = await acmeInTwoNetworks(t)
+  await forgetRules(call)
+  const subject = { namespace: 'shop', name: 'cart', ports: ['http'] }
+  const audience = { kind: 'self' }
+  const rule = { direction: 'export', effect: 'allow', subject, audience, clusters: ['west'] }
+  const made = await call('POST', '/v1/meshes/acme/rules', { body: rule })
+  t.equal(made.status, 201, made.text)
+  t.match((await resolve({ cluster: 'east' })).body, { decision: 'deny', route: null })
+  const { body } = await resolve({ cluster: 'west' })
+  t.same(body.route.ports, [{ name: 'http', port: 80 }])
+  const grpc = await resolve({ cluster: 'west', port: 'grpc' })
+  t.match(grpc.body, { decision: 'deny', route: null })
+  t.match((await resolve({ cluster: 'west', port: '80' })).body, { decision: 'allow' })
+})
 
 t.test('the ways of one mesh are nobody else’s', async (t) => {
   const { call, database, clock } = await acmeInTwoNetworks(t)
