@@ -1,5 +1,5 @@
 import { LayeredMap } from './layered-map.ts'
-import { buildRuleIndex, type RuleIndex } from './rule-index.ts'
+import { buildRuleIndex, changeRuleIndex } from './build-rule-index.ts'
 import { type Rule } from './rule.ts'
 import {
   meshPart,
@@ -64,14 +64,4 @@ function nextOffers(
 
 function isList<T>(value: readonly T[] | ReadonlyMap<string, unknown>): value is readonly T[] {
   return Array.isArray(value)
-}
-
-function changeRuleIndex(previous: RuleIndex, changes: Changed<Rule>): RuleIndex {
-  if (changes.size === 0) return previous
-  const rules = new Map(previous.byId)
-  for (const [id, rule] of changes) {
-    if (rule === undefined) rules.delete(id)
-    else rules.set(id, rule)
-  }
-  return buildRuleIndex([...rules.values()])
 }

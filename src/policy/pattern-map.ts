@@ -38,3 +38,34 @@ export function visitFitting<T>(map: PatternMap<T>, name: string, visit: (entry:
     if (entry !== undefined) visit(entry)
   }
 }
+
+/** A map of its own with the same entries. */
+export function copyOf<T>({ exact, beginnings, lengths }: PatternMap<T>): PatternMap<T> {
+  return { exact: new Map(exact), beginnings: new Map(beginnings), lengths: [...lengths] }
+}
+
+/** Puts an entry in the place of the one that a pattern has, and answers with it. */
+export function setEntry<T>(map: PatternMap<T>, pattern: Pattern, entry: T): T {
+  entryOf(map, pattern, () => entry)
+  const side = pattern.wild ? map.beginnings : map.exact
+  side.set(pattern.literal, entry)
+  return entry
+}
+
+/** Takes the entry of a pattern out. */
+export function deleteEntry<T>(map: PatternMap<T>, { wild, literal }: Pattern): void {
+  if (!wild) {
+    map.exact.delete(literal)
+    return
+  }
+  map.beginnings.delete(literal)
+  const { length } = literal
+  for (const one of map.beginnings.keys()) if (one.length === length) return
+  const at = map.lengths.indexOf(length)
+  if (at >= 0) map.lengths.splice(at, 1)
+}
+
+/** Whether a map has no entries. */
+export function isEmpty({ exact, beginnings }: PatternMap<unknown>): boolean {
+  return exact.size + beginnings.size === 0
+}

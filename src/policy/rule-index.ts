@@ -1,4 +1,5 @@
-import { emptyPatternMap, entryOf, type PatternMap, visitFitting } from './pattern-map.ts'
+import { type LayeredMap } from './layered-map.ts'
+import { type PatternMap, visitFitting } from './pattern-map.ts'
 import { type Direction, type Effect, type Rule, type Subject } from './rule.ts'
 import { ruleLine } from './rule-line.ts'
 
@@ -23,22 +24,29 @@ export interface SubjectName {
 export type Bucket = Readonly<Record<Effect, PlacedRule[]>>
 
 /** Rules of one audience: those of services by namespace and name, those of identities by path. */
-interface SubjectIndex {
+export interface SubjectIndex {
   readonly services: PatternMap<PatternMap<Bucket>>
   readonly identities: PatternMap<Bucket>
 }
 
-interface AudienceIndex {
+/** Rules by audience; those for all peers and for the mesh itself stand apart. */
+export interface AudienceIndex {
   readonly all: SubjectIndex
   readonly self: SubjectIndex
   readonly peers: Map<string, SubjectIndex>
   readonly groups: Map<string, SubjectIndex>
 }
 
-/** Rules by direction, then audience, then subject, so that one question meets only those that fit. */
+/**
+ * Rules by direction, then audience, then subject, so that one question meets only those that fit.
+ *
+ * Built and changed in build-rule-index.ts.
+ */
 export interface RuleIndex {
   readonly byDirection: Readonly<Record<Direction, AudienceIndex>>
-  readonly byId: ReadonlyMap<string, Rule>
+  readonly byId: LayeredMap<Rule>
+  /** How many rules rename what they allow. */
+  readonly aliases: number
   /** Whether any rule renames; without one a name needs no look-up. */
   readonly hasAliases: boolean
 }
@@ -55,18 +63,6 @@ export interface RuleQuestion {
 
 /** How specific an audience is; the narrowest through which a rule is met counts. */
 const AUDIENCE_RANK = { all: 0, groups: 1, peers: 2, self: 2 } as const
-
-/** Builds the index; the order of `rules` has no say. */
-export function buildRuleIndex(rules: readonly Rule[]): RuleIndex {
-  const byDirection = { export: emptyAudienceIndex(), import: emptyAudienceIndex() }
-  for (const rule of rules) addRule(byDirection[rule.direction], rule)
-  sortBuckets(byDirection)
-  return {
-    byDirection,
-    byId: new Map(rules.map((rule) => [rule.id, rule])),
-    hasAliases: rules.some((rule) => rule.as !== undefined),
-  }
-}
 
 /** Calls `visit` with the rules of that direction whose audience and subject fit, bucket by bucket. */
 export function visitBuckets(
@@ -106,24 +102,8 @@ function visitSubjects(
   })
 }
 
-function addRule(index: AudienceIndex, rule: Rule): void {
-  const { kind, relationships, groups } = rule.audience
-  if (kind !== 'peers') {
-    bucketOf(index[kind], rule.subject)[rule.effect].push(placed(rule, kind))
-    return
-  }
-  for (const [sort, names] of [
-    ['peers', relationships],
-    ['groups', groups],
-  ] as const) {
-    if (names.length === 0) continue
-    const one = placed(rule, sort)
-    for (const name of names)
-      bucketOf(subjectsOf(index[sort], name), rule.subject)[rule.effect].push(one)
-  }
-}
-
-function placed(rule: Rule, audience: keyof typeof AUDIENCE_RANK): PlacedRule {
+/** A rule as it stands among those of one sort of audience. */
+export function place(rule: Rule, audience: keyof typeof AUDIENCE_RANK): PlacedRule {
   return {
     rule,
     line: ruleLine(rule),
@@ -147,57 +127,4 @@ function subjectRank(subject: Subject): number {
   if (labels !== undefined) return namespace.literal === '' && namespace.wild ? 7 : 8
   if (!namespace.wild) return name.literal === '' ? 2 : 3
   return namespace.literal === '' && name.literal === '' ? 0 : 1
-}
-
-function bucketOf(index: SubjectIndex, subject: Subject): Bucket {
-  if (subject.kind === 'identity') return entryOf(index.identities, subject.path, emptyBucket)
-  return entryOf(entryOf(index.services, subject.namespace, emptyNames), subject.name, emptyBucket)
-}
-
-function subjectsOf(index: Map<string, SubjectIndex>, name: string): SubjectIndex {
-  const present = index.get(name)
-  if (present !== undefined) return present
-  const made = emptySubjectIndex()
-  index.set(name, made)
-  return made
-}
-
-function sortBuckets(byDirection: Record<Direction, AudienceIndex>): void {
-  for (const { all, self, peers, groups } of Object.values(byDirection)) {
-    for (const index of [all, self, ...peers.values(), ...groups.values()]) {
-      for (const bucket of bucketsIn(index)) {
-        bucket.allow.sort(comparePlaced)
-        bucket.deny.sort(comparePlaced)
-      }
-    }
-  }
-}
-
-function bucketsIn({ services, identities }: SubjectIndex): Bucket[] {
-  return [...entriesOf(services).flatMap(entriesOf), ...entriesOf(identities)]
-}
-
-function entriesOf<T>(map: PatternMap<T>): T[] {
-  return [...map.exact.values(), ...map.beginnings.values()]
-}
-
-function emptyAudienceIndex(): AudienceIndex {
-  return {
-    all: emptySubjectIndex(),
-    self: emptySubjectIndex(),
-    peers: new Map(),
-    groups: new Map(),
-  }
-}
-
-function emptySubjectIndex(): SubjectIndex {
-  return { services: emptyPatternMap(), identities: emptyPatternMap() }
-}
-
-function emptyNames(): PatternMap<Bucket> {
-  return emptyPatternMap()
-}
-
-function emptyBucket(): Bucket {
-  return { allow: [], deny: [] }
 }

@@ -7,7 +7,8 @@ import { type PeerGroupMember } from '../federation/group/peer-group.ts'
 import { type SpiffeId } from '../spiffe/spiffe-id.ts'
 import { type TrustDomain } from '../spiffe/trust-domain.ts'
 import { LayeredMap } from './layered-map.ts'
-import { buildRuleIndex, type RuleIndex, type SubjectName } from './rule-index.ts'
+import { buildRuleIndex } from './build-rule-index.ts'
+import { type RuleIndex, type SubjectName } from './rule-index.ts'
 import { type Rule } from './rule.ts'
 
 /** A service of ours: where it listens and who may serve it. */

@@ -281,6 +281,6 @@ function ruleOfCommand(command: string): Rule {
       subject: identity === undefined ? { namespace, name } : { identity },
       audience: { ...audience, ...(callers !== undefined && { callers: { paths: [callers] } }) },
     },
-    'added',
+    `added by ${command}`,
   )
 }
