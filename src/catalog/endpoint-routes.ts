@@ -1,3 +1,4 @@
+import { ownerScopeOf } from '../access/owner-scope.ts'
 import { Type } from 'typebox'
 import { type Db } from '../db/connect.ts'
 import { parseMeshId } from '../db/ids.ts'
@@ -41,7 +42,7 @@ export const endpointRoutes = async (
   app.get(
     '/meshes/:meshId/endpoints',
     {
-      config: { action: 'endpoint.list' },
+      config: { action: 'endpoint.list', narrows: true },
       schema: {
         tags: ['services'],
         summary: 'List the endpoints that clusters reported, by service, cluster and workload',
@@ -54,7 +55,9 @@ export const endpointRoutes = async (
       const meshId = parseMeshId(request.params.meshId)
       await loadMesh(db, meshId)
       const { limit, cursor, namespace, name: service, cluster, stale } = request.query
+      const among = ownerScopeOf(request.principal, 'endpoint.list', meshId)
       const rows = await listEndpoints(db, meshId, {
+        among,
         namespace,
         service,
         cluster,

@@ -10,6 +10,8 @@ export interface EndpointPage {
   readonly namespace?: string | undefined
   readonly service?: string | undefined
   readonly cluster?: string | undefined
+  /** Only in these namespaces; undefined = all. */
+  readonly among?: readonly string[] | undefined
   /** Only those that are fresh at this moment. */
   readonly freshAt?: Date | undefined
   /** Namespace, service, cluster, reporter, workload and port of the last one shown before. */
@@ -44,6 +46,10 @@ export async function listEndpoints(
   if (namespace !== undefined) query = query.where('e.namespace', '=', namespace)
   if (service !== undefined) query = query.where('e.service', '=', service)
   if (cluster !== undefined) query = query.where('e.cluster', '=', cluster)
+  const { among } = page
+  if (among !== undefined) {
+    query = query.where('e.namespace', 'in', among.length === 0 ? [''] : among)
+  }
   if (freshAt !== undefined) query = query.where(isFreshAt(freshAt))
   if (after?.length === PLACE) query = query.where(isAfter(after))
   if (limit !== undefined) query = query.limit(limit)

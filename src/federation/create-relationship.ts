@@ -1,3 +1,4 @@
+import { requireQuota } from '../access/quota/require-quota.ts'
 import { type ChangeContext, recordAudit } from '../audit/record.ts'
 import { bumpChange } from '../db/changes.ts'
 import { isUniqueViolation } from '../db/failures.ts'
@@ -192,6 +193,7 @@ function newRelationship(about: {
 }
 
 async function insertNamed(trx: Db, relationship: Relationship): Promise<void> {
+  await requireQuota(trx, relationship.meshId, { kind: 'relationships' })
   try {
     await insertRelationship(trx, relationship)
   } catch (cause) {

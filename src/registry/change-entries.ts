@@ -1,3 +1,6 @@
+import { isOwned, type OwnerScope, requireOwned } from '../access/owner-scope.ts'
+import { namespaceOfId } from '../access/quota/quota.ts'
+import { requireQuota } from '../access/quota/require-quota.ts'
 import { type ChangeContext, recordAudit } from '../audit/record.ts'
 import { bumpChange } from '../db/changes.ts'
 import { isForeignKeyViolation, isUniqueViolation } from '../db/failures.ts'
@@ -24,7 +27,7 @@ import { countUsable } from './token-store.ts'
 /**
  * Makes an entry in the caller's transaction; it yields nothing until a join token of it is used.
  *
- * Throws NOT_FOUND, ENTRY_INVALID, ALREADY_EXISTS.
+ * Throws NOT_FOUND, ENTRY_INVALID, ALREADY_EXISTS, FORBIDDEN outside its author's clusters, QUOTA_EXCEEDED.
  */
 export async function createEntry(
   trx: Db,
@@ -40,6 +43,8 @@ export async function createEntry(
     version: 1n,
     createdAt: context.now,
   }
+  requireOwnEntry(entry, context)
+  await requireRoom(trx, entry)
   await checkGroup(trx, entry)
   await insertNamed(trx, meshId, entry)
   await settle(trx, entry, { context, action: 'entry.create', body: auditedEntry(entry) })
@@ -66,10 +71,11 @@ export async function changeEntry(
   { id, change, context, requireVersion }: EntryChange,
 ): Promise<Entry> {
   const owner = await ownerOf(trx, meshId, context)
-  const before = await lockedEntry(trx, meshId, id)
+  const before = await lockedEntry(trx, meshId, { id, context })
   requireVersion(before.version)
   const content = parseEntryContent({ ...before, ...change }, owner)
   const after = { ...before, ...content, version: before.version + 1n }
+  requireOwnEntry(after, context)
   await checkGroup(trx, after)
   await updateNamed(trx, meshId, after)
   const moved = before.cluster !== after.cluster
@@ -97,7 +103,7 @@ export async function deleteEntry(
   { id, context, requireVersion }: Omit<EntryChange, 'change'>,
 ): Promise<EndedEntry> {
   await loadMesh(trx, meshId)
-  const entry = await lockedEntry(trx, meshId, id)
+  const entry = await lockedEntry(trx, meshId, { id, context })
   requireVersion(entry.version)
   const of = { entryId: id, now: context.now }
   const livingSvids = await store.countLivingSvids(trx, meshId, of)
@@ -109,10 +115,14 @@ export async function deleteEntry(
   return { entry, livingSvids, unusedTokens, reportedEndpoints }
 }
 
-/** The entry with this id; throws NOT_FOUND. */
-export async function loadEntry(db: Db, meshId: MeshId, id: string): Promise<Entry> {
+/** The entry with this id, if it is tied to one of the reader's clusters; throws NOT_FOUND. */
+export async function loadEntry(
+  db: Db,
+  meshId: MeshId,
+  { id, ownerScope }: { readonly id: string; readonly ownerScope: OwnerScope },
+): Promise<Entry> {
   const entry = await store.findEntry(db, meshId, id)
-  if (entry === undefined) throw noSuchEntry(meshId, id)
+  if (entry === undefined || !isOwned(ownerScope, clustersIn(entry))) throw noSuchEntry(meshId, id)
   return entry
 }
 
@@ -134,9 +144,33 @@ function noSuchEntry(meshId: MeshId, id: string): ServiceError {
   })
 }
 
-async function lockedEntry(trx: Db, meshId: MeshId, id: string): Promise<Entry> {
+/** Where an entry lies, for the administrators of clusters; one that is tied to none is the mesh's. */
+export function clustersIn({ cluster }: Pick<Entry, 'cluster'>): readonly string[] {
+  return cluster === undefined ? [] : [cluster]
+}
+
+function requireOwnEntry(entry: Entry, { ownerScope }: ChangeContext): void {
+  requireOwned(ownerScope, {
+    title: `an entry for ${entry.spiffeId}, unless it is tied to your cluster,`,
+    within: clustersIn(entry),
+  })
+}
+
+async function requireRoom(trx: Db, { meshId, spiffeId }: Entry): Promise<void> {
+  const namespace = namespaceOfId(spiffeId)
+  const namespaces = namespace === undefined ? [] : [namespace]
+  await requireQuota(trx, meshId, { kind: 'entries', namespaces })
+}
+
+async function lockedEntry(
+  trx: Db,
+  meshId: MeshId,
+  { id, context }: { readonly id: string; readonly context: ChangeContext },
+): Promise<Entry> {
   const entry = await store.lockEntry(trx, meshId, id)
-  if (entry === undefined) throw noSuchEntry(meshId, id)
+  if (entry === undefined || !isOwned(context.ownerScope, clustersIn(entry))) {
+    throw noSuchEntry(meshId, id)
+  }
   return entry
 }
 

@@ -1,3 +1,4 @@
+import { ownerClustersOf } from '../access/owner-scope.ts'
 import { type Db, inTransaction } from '../db/connect.ts'
 import { parseMeshId } from '../db/ids.ts'
 import { type DbClock } from '../db/time.ts'
@@ -32,7 +33,7 @@ export const entryRoutes = async (app: App, { db, now }: EntryRoutesOptions): Pr
   app.post(
     '/meshes/:meshId/entries',
     {
-      config: { action: 'entry.create' },
+      config: { action: 'entry.create', narrows: true },
       schema: {
         tags: ['entries'],
         summary: 'Add an entry; a join token of it then yields the identity',
@@ -44,12 +45,13 @@ export const entryRoutes = async (app: App, { db, now }: EntryRoutesOptions): Pr
     },
     async (request, reply) => {
       const meshId = parseMeshId(request.params.meshId)
+      const ownerScope = ownerClustersOf(request.principal, 'entry.create', meshId)
       const { dryRun } = request.query
       const draft = { ...draftOf(request.body), spiffeId: request.body.spiffeId }
       const entry = await inTransaction(
         db,
         async (trx) => {
-          const context = { actor: request.principal.name, now: await now(trx) }
+          const context = { actor: request.principal.name, now: await now(trx), ownerScope }
           return createEntry(trx, meshId, { draft, context })
         },
         { dryRun },
@@ -64,7 +66,7 @@ export const entryRoutes = async (app: App, { db, now }: EntryRoutesOptions): Pr
   app.get(
     '/meshes/:meshId/entries',
     {
-      config: { action: 'entry.list' },
+      config: { action: 'entry.list', narrows: true },
       schema: {
         tags: ['entries'],
         summary: 'List entries by SPIFFE ID, or find the one of a SPIFFE ID',
@@ -75,13 +77,19 @@ export const entryRoutes = async (app: App, { db, now }: EntryRoutesOptions): Pr
     },
     async (request) => {
       const meshId = parseMeshId(request.params.meshId)
+      const ownerScope = ownerClustersOf(request.principal, 'entry.list', meshId)
       const { limit, cursor, spiffeId: wanted } = request.query
       await loadMesh(db, meshId)
       const trustDomains = await trustDomainsOf(db, meshId)
       const { spiffeId } =
         wanted === undefined ? { spiffeId: wanted } : parseEntryId(wanted, { meshId, trustDomains })
       const after = decodeCursor(cursor, 1)?.[0]
-      const rows = await listEntries(db, meshId, { spiffeId, after, limit: limit + 1 })
+      const rows = await listEntries(db, meshId, {
+        spiffeId,
+        among: ownerScope,
+        after,
+        limit: limit + 1,
+      })
       const page = pageOf(rows, limit, (entry) => [entry.spiffeId])
       return { items: page.items.map(viewEntry), nextCursor: page.nextCursor }
     },
@@ -90,7 +98,7 @@ export const entryRoutes = async (app: App, { db, now }: EntryRoutesOptions): Pr
   app.get(
     '/meshes/:meshId/entries/:entryId',
     {
-      config: { action: 'entry.read' },
+      config: { action: 'entry.read', narrows: true },
       schema: {
         tags: ['entries'],
         summary: 'Read an entry',
@@ -100,8 +108,9 @@ export const entryRoutes = async (app: App, { db, now }: EntryRoutesOptions): Pr
     },
     async (request, reply) => {
       const meshId = parseMeshId(request.params.meshId)
+      const ownerScope = ownerClustersOf(request.principal, 'entry.read', meshId)
       await loadMesh(db, meshId)
-      const entry = await loadEntry(db, meshId, request.params.entryId)
+      const entry = await loadEntry(db, meshId, { id: request.params.entryId, ownerScope })
       reply.header('etag', etagOf(entry.version))
       return viewEntry(entry)
     },
@@ -110,7 +119,7 @@ export const entryRoutes = async (app: App, { db, now }: EntryRoutesOptions): Pr
   app.patch(
     '/meshes/:meshId/entries/:entryId',
     {
-      config: { action: 'entry.update' },
+      config: { action: 'entry.update', narrows: true },
       schema: {
         tags: ['entries'],
         summary: 'Change what an entry yields from the next SVID on',
@@ -122,12 +131,13 @@ export const entryRoutes = async (app: App, { db, now }: EntryRoutesOptions): Pr
     },
     async (request, reply) => {
       const meshId = parseMeshId(request.params.meshId)
+      const ownerScope = ownerClustersOf(request.principal, 'entry.update', meshId)
       const { entryId: id } = request.params
       const change = draftOf(request.body)
       const entry = await inTransaction(
         db,
         async (trx) => {
-          const context = { actor: request.principal.name, now: await now(trx) }
+          const context = { actor: request.principal.name, now: await now(trx), ownerScope }
           const requireVersion = matchIfSent(request)
           return changeEntry(trx, meshId, { id, change, context, requireVersion })
         },
@@ -141,7 +151,7 @@ export const entryRoutes = async (app: App, { db, now }: EntryRoutesOptions): Pr
   app.delete(
     '/meshes/:meshId/entries/:entryId',
     {
-      config: { action: 'entry.delete' },
+      config: { action: 'entry.delete', narrows: true },
       schema: {
         tags: ['entries'],
         summary: 'Delete an entry and its join tokens; its SVIDs live on until they end',
@@ -152,11 +162,12 @@ export const entryRoutes = async (app: App, { db, now }: EntryRoutesOptions): Pr
     },
     async (request) => {
       const meshId = parseMeshId(request.params.meshId)
+      const ownerScope = ownerClustersOf(request.principal, 'entry.delete', meshId)
       const { entryId: id } = request.params
       const ended = await inTransaction(
         db,
         async (trx) => {
-          const context = { actor: request.principal.name, now: await now(trx) }
+          const context = { actor: request.principal.name, now: await now(trx), ownerScope }
           return deleteEntry(trx, meshId, { id, context, requireVersion: matchIfSent(request) })
         },
         { dryRun: request.query.dryRun },

@@ -94,6 +94,8 @@ export async function findEntryBySpiffeId(
 /** Which part of the list is wanted. */
 export interface EntryPage {
   readonly spiffeId?: string | undefined
+  /** Only those tied to these clusters; undefined = all. */
+  readonly among?: readonly string[] | undefined
   /** SPIFFE ID of the last one shown before. */
   readonly after?: string | undefined
   readonly limit: number
@@ -109,6 +111,10 @@ export async function listEntries(db: Db, meshId: MeshId, page: EntryPage): Prom
     .limit(page.limit)
   if (page.spiffeId !== undefined) query = query.where('spiffe_id', '=', page.spiffeId as SpiffeId)
   if (page.after !== undefined) query = query.where('spiffe_id', '>', page.after as SpiffeId)
+  const { among } = page
+  if (among !== undefined) {
+    query = query.where('cluster', 'in', among.length === 0 ? [''] : among)
+  }
   return (await query.execute()).map(entryOf)
 }
 

@@ -1,3 +1,4 @@
+import { ownerClustersOf } from '../access/owner-scope.ts'
 import { type Db, inTransaction } from '../db/connect.ts'
 import { type MeshId, parseMeshId } from '../db/ids.ts'
 import { type DbClock } from '../db/time.ts'
@@ -35,7 +36,7 @@ export const joinTokenRoutes = async (
   app.post(
     '/meshes/:meshId/join-tokens',
     {
-      config: { action: 'join-token.create', secretAnswer: true },
+      config: { action: 'join-token.create', secretAnswer: true, narrows: true },
       schema: {
         tags: ['join-tokens'],
         summary: 'Make a join token, and the entry if there is none; the token is shown once',
@@ -47,11 +48,12 @@ export const joinTokenRoutes = async (
     },
     async (request, reply) => {
       const meshId = parseMeshId(request.params.meshId)
+      const ownerScope = ownerClustersOf(request.principal, 'join-token.create', meshId)
       const { dryRun } = request.query
       const { created, at } = await inTransaction(
         db,
         async (trx) => {
-          const context = { actor: request.principal.name, now: await now(trx) }
+          const context = { actor: request.principal.name, now: await now(trx), ownerScope }
           const wanted = { ...request.body, address }
           return {
             created: await createJoinToken(trx, meshId, { wanted, context }),
@@ -72,7 +74,7 @@ export const joinTokenRoutes = async (
   app.get(
     '/meshes/:meshId/join-tokens',
     {
-      config: { action: 'join-token.list' },
+      config: { action: 'join-token.list', narrows: true },
       schema: {
         tags: ['join-tokens'],
         summary: 'List join tokens; used and ended ones are kept for 30 days',
@@ -83,10 +85,16 @@ export const joinTokenRoutes = async (
     },
     async (request) => {
       const meshId = parseMeshId(request.params.meshId)
+      const ownerScope = ownerClustersOf(request.principal, 'join-token.list', meshId)
       const { limit, cursor, entryId } = request.query
       await loadMesh(db, meshId)
       const after = decodeIdCursor(cursor)
-      const rows = await listTokens(db, meshId, { entryId, after, limit: limit + 1 })
+      const rows = await listTokens(db, meshId, {
+        entryId,
+        among: ownerScope,
+        after,
+        limit: limit + 1,
+      })
       const page = pageOf(rows, limit, (token) => [token.id])
       const at = await now(db)
       const items = page.items.map((token) => viewToken(token, at))
@@ -97,7 +105,7 @@ export const joinTokenRoutes = async (
   app.delete(
     '/meshes/:meshId/join-tokens/:tokenId',
     {
-      config: { action: 'join-token.delete' },
+      config: { action: 'join-token.delete', narrows: true },
       schema: {
         tags: ['join-tokens'],
         summary: 'Delete a join token; whoever holds it can use it no more',
@@ -108,11 +116,12 @@ export const joinTokenRoutes = async (
     },
     async (request) => {
       const meshId: MeshId = parseMeshId(request.params.meshId)
+      const ownerScope = ownerClustersOf(request.principal, 'join-token.delete', meshId)
       const { tokenId: id } = request.params
       return inTransaction(
         db,
         async (trx) => {
-          const context = { actor: request.principal.name, now: await now(trx) }
+          const context = { actor: request.principal.name, now: await now(trx), ownerScope }
           return viewToken(await deleteJoinToken(trx, meshId, { id, context }), context.now)
         },
         { dryRun: request.query.dryRun },

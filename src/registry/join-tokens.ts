@@ -1,3 +1,4 @@
+import { isOwned, requireOwned } from '../access/owner-scope.ts'
 import { type ChangeContext, recordAudit } from '../audit/record.ts'
 import { workloadRootOf } from '../authority/endpoint-issuer.ts'
 import { signedElsewhere } from '../authority/signers.ts'
@@ -7,7 +8,7 @@ import { type Db } from '../db/schema.ts'
 import { quoted, ServiceError } from '../errors.ts'
 import { loadMesh } from '../mesh/find-mesh.ts'
 import { joinSecretHash, newJoinSecret, writeJoinToken } from '../pki/join-token.ts'
-import { createEntry, ownerOf } from './change-entries.ts'
+import { clustersIn, createEntry, ownerOf } from './change-entries.ts'
 import { type Entry, entryObject, parseEntryId } from './entry.ts'
 import { findEntry, findEntryBySpiffeId } from './entry-store.ts'
 import * as store from './token-store.ts'
@@ -42,7 +43,7 @@ export interface CreatedJoinToken {
  *
  * It names the root under which the workload endpoint stands now and ends before that root can leave; only a hash
  * of its secret is stored. Throws NOT_FOUND, ENTRY_INVALID, CONFLICT (a trust domain that another system signs),
- * ISSUER_UNAVAILABLE.
+ * ISSUER_UNAVAILABLE, FORBIDDEN outside its author's clusters.
  */
 export async function createJoinToken(
   trx: Db,
@@ -54,6 +55,7 @@ export async function createJoinToken(
   const domain = owner.trustDomains.find(({ name }) => name === trustDomain)
   if (domain?.issuer === 'observed') throw signedElsewhere(trustDomain, domain.observedFrom)
   const known = await findEntryBySpiffeId(trx, meshId, spiffeId)
+  requireOwnToken(known, { title: `a join token for ${spiffeId}`, context })
   const entry = known ?? (await createEntry(trx, meshId, { draft: { spiffeId }, context }))
   const root = await workloadRootOf(trx, meshId, { trustDomain, now: context.now })
   const expiresAt = endOf(wanted, root.leavesAt, context.now)
@@ -82,7 +84,8 @@ export async function deleteJoinToken(
 ): Promise<store.StoredToken> {
   await loadMesh(trx, meshId)
   const token = await store.findToken(trx, meshId, id)
-  if (token === undefined) {
+  const entry = token && (await findEntry(trx, meshId, token.entryId))
+  if (token === undefined || !isOwnEntry(entry, context)) {
     throw new ServiceError('NOT_FOUND', `mesh ${meshId} has no join token ${quoted(id)}`, {
       next: 'entente join-token list',
     })
@@ -92,6 +95,22 @@ export async function deleteJoinToken(
   const of = { meshId, spiffeId: token.spiffeId }
   await auditToken(trx, of, { context, action: 'join-token.delete', body })
   return token
+}
+
+/** Whoever has some clusters makes tokens for the entries tied to them, and learns of no others. */
+function requireOwnToken(
+  entry: Entry | undefined,
+  { title, context }: { readonly title: string; readonly context: ChangeContext },
+): void {
+  if (isOwnEntry(entry, context)) return
+  requireOwned(context.ownerScope, {
+    title: `${title}, unless its entry is tied to your cluster,`,
+    within: [],
+  })
+}
+
+function isOwnEntry(entry: Entry | undefined, { ownerScope }: ChangeContext): boolean {
+  return isOwned(ownerScope, entry === undefined ? [] : clustersIn(entry))
 }
 
 /** A join token that could be used now, and what it is good for. */

@@ -73,6 +73,8 @@ export async function markUsed(
 
 /** Which part of the list is wanted. */
 export interface TokenPage {
+  /** Only of entries tied to these clusters; undefined = all. */
+  readonly among?: readonly string[] | undefined
   readonly entryId?: string | undefined
   /** Id of the last one shown before. */
   readonly after?: string | undefined
@@ -84,6 +86,10 @@ export async function listTokens(db: Db, meshId: MeshId, page: TokenPage): Promi
   let query = withEntry(db, meshId).orderBy('join_token.id').limit(page.limit)
   if (page.entryId !== undefined) query = query.where('join_token.entry_id', '=', page.entryId)
   if (page.after !== undefined) query = query.where('join_token.id', '>', page.after)
+  const { among } = page
+  if (among !== undefined) {
+    query = query.where('entry.cluster', 'in', among.length === 0 ? [''] : among)
+  }
   return (await query.execute()).map(tokenOf)
 }
 
