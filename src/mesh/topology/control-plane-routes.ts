@@ -28,7 +28,7 @@ export const controlPlaneRoutes = async (
   app.post(
     '/meshes/:meshId/control-planes',
     {
-      config: { action: 'control-plane.create' },
+      config: { action: 'control-plane.create', narrows: true },
       schema: {
         tags: ['control-planes'],
         summary: 'Add a control plane; clusters use it once they rank it',
@@ -112,7 +112,7 @@ export const controlPlaneRoutes = async (
   app.patch(
     '/meshes/:meshId/control-planes/:name',
     {
-      config: { action: 'control-plane.update' },
+      config: { action: 'control-plane.update', narrows: true },
       schema: {
         tags: ['control-planes'],
         summary: 'Change a control plane',
@@ -143,7 +143,7 @@ export const controlPlaneRoutes = async (
   app.delete(
     '/meshes/:meshId/control-planes/:name',
     {
-      config: { action: 'control-plane.delete' },
+      config: { action: 'control-plane.delete', narrows: true },
       schema: {
         tags: ['control-planes'],
         summary: 'Delete a control plane; dryRun lists the clusters that use it',

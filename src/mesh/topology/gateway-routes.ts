@@ -27,7 +27,7 @@ export const gatewayRoutes = async (
   app.post(
     '/meshes/:meshId/gateways',
     {
-      config: { action: 'gateway.create' },
+      config: { action: 'gateway.create', narrows: true },
       schema: {
         tags: ['gateways'],
         summary: 'Add a gateway: other networks reach its network through it',
@@ -108,7 +108,7 @@ export const gatewayRoutes = async (
   app.patch(
     '/meshes/:meshId/gateways/:name',
     {
-      config: { action: 'gateway.update' },
+      config: { action: 'gateway.update', narrows: true },
       schema: {
         tags: ['gateways'],
         summary: 'Change a gateway',
@@ -139,7 +139,7 @@ export const gatewayRoutes = async (
   app.delete(
     '/meshes/:meshId/gateways/:name',
     {
-      config: { action: 'gateway.delete' },
+      config: { action: 'gateway.delete', narrows: true },
       schema: {
         tags: ['gateways'],
         summary: 'Delete a gateway; dryRun lists what loses it',

@@ -14,7 +14,7 @@ export const hearRoutes = async (
   app.post(
     '/meshes/:meshId/control-planes/:name/heartbeat',
     {
-      config: { action: 'control-plane.heartbeat' },
+      config: { action: 'control-plane.heartbeat', narrows: true },
       schema: {
         tags: ['control-planes'],
         summary:
@@ -41,7 +41,7 @@ export const hearRoutes = async (
   app.post(
     '/meshes/:meshId/gateways/:name/heartbeat',
     {
-      config: { action: 'gateway.heartbeat' },
+      config: { action: 'gateway.heartbeat', narrows: true },
       schema: {
         tags: ['gateways'],
         summary: 'Say that a gateway lives; for those that no reporter of a cluster speaks for',
