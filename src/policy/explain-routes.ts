@@ -89,13 +89,20 @@ export const explainRoutes = async (app: App, options: ExplainRoutesOptions): Pr
  * A developer has the services of his namespaces explained, and peers' services to callers of his namespaces; other
  * answers would show rules that are not his. Throws FORBIDDEN.
  */
-function requireExplainable(scope: OwnerScope, { subject, of, caller, namespace }: Query): void {
-  const path = caller === undefined ? '' : pathOf(caller)
-  const consumer = namespace ?? callerFacts(path).namespace
-  const ours = of === undefined ? subject.namespace : consumer
-  const title =
-    of === undefined ? `service ${serviceKey(subject)}` : 'who asks for what a peer offers'
-  requireOwned(scope, { title, within: ours === undefined ? [] : [ours] })
+function requireExplainable(scope: OwnerScope, query: Query): void {
+  const { subject, of } = query
+  if (of === undefined) {
+    const title = `service ${serviceKey(subject)}`
+    return requireOwned(scope, { title, within: [subject.namespace] })
+  }
+  requireOwned(scope, { title: `a caller of ${of}`, within: consumersOf(query) })
+}
+
+/** The namespaces that a question is asked for; a caller whose path names none is in nobody's. */
+function consumersOf({ caller, namespace }: Query): string[] {
+  if (caller === undefined) return namespace === undefined ? [] : [namespace]
+  const own = callerFacts(pathOf(caller)).namespace
+  return own === undefined ? [] : [own, ...(namespace === undefined ? [] : [namespace])]
 }
 
 function viewImported(snapshot: Snapshot, offer: Offer, at: Date): ImportedOfferView {

@@ -78,7 +78,10 @@ export interface FederationAppOptions {
   readonly egressAllow?: readonly string[]
   readonly resolve?: Resolve
   /** Further routes under /v1. */
-  readonly mount?: (v1: App, app: Pick<FederationApp, 'database' | 'clock' | 'outbound'>) => void
+  readonly mount?: (
+    v1: App,
+    app: Pick<FederationApp, 'database' | 'clock' | 'outbound' | 'relationshipRoutes'>,
+  ) => void
   readonly founders?: readonly RelationshipFounder[]
 }
 
@@ -159,7 +162,7 @@ export async function federationApp(
   app.register(egressRoutes, { ...federation.egressRoutes, prefix: '/v1' })
   const { mount } = options
   if (mount !== undefined) {
-    const about = { database, clock, outbound: federation.outbound }
+    const about = { ...federation, database, clock }
     app.register(async (v1: App) => mount(v1, about), { prefix: '/v1' })
   }
   const meshId = parseMeshId('acme')

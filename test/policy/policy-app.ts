@@ -7,9 +7,6 @@ import { type MeshId, newId, parseMeshId } from '../../src/db/ids.ts'
 import { type RelationshipState } from '../../src/db/schema.ts'
 import { type DbClock } from '../../src/db/time.ts'
 import { createApp } from '../../src/http/listener.ts'
-import { peerReadersOf } from '../../src/federation/peer-readers.ts'
-import { AnchorCache } from '../../src/federation/poll/anchors.ts'
-import { DistrustedKeys } from '../../src/federation/trust/distrusted-keys.ts'
 import { createLogger } from '../../src/http/log.ts'
 import { createMetrics } from '../../src/http/metrics.ts'
 import { createMesh } from '../../src/mesh/create-mesh.ts'
@@ -22,6 +19,7 @@ import { parseTrustDomain } from '../../src/spiffe/trust-domain.ts'
 import { testClock } from '../support/clock.ts'
 import { testDatabase } from '../support/database.ts'
 import { addBundle } from './peer-bundle.ts'
+import { trustDeps } from './trust-deps.ts'
 
 /** An answer of a test app; `body` is its JSON. */
 export interface Answer {
@@ -72,11 +70,7 @@ export async function policyApp(t: Pick<Test, 'teardown'>): Promise<PolicyApp> {
   app.register(serviceRoutes, options)
   app.register(offerRoutes, options)
   app.register(ruleRoutes, options)
-  app.register(explainRoutes, {
-    ...options,
-    anchors: new AnchorCache(new DistrustedKeys({ on: () => undefined })),
-    readers: peerReadersOf({ publicUrl: 'https://localhost:8443', secret: new Uint8Array(32) }),
-  })
+  app.register(explainRoutes, { ...options, ...trustDeps() })
   t.teardown(() => app.close())
   return {
     db,

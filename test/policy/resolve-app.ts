@@ -2,6 +2,7 @@ import { type Test } from 'tap'
 import { offerRoutes } from '../../src/catalog/offer-routes.ts'
 import { serviceRoutes } from '../../src/catalog/routes.ts'
 import { createLogger } from '../../src/http/log.ts'
+import { explainRoutes } from '../../src/policy/explain-routes.ts'
 import { resolveRoutes } from '../../src/policy/resolve-routes.ts'
 import { ruleRoutes } from '../../src/policy/routes.ts'
 import { Snapshots } from '../../src/policy/snapshots.ts'
@@ -9,6 +10,7 @@ import { type AdminAnswer, type AdminApp, adminApp } from '../support/admin-app.
 import { testClock } from '../support/clock.ts'
 import { addCluster, addEndpoint, addGateway, addNetwork, type Placed } from './placed-mesh.ts'
 import { addMesh } from './policy-app.ts'
+import { trustDeps } from './trust-deps.ts'
 
 /** The admin listener with what it takes to resolve services. */
 export interface ResolveApp extends AdminApp {
@@ -32,6 +34,7 @@ export async function acmeInTwoNetworks(t: Test): Promise<ResolveApp> {
       v1.register(offerRoutes, options)
       v1.register(ruleRoutes, options)
       v1.register(resolveRoutes, options)
+      v1.register(explainRoutes, { ...options, ...trustDeps() })
     },
   })
   const { db } = app.database
