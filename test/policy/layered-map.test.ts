@@ -28,7 +28,9 @@ t.test('a layered map says what a plain one says, whatever was put in and taken 
   )
 })
 
-const sorted = (keys: Iterable<string>) => [...keys].toSorted()
+function sorted(keys: Iterable<string>): string[] {
+  return [...keys].toSorted()
+}
 
 function compare(layered: LayeredMap<{ n: number }>, plain: ReadonlyMap<string, { n: number }>) {
   const all: string[] = []
