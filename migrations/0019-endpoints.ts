@@ -4,7 +4,19 @@ import { type Kysely, sql } from 'kysely'
 export async function up(db: Kysely<unknown>): Promise<void> {
   await sql`alter table service
     add column labels jsonb not null default '{}',
-    add column managed_by text`.execute(db)
+    add column managed_by jsonb not null default '[]'`.execute(db)
+  await sql`create table service_source (
+    mesh_id text not null,
+    namespace text not null,
+    name text not null,
+    source text not null,
+    content jsonb not null,
+    created_at timestamptz(3) not null,
+    primary key (mesh_id, source, namespace, name),
+    foreign key (mesh_id, namespace, name) references service (mesh_id, namespace, name) on delete cascade
+  )`.execute(db)
+  await sql`create index service_source_of_service on service_source
+    (mesh_id, namespace, name)`.execute(db)
   await sql`alter table offer
     add column labels jsonb not null default '{}',
     add column gateways jsonb not null default '[]'`.execute(db)

@@ -2,6 +2,7 @@ import { endpointRoutes } from './catalog/endpoint-routes.ts'
 import { forgetSilent, measureEndpoints } from './catalog/keep-endpoints.ts'
 import { offerRoutes } from './catalog/offer-routes.ts'
 import { serviceRoutes } from './catalog/routes.ts'
+import { syncRoutes } from './catalog/sync-routes.ts'
 import type { Base } from './compose-base.ts'
 import type { App } from './http/listener.ts'
 import { startTicker, type Ticker } from './ticker.ts'
@@ -12,6 +13,7 @@ export function mountCatalog(v1: App, { database, now }: Base): void {
   v1.register(serviceRoutes, { db, now })
   v1.register(offerRoutes, { db, now })
   v1.register(endpointRoutes, { db, now })
+  v1.register(syncRoutes, { db, now })
 }
 
 const HALF_MINUTE_MS = 30_000

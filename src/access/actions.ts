@@ -203,7 +203,7 @@ export const ACTIONS = {
   'service.delete': namespaceWrite,
   'service.list': namespaceRead,
   'service.read': namespaceRead,
-  'service.sync': namespaceWrite,
+  'service.sync': clusterWrite,
   'service.update': namespaceWrite,
   'trust-domain.list': memberRead,
   'trust.read': meshRead,

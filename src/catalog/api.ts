@@ -94,8 +94,8 @@ export const ServiceBody = Type.Object({
   ports: Type.Array(PortBody),
   identities: Type.Array(Type.String()),
   labels: Type.Record(Type.String(), Type.String()),
-  managedBy: Type.Union([Type.String(), Type.Null()], {
-    description: 'what keeps it up to date, as k8s:east; null = people',
+  managedBy: Type.Array(Type.String(), {
+    description: 'what keeps it up to date, as k8s:east; empty = people',
   }),
   version: Type.String(),
   createdAt: Type.String({ format: 'date-time' }),

@@ -34,7 +34,7 @@ export async function createService(
   const content = parseService(draft, await ownerOf(trx, meshId))
   requireOwnService(content, context)
   await requireQuota(trx, meshId, { kind: 'services', namespaces: [content.namespace] })
-  const service = { ...content, managedBy: undefined, version: 1n, createdAt: context.now }
+  const service = { ...content, managedBy: [], version: 1n, createdAt: context.now }
   try {
     await store.insertService(trx, meshId, service)
   } catch (error) {
@@ -68,7 +68,8 @@ export interface ServiceChange {
 /**
  * Changes where a service listens, who may serve it, or its labels, in the caller's transaction.
  *
- * Throws FORBIDDEN outside its author's namespaces, NOT_FOUND, SERVICE_INVALID, PRECONDITION_FAILED.
+ * Throws FORBIDDEN outside its author's namespaces, NOT_FOUND, SERVICE_INVALID, PRECONDITION_FAILED, CONFLICT when a
+ * sync keeps it up to date.
  */
 export async function changeService(
   trx: Db,
@@ -77,6 +78,7 @@ export async function changeService(
 ): Promise<Service> {
   const before = await lockedService(trx, meshId, { name, context })
   requireVersion(before.version)
+  if (before.managedBy.length > 0) throw keptElsewhere(before)
   const labels = mergeLabels(before.labels, change.labels ?? {})
   const content = parseService({ ...before, ...change, labels }, await ownerOf(trx, meshId))
   const after = { ...before, ...content, version: before.version + 1n }
@@ -166,13 +168,23 @@ function requireOwnService(name: ServiceName, { ownerScope }: ChangeContext): vo
   requireOwned(ownerScope, { title: `service ${serviceTitle(name)}`, within: [name.namespace] })
 }
 
-async function ownerOf(trx: Db, meshId: MeshId): Promise<Owner> {
+/** Whose services those of a mesh are. */
+export async function ownerOf(trx: Db, meshId: MeshId): Promise<Owner> {
   const domains = await trustDomainsOf(trx, meshId)
   return {
     title: `mesh ${meshId}`,
     trustDomains: domains.map((domain) => domain.name),
     primary: domains.find((domain) => domain.isPrimary)?.name,
   }
+}
+
+function keptElsewhere(service: Service): ServiceError {
+  const title = serviceTitle(service)
+  return new ServiceError(
+    'CONFLICT',
+    `service ${title} is kept up to date by ${service.managedBy.join(', ')}, which would undo the change`,
+    { next: 'change it where it comes from' },
+  )
 }
 
 function alreadyThere(name: ServiceName, cause: unknown): ServiceError {

@@ -46,10 +46,6 @@ export async function listEndpoints(
   if (namespace !== undefined) query = query.where('e.namespace', '=', namespace)
   if (service !== undefined) query = query.where('e.service', '=', service)
   if (cluster !== undefined) query = query.where('e.cluster', '=', cluster)
-  const { among } = page
-  if (among !== undefined) {
-    query = query.where('e.namespace', 'in', among.length === 0 ? [''] : among)
-  }
   if (freshAt !== undefined) query = query.where(isFreshAt(freshAt))
   if (after?.length === PLACE) query = query.where(isAfter(after))
   if (limit !== undefined) query = query.limit(limit)

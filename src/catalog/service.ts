@@ -45,8 +45,8 @@ export interface ServiceContent extends ServiceName {
 
 /** A service of a mesh. */
 export interface Service extends ServiceContent {
-  /** What keeps it up to date, as `k8s:east`; undefined = people. */
-  readonly managedBy: string | undefined
+  /** What keeps it up to date, as `k8s:east`, the oldest first; empty = people. */
+  readonly managedBy: readonly string[]
   readonly version: bigint
   readonly createdAt: Date
 }

@@ -32,7 +32,7 @@ export async function insertService(trx: Db, meshId: MeshId, service: Service): 
       name: service.name,
       ports: JSON.stringify(service.ports),
       labels: JSON.stringify(service.labels),
-      managed_by: service.managedBy ?? null,
+      managed_by: JSON.stringify(service.managedBy),
       version: service.version,
       created_at: service.createdAt,
     })
@@ -140,7 +140,7 @@ export async function updateService(trx: Db, meshId: MeshId, service: Service): 
     .set({
       ports: JSON.stringify(service.ports),
       labels: JSON.stringify(service.labels),
-      managed_by: service.managedBy ?? null,
+      managed_by: JSON.stringify(service.managedBy),
       version: service.version,
     })
     .where('mesh_id', '=', meshId)
@@ -224,7 +224,7 @@ function serviceOf(row: ServiceRow, identities: readonly SpiffeId[]): Service {
     ports: row.ports as readonly Port[],
     identities,
     labels: row.labels,
-    managedBy: row.managed_by ?? undefined,
+    managedBy: row.managed_by,
     version: row.version,
     createdAt: row.created_at,
   }

@@ -9,7 +9,7 @@ export function viewService(service: Service): ServiceView {
     ports: service.ports.map((port) => ({ ...port })),
     identities: [...service.identities],
     labels: { ...service.labels },
-    managedBy: service.managedBy ?? null,
+    managedBy: [...service.managedBy],
     version: String(service.version),
     createdAt: service.createdAt.toISOString(),
   }

@@ -17,9 +17,22 @@ export interface ServiceTable {
   name: string
   ports: Json<readonly ServicePort[]>
   labels: ColumnType<Readonly<Record<string, string>>, string | undefined, string>
-  /** What keeps it up to date, and may delete it with what it no longer sees; null = people. */
-  managed_by: Generated<string | null>
+  /** What keeps it up to date, in the order of age; empty = people. */
+  managed_by: ColumnType<readonly string[], string | undefined, string>
   version: Generated<bigint>
+  created_at: Date
+}
+
+/** What each source says of a service that it keeps up to date; the service is made of all of them. */
+export interface ServiceSourceTable {
+  mesh_id: MeshId
+  namespace: string
+  name: string
+  /** As `k8s:east`. */
+  source: string
+  /** Ports, identities and labels; shape in catalog/service.ts. */
+  content: Json<unknown>
+  /** When the source first saw it: of two that differ the older one counts. */
   created_at: Date
 }
 

@@ -49,6 +49,7 @@ import type {
   RulePeerTable,
   RuleTable,
   ServiceIdentityTable,
+  ServiceSourceTable,
   ServiceTable,
 } from './schema-policy.ts'
 import type {
@@ -245,6 +246,7 @@ export interface Tables {
   svid_issued: SvidIssuedTable
   service: ServiceTable
   service_identity: ServiceIdentityTable
+  service_source: ServiceSourceTable
   offer: OfferTable
   rule: RuleTable
   rule_peer: RulePeerTable

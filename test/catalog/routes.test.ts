@@ -141,7 +141,7 @@ t.test(
     const labels = { tier: 'front', 'example.com/team': 'shop', constructor: '' }
     const made = await call('POST', '/meshes/acme/services', { body: { ...cart, labels } })
     t.same(made.body.labels, { constructor: '', 'example.com/team': 'shop', tier: 'front' })
-    t.equal(made.body.managedBy, null, 'people keep it')
+    t.same(made.body.managedBy, [], 'people keep it')
     const change = { labels: { tier: null, stage: 'canary', gone: null } }
     const changed = await call('PATCH', '/meshes/acme/services/shop/cart', { body: change })
     t.same(changed.body.labels, { constructor: '', 'example.com/team': 'shop', stage: 'canary' })
