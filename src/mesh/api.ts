@@ -38,6 +38,12 @@ const Environment = Type.String({
   description: 'for example production; meshes of different environments are kept apart by default',
 })
 
+const AvailabilityTarget = Type.Integer({
+  minimum: 1,
+  maximum: 5,
+  description: 'the availability tier below which an alert is raised',
+})
+
 /** Path of a mesh. */
 export const MeshParams = Type.Object({ meshId: Type.String({ maxLength: 63 }) })
 
@@ -57,6 +63,7 @@ export const CreateMeshBody = Type.Object(
     ),
     profile: Type.Optional(Profile),
     settings: Type.Optional(MeshSettingsPatch),
+    availabilityTarget: Type.Optional(AvailabilityTarget),
   },
   { additionalProperties: false },
 )
@@ -68,6 +75,7 @@ export const ChangeMeshBody = Type.Object(
     dnsSuffix: Type.Optional(DnsSuffix),
     environment: Type.Optional(Type.Union([Environment, Type.Null()])),
     settings: Type.Optional(MeshSettingsPatch),
+    availabilityTarget: Type.Optional(Type.Union([AvailabilityTarget, Type.Null()])),
   },
   { additionalProperties: false, minProperties: 1 },
 )
@@ -100,6 +108,20 @@ export const ClusterBody = Type.Object({
   issuing: Type.Union([Type.Literal('managed'), Type.Literal('delegated')]),
 })
 
+/** How available the control planes of a mesh are, from where they are. */
+const AvailabilityBody = Type.Object({
+  tier: Type.Integer({
+    minimum: 0,
+    maximum: 5,
+    description:
+      '1 one control plane per region, 2 several per region, 3 one per zone, 4 several per zone, 5 each cluster its own; 0 less than that',
+  }),
+  reason: Type.String(),
+  raise: Type.Array(Type.String({ description: 'what would raise the tier' })),
+  target: Type.Union([Type.Integer(), Type.Null()]),
+  met: Type.Boolean({ description: 'whether the tier is the target or above' }),
+})
+
 /** A mesh. */
 export const MeshBody = Type.Object({
   meshId: Type.String(),
@@ -107,6 +129,8 @@ export const MeshBody = Type.Object({
   dnsSuffix: Type.String(),
   environment: Type.Union([Type.String(), Type.Null()]),
   settings: MeshSettingsBody,
+  availabilityTarget: Type.Union([Type.Integer(), Type.Null()]),
+  availability: AvailabilityBody,
   trustDomains: Type.Array(TrustDomainBody),
   clusters: Type.Array(ClusterBody),
   version: Type.String(),

@@ -9,12 +9,13 @@ import type { Mesh } from './mesh.ts'
 import { checkSettings, type MeshSettings } from './settings.ts'
 import * as store from './store.ts'
 
-/** What of a mesh is to change; `null` takes an environment away. */
+/** What of a mesh is to change; `null` takes an environment or a target away. */
 export interface MeshChange {
   readonly displayName?: string | undefined
   readonly dnsSuffix?: string | undefined
   readonly environment?: string | null | undefined
   readonly settings?: Partial<MeshSettings> | undefined
+  readonly availabilityTarget?: number | null | undefined
 }
 
 /** What the change of a mesh needs. */
@@ -70,6 +71,10 @@ function apply(mesh: Mesh, change: MeshChange): Mesh {
     environment:
       change.environment === undefined ? mesh.environment : (change.environment ?? undefined),
     settings: { ...mesh.settings, ...change.settings },
+    availabilityTarget:
+      change.availabilityTarget === undefined
+        ? mesh.availabilityTarget
+        : (change.availabilityTarget ?? undefined),
     version: mesh.version + 1n,
   }
 }

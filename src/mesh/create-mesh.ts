@@ -29,6 +29,7 @@ export interface NewMesh {
   readonly bundleHost?: string | undefined
   readonly profile?: ProfileName | undefined
   readonly settings?: Partial<MeshSettings> | undefined
+  readonly availabilityTarget?: number | undefined
   /** Where the authorities of its trust domain are read from when another system signs for it. */
   readonly observedFrom?: string | undefined
 }
@@ -113,6 +114,7 @@ export function auditedMesh(mesh: Mesh): Record<string, unknown> {
     dnsSuffix: mesh.dnsSuffix,
     environment: mesh.environment ?? null,
     settings: mesh.settings,
+    availabilityTarget: mesh.availabilityTarget ?? null,
   }
 }
 
@@ -123,6 +125,7 @@ function meshOf(wanted: NewMesh, deps: CreateMeshDeps, context: ChangeContext): 
     dnsSuffix: wanted.dnsSuffix ?? 'mesh.internal',
     environment: wanted.environment,
     settings: settingsInForce({ ...deps.defaultSettings, ...wanted.settings }),
+    availabilityTarget: wanted.availabilityTarget,
     version: 1n,
     createdAt: context.now,
   }

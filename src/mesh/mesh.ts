@@ -11,6 +11,8 @@ export interface Mesh {
   readonly dnsSuffix: string
   readonly environment: string | undefined
   readonly settings: MeshSettings
+  /** The availability tier, 1 to 5, below which the mesh's control planes are not meant to fall. */
+  readonly availabilityTarget: number | undefined
   readonly version: bigint
   readonly createdAt: Date
 }

@@ -73,7 +73,7 @@ export const meshRoutes = async (app: App, options: MeshRoutesOptions): Promise<
         async (trx) => {
           const context = { actor, now: await now(trx) }
           const { mesh } = await createMesh(trx, options, { wanted, context })
-          return viewMesh(trx, mesh, publicUrl)
+          return viewMesh(trx, mesh, { publicUrl, now: context.now })
         },
         { dryRun: request.query.dryRun },
       )
@@ -103,7 +103,8 @@ export const meshRoutes = async (app: App, options: MeshRoutesOptions): Promise<
       const meshes = await listMeshes(db, { after, limit: limit + 1, among })
       const page = pageOf(meshes, limit, (mesh) => [mesh.meshId])
       const items: MeshView[] = []
-      for (const mesh of page.items) items.push(await viewMesh(db, mesh, publicUrl))
+      const at = await now(db)
+      for (const mesh of page.items) items.push(await viewMesh(db, mesh, { publicUrl, now: at }))
       return { items, nextCursor: page.nextCursor }
     },
   )
@@ -121,7 +122,7 @@ export const meshRoutes = async (app: App, options: MeshRoutesOptions): Promise<
     },
     async (request, reply) => {
       const mesh = await loadMesh(db, parseMeshId(request.params.meshId))
-      const view = await viewMesh(db, mesh, publicUrl)
+      const view = await viewMesh(db, mesh, { publicUrl, now: await now(db) })
       reply.header('etag', etagOf(view.version))
       return withHostChecks(view, publicUrl, resolve)
     },
@@ -149,7 +150,7 @@ export const meshRoutes = async (app: App, options: MeshRoutesOptions): Promise<
         async (trx) => {
           const context = { actor, now: await now(trx) }
           const mesh = await changeMesh(trx, meshId, { change: request.body, context, deps })
-          return viewMesh(trx, mesh, publicUrl)
+          return viewMesh(trx, mesh, { publicUrl, now: context.now })
         },
         { dryRun: request.query.dryRun },
       )

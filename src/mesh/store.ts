@@ -11,6 +11,7 @@ const MESH = [
   'dns_suffix',
   'environment',
   'settings',
+  'availability_target',
   'version',
   'created_at',
 ] as const
@@ -43,6 +44,7 @@ export async function insertMesh(trx: Db, mesh: Mesh): Promise<void> {
       dns_suffix: mesh.dnsSuffix,
       environment: mesh.environment ?? null,
       settings: JSON.stringify(settingsToStore(mesh.settings)),
+      availability_target: mesh.availabilityTarget ?? null,
       version: mesh.version,
       created_at: mesh.createdAt,
     })
@@ -156,6 +158,7 @@ export async function updateMesh(trx: Db, mesh: Mesh): Promise<void> {
       dns_suffix: mesh.dnsSuffix,
       environment: mesh.environment ?? null,
       settings: JSON.stringify(settingsToStore(mesh.settings)),
+      availability_target: mesh.availabilityTarget ?? null,
       version: mesh.version,
     })
     .where('mesh_id', '=', mesh.meshId)
@@ -234,6 +237,7 @@ function meshOf(row: Pick<Selectable<MeshTable>, (typeof MESH)[number]>): Mesh {
     dnsSuffix: row.dns_suffix,
     environment: row.environment ?? undefined,
     settings: settingsInForce(row.settings),
+    availabilityTarget: row.availability_target ?? undefined,
     version: row.version,
     createdAt: row.created_at,
   }

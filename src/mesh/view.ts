@@ -3,20 +3,28 @@ import type { TrustDomainView, MeshView } from './api.ts'
 import { bundleEndpointOf, hostOf } from './bundle-host.ts'
 import { checkHost, type Resolve } from './host-check.ts'
 import type { Cluster, Mesh, MeshTrustDomain } from './mesh.ts'
-import { listClusters, listTrustDomains } from './store.ts'
+import { listTrustDomains } from './store.ts'
+import { type Availability, availabilityOf } from './topology/availability.ts'
+import { loadTopology } from './topology/find-topology.ts'
 
 /** A mesh as the API shows it, without looking at the network. */
-export async function viewMesh(db: Db, mesh: Mesh, publicUrl: string): Promise<MeshView> {
+export async function viewMesh(
+  db: Db,
+  mesh: Mesh,
+  { publicUrl, now }: { readonly publicUrl: string; readonly now: Date },
+): Promise<MeshView> {
   const domains = await listTrustDomains(db, mesh.meshId)
-  const clusters = await listClusters(db, mesh.meshId)
+  const topology = await loadTopology(db, mesh.meshId)
   return {
     meshId: mesh.meshId,
     displayName: mesh.displayName,
     dnsSuffix: mesh.dnsSuffix,
     environment: mesh.environment ?? null,
     settings: mesh.settings,
+    availabilityTarget: mesh.availabilityTarget ?? null,
+    availability: viewAvailability(mesh, availabilityOf(topology, now)),
     trustDomains: viewTrustDomains(domains, publicUrl),
-    clusters: clusters.map(viewCluster),
+    clusters: [...topology.clusters.values()].map(viewCluster),
     version: mesh.version.toString(),
     createdAt: mesh.createdAt.toISOString(),
   }
@@ -58,6 +66,14 @@ export async function withHostChecks(
   return { ...view, trustDomains }
 }
 
-function viewCluster(cluster: Cluster): MeshView['clusters'][number] {
-  return { ...cluster }
+function viewAvailability(
+  { availabilityTarget: target }: Mesh,
+  { tier, reason, raise }: Availability,
+): MeshView['availability'] {
+  const met = target === undefined || tier >= target
+  return { tier, reason, raise: [...raise], target: target ?? null, met }
+}
+
+function viewCluster({ name, role, state, issuing }: Cluster): MeshView['clusters'][number] {
+  return { name, role, state, issuing }
 }

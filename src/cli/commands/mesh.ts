@@ -14,6 +14,7 @@ interface CreateOptions {
   readonly environment?: string
   readonly bundleHost?: string
   readonly profile?: string
+  readonly availabilityTarget?: number
   readonly set?: Readonly<Record<string, number>>
   readonly dryRun?: boolean
 }
@@ -22,10 +23,13 @@ interface SetOptions {
   readonly displayName?: string
   readonly dnsSuffix?: string
   readonly environment?: string
+  readonly availabilityTarget?: number
   readonly set?: Readonly<Record<string, number>>
   readonly dryRun?: boolean
 }
 
+const TARGET = '--availability-target <tier>'
+const TARGET_HELP = 'tier of control plane placement, 1 to 5, below which an alert is raised'
 const SET = '--set <setting=seconds>'
 const SET_HELP = 'a setting of keys and bundle, as hintSeconds=60; repeatable'
 const DRY_RUN = ['--dry-run', 'show the effect and change nothing'] as const
@@ -48,6 +52,7 @@ export function registerMesh(program: Command, cli: Cli): void {
         'https_web',
       ]),
     )
+    .option(TARGET, TARGET_HELP, readTier)
     .option(SET, SET_HELP, readSetting)
     .option(...DRY_RUN)
     .action((meshId: string, options: CreateOptions) => createMesh(cli, meshId, options))
@@ -67,6 +72,7 @@ export function registerMesh(program: Command, cli: Cli): void {
     .option('--display-name <text>', 'for people')
     .option('--dns-suffix <suffix>', 'suffix of imported host names')
     .option('--environment <name>', 'for example production; empty takes it away')
+    .option(TARGET, `${TARGET_HELP}; 0 takes it away`, readTier)
     .option(SET, SET_HELP, readSetting)
     .option(...DRY_RUN)
     .action((meshId: string | undefined, options: SetOptions) => setMesh(cli, meshId, options))
@@ -117,16 +123,17 @@ async function listMeshes(cli: Cli): Promise<void> {
 }
 
 async function setMesh(cli: Cli, named: string | undefined, options: SetOptions): Promise<void> {
-  const { set, dryRun, environment, ...rest } = options
+  const { set, dryRun, environment, availabilityTarget: target, ...rest } = options
   const body = {
     ...rest,
+    ...(target === undefined ? {} : { availabilityTarget: target === 0 ? null : target }),
     ...(environment === undefined ? {} : { environment: environment === '' ? null : environment }),
     ...(set === undefined ? {} : { settings: set }),
   }
   if (Object.keys(body).length === 0) {
     throw usageFailure(
       'nothing to change',
-      'give --set, --display-name, --dns-suffix or --environment',
+      'give --set, --display-name, --dns-suffix, --environment or --availability-target',
     )
   }
   const changed = await cli.patch<MeshView>(await targetOf(cli, named), body, { query: { dryRun } })
@@ -174,6 +181,8 @@ function printMesh(cli: Cli, mesh: MeshView | CreatedMeshView): void {
     endpointId: domain?.endpointSpiffeId,
     host: domain?.hostCheck?.detail,
     clusters: mesh.clusters.map(({ name }) => name).join(', '),
+    availability: `tier ${mesh.availability.tier}: ${mesh.availability.reason}`,
+    ...availabilityHints(mesh),
     environment: mesh.environment,
     dnsSuffix: mesh.dnsSuffix,
     settings: Object.entries(mesh.settings)
@@ -181,6 +190,22 @@ function printMesh(cli: Cli, mesh: MeshView | CreatedMeshView): void {
       .join(' '),
     ...('next' in mesh ? { next: mesh.next } : {}),
   })
+}
+
+// A mesh of one cluster is at the top: whoever has more, or wants more, is told what would raise it.
+function availabilityHints({ availability }: MeshView): Record<string, unknown> {
+  const { target, met, raise } = availability
+  return {
+    ...(target === null
+      ? {}
+      : { availabilityTarget: `tier ${target}, ${met ? 'met' : 'NOT met'}` }),
+    ...(raise.length === 0 ? {} : { raisedBy: raise }),
+  }
+}
+
+function readTier(text: string): number {
+  if (/^[0-5]$/.test(text)) return Number(text)
+  throw new InvalidArgumentError('a tier is a whole number from 1 to 5')
 }
 
 function readSetting(

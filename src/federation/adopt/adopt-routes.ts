@@ -40,7 +40,8 @@ export const adoptRoutes = async (app: App, options: AdoptRoutesOptions): Promis
   }
   const viewed = async (trx: Db, meshId: string, about: Omit<AdoptedView, 'mesh'>) => {
     const mesh = await loadMesh(trx, parseMeshId(meshId))
-    return { mesh: await viewMesh(trx, mesh, options.mesh.publicUrl), ...about }
+    const { publicUrl } = options.mesh
+    return { mesh: await viewMesh(trx, mesh, { publicUrl, now: await now(trx) }), ...about }
   }
 
   app.post(

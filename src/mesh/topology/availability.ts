@@ -142,9 +142,11 @@ function manyRegionFaults(situation: Situation): string[] {
   )
 }
 
+// A cluster with its own control plane has one as near as can be, wherever it is.
 function zoneFaults(situation: Situation): string[] {
+  const own = new Set(situation.living.map(({ cluster }) => cluster))
   const unknown = situation.clusters
-    .filter(({ locality }) => zoneOf(locality) === undefined)
+    .filter(({ name, locality }) => zoneOf(locality) === undefined && !own.has(name))
     .map(({ name }) => `the zone of cluster ${name}, which is not known`)
   const without = placesWith(situation, zoneOf, 1).map((key) => `a control plane in zone ${key}`)
   return [...unknown, ...without]
