@@ -1,19 +1,30 @@
-/** An exported service of Consul; the consumers are peers. */
+/** A peer, or a sameness group of peers. */
+export type ConsulPeers = { readonly Peer: string } | { readonly SamenessGroup: string }
+
+/** An exported service of Consul. */
 export interface ConsulExported {
   readonly Name: string
   readonly Namespace: string
-  readonly Consumers: readonly { readonly Peer: string }[]
+  readonly Consumers: readonly ConsulPeers[]
 }
 
 /** One source of an intention with its destination. */
 export interface ConsulIntention {
   readonly destination: { readonly Namespace: string; readonly Name: string }
-  readonly source: {
+  readonly source: ConsulPeers & {
     readonly Namespace: string
     readonly Name: string
-    readonly Peer: string
-    readonly Action: 'allow' | 'deny'
+    /** Undefined where conditions on requests stand instead. */
+    readonly Action: 'allow' | 'deny' | undefined
   }
+}
+
+/** What Consul has been told. */
+export interface ConsulState {
+  readonly exported: readonly ConsulExported[]
+  readonly intentions: readonly ConsulIntention[]
+  /** The peers of each sameness group. */
+  readonly groups: Readonly<Record<string, readonly string[]>>
 }
 
 /** A service, or a caller, by namespace and name. */
@@ -30,27 +41,31 @@ export interface ConsulCall {
 }
 
 /**
- * Whether Consul lets a call through: the service is exported to the peer, and the most specific intention that
- * fits allows it; where none fits, the default is deny.
+ * Whether Consul lets every request of a call through: the service is exported to the peer, and the most specific
+ * intention that fits allows it; where none fits, the default is deny. `unclear` when a peer and a group it belongs to
+ * are told different things.
  *
  * Written from Consul's documentation of precedence; knows nothing of rules here.
  */
 export function consulAllows(
-  exported: readonly ConsulExported[],
-  intentions: readonly ConsulIntention[],
+  { exported, intentions, groups }: ConsulState,
   { peer, caller, service }: ConsulCall,
-): boolean {
+): boolean | 'unclear' {
+  const isMeant = (peers: ConsulPeers): boolean =>
+    'Peer' in peers ? peers.Peer === peer : groups[peers.SamenessGroup]?.includes(peer) === true
   const isExported = exported.some(
-    (one) => matches(one, service) && one.Consumers.some(({ Peer }) => Peer === peer),
+    (one) => matches(one, service) && one.Consumers.some((consumer) => isMeant(consumer)),
   )
   if (!isExported) return false
-  const [first] = intentions
-    .filter(
-      ({ destination, source }) =>
-        source.Peer === peer && matches(destination, service) && matches(source, caller),
-    )
-    .toSorted((a, b) => precedence(b) - precedence(a))
-  return first?.source.Action === 'allow'
+  const fitting = intentions.filter(
+    ({ destination, source }) =>
+      isMeant(source) && matches(destination, service) && matches(source, caller),
+  )
+  const highest = Math.max(...fitting.map(precedence))
+  const actions = fitting.filter((one) => precedence(one) === highest)
+  const verdicts = new Set(actions.map(({ source }) => source.Action === 'allow'))
+  if (verdicts.size === 2) return 'unclear'
+  return verdicts.has(true)
 }
 
 function matches(
