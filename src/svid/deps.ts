@@ -4,6 +4,7 @@ import { type Db } from '../db/schema.ts'
 import { type DbClock } from '../db/time.ts'
 import { ServiceError } from '../errors.ts'
 import { type PeerBundles } from '../federation/peer-bundle/peer-bundles.ts'
+import { type IssuanceUsage } from './issuance-usage.ts'
 import { type OwnBundles } from './own-bundles.ts'
 import { type RateLimiter } from './rate-limit.ts'
 import { type IssuedReader, type IssuedWriter } from './record-issued.ts'
@@ -21,6 +22,7 @@ export interface IssueDeps {
   readonly writer: Pick<IssuedWriter, 'add'>
   readonly reader: Pick<IssuedReader, 'find'>
   readonly limiter: RateLimiter
+  readonly usage: Pick<IssuanceUsage, 'count' | 'requireRoom'>
   readonly reattestAfterSeconds: number
 }
 

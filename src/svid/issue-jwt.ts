@@ -48,6 +48,7 @@ export async function issueJwt(
     const { served } = deps.bundles.load(entry.trustDomain)
     const record = recordOf(admitted, { signer, jti, expiresAt, now, sequence: served.sequence })
     if (await deps.writer.add(record)) {
+      deps.usage.count(entry)
       return { entry, token, kid: signer.kid, issuedAt, expiresAt }
     }
     deps.signers.forget(entry.meshId)

@@ -37,7 +37,8 @@ export interface IssuedX509 {
  * Issues an X509-SVID: CSR, evidence, signature, record, and only after its commit the answer.
  *
  * The CSR is looked at first, so a refused one does not use up the token. When the authority retires meanwhile,
- * the SVID is signed again by its successor. Throws CSR_REJECTED, EVIDENCE_REFUSED, RATE_LIMITED, SVID_REFUSED,
+ * the SVID is signed again by its successor. Throws CSR_REJECTED, EVIDENCE_REFUSED, RATE_LIMITED, QUOTA_EXCEEDED (by
+ * new evidence only), SVID_REFUSED,
  * ISSUER_UNAVAILABLE, DATABASE_UNAVAILABLE, OUTCOME_UNKNOWN, CONFLICT.
  */
 export async function issueX509(
@@ -49,11 +50,13 @@ export async function issueX509(
   for (let attempt = 0; attempt < MOST_ATTEMPTS; attempt += 1) {
     const admitted = await admit(deps, evidence)
     const { entry } = admitted
+    if ('token' in evidence) deps.usage.requireRoom(entry)
     const signer = await deps.signers.x509(entry.meshId, entry.trustDomain, entry.cluster)
     const own = deps.bundles.load(entry.trustDomain)
     const svid = signFor(admitted, { key, signer, now: deps.clock.now() })
     const record = recordOf({ admitted, svid, key, signer, own, now: deps.clock.now() })
     if (await store(deps, record, admitted.token)) {
+      deps.usage.count(entry)
       const federated = await federatedBundlesOf(deps.peers, entry)
       return answerOf({ entry, svid, signer, own, federated })
     }

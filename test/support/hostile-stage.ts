@@ -11,6 +11,7 @@ import { type IssueDeps } from '../../src/svid/deps.ts'
 import { REATTEST_AFTER_SECONDS } from '../../src/svid/evidence.ts'
 import { issueX509 } from '../../src/svid/issue-x509.ts'
 import { OwnBundles } from '../../src/svid/own-bundles.ts'
+import { IssuanceUsage } from '../../src/svid/issuance-usage.ts'
 import { RateLimiter } from '../../src/svid/rate-limit.ts'
 import { IssuedReader, IssuedWriter } from '../../src/svid/record-issued.ts'
 import { clockFromNow, type FederationApp, federationApp } from '../federation/federation-app.ts'
@@ -82,6 +83,7 @@ export async function hostileStage(t: Test, options: StageOptions = {}): Promise
     peers: app.peerBundles,
     writer: new IssuedWriter(database.db),
     reader: new IssuedReader(database.db),
+    usage: new IssuanceUsage(systemClock),
     limiter: new RateLimiter({ clock: systemClock }),
     reattestAfterSeconds: REATTEST_AFTER_SECONDS,
   }

@@ -29,6 +29,7 @@ import { type IssueDeps } from '../../src/svid/deps.ts'
 import { REATTEST_AFTER_SECONDS } from '../../src/svid/evidence.ts'
 import { type IdentifyDeps } from '../../src/svid/identify.ts'
 import { OwnBundles } from '../../src/svid/own-bundles.ts'
+import { IssuanceUsage } from '../../src/svid/issuance-usage.ts'
 import { RateLimiter } from '../../src/svid/rate-limit.ts'
 import { IssuedReader, IssuedWriter } from '../../src/svid/record-issued.ts'
 import { svidRoutes } from '../../src/svid/routes.ts'
@@ -117,6 +118,7 @@ export async function issuingService(
     peers: new PeerBundles(db, changes),
     writer: new IssuedWriter(db),
     reader: new IssuedReader(db),
+    usage: new IssuanceUsage(clock),
     limiter: new RateLimiter({ clock }),
     reattestAfterSeconds: REATTEST_AFTER_SECONDS,
   }
