@@ -123,7 +123,9 @@ export const ResolveBody = Type.Object({
   consumer: ConsumerBody,
   decision: Type.Enum([...DECISIONS]),
   question: ExplainBody.properties.question,
-  steps: ExplainBody.properties.steps,
+  steps: Type.Array(ExplainBody.properties.steps.items, {
+    description: 'none for whoever does not speak for the service',
+  }),
   undecided: ExplainBody.properties.undecided,
   route: Type.Union([RouteBody, Type.Null()], { description: 'null on a deny' }),
   at: Type.String({ format: 'date-time' }),

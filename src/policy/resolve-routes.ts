@@ -8,9 +8,15 @@ import { MeshParams } from '../mesh/api.ts'
 import { parseSpiffeId, pathOf } from '../spiffe/spiffe-id.ts'
 import { callerFacts } from './callers.ts'
 import { parseServiceName } from './explain.ts'
-import { ResolveBody, ResolveQuery, type ResolveQueryView, Unchanged } from './resolve-api.ts'
+import {
+  ResolveBody,
+  ResolveQuery,
+  type ResolveQueryView,
+  type ResolveView,
+  Unchanged,
+} from './resolve-api.ts'
 import { viewResolution } from './resolve-view.ts'
-import { resolve, type ResolveDeps, type ResolveQuestion } from './resolve.ts'
+import { type Resolution, resolve, type ResolveDeps, type ResolveQuestion } from './resolve.ts'
 import { serviceKey } from './snapshot.ts'
 
 /** What the route of resolutions needs. */
@@ -35,9 +41,10 @@ export const resolveRoutes = async (app: App, options: ResolveRoutesOptions): Pr
     async (request, reply) => {
       const meshId = parseMeshId(request.params.meshId)
       const question = readQuestion(request.query, await options.now(options.db))
-      checkOwner(ownerScopeOf(request.principal, 'policy.resolve', meshId), question)
+      const scope = ownerScopeOf(request.principal, 'policy.resolve', meshId)
+      if (!isForOwnWorkload(scope, question)) requireSubject(scope, question)
       const resolution = await resolve(options, meshId, question)
-      const view = viewResolution(resolution, question.consumer.namespace)
+      const view = viewFor(scope, question, resolution)
       const etag = weakEtagOf({ ...view, at: '', revision: '' })
       reply.header('etag', etag).header('cache-control', 'private, no-cache')
       if (isKnown(request.headers['if-none-match'], etag)) return reply.code(304).send(null)
@@ -63,15 +70,32 @@ function readQuestion(query: ResolveQueryView, now: Date): ResolveQuestion {
   }
 }
 
-/**
- * Whoever speaks for some namespaces only may ask how their services are reached, how one of their workloads reaches
- * another, and how they reach a peer's. Throws FORBIDDEN.
- */
-function checkOwner(scope: OwnerScope, { subject, of, caller, consumer }: ResolveQuestion): void {
-  const isForOwnWorkload = caller !== undefined || of !== undefined
-  if (isForOwnWorkload && isOwned(scope, [consumer.namespace ?? ''])) return
+/** Whether it is asked how a workload of one's own namespaces reaches something, or they reach a peer's service. */
+function isForOwnWorkload(scope: OwnerScope, { of, caller, consumer }: ResolveQuestion): boolean {
+  if (caller === undefined && of === undefined) return false
+  return isOwned(scope, [consumer.namespace ?? ''])
+}
+
+/** Only who speaks for a service of ours is shown the rules about it; throws FORBIDDEN. */
+function requireSubject(scope: OwnerScope, { subject, of }: ResolveQuestion): void {
   const within = of === undefined ? [subject.namespace] : []
   requireOwned(scope, { title: `service ${serviceKey(subject)}`, within })
+}
+
+/**
+ * What somebody may read of a resolution: of others' services only the ways that their own workloads would be told,
+ * and where they are not for them the same refusal as without a workload of their own.
+ */
+function viewFor(
+  scope: OwnerScope,
+  question: ResolveQuestion,
+  resolution: Resolution,
+): ResolveView {
+  const { of, subject, consumer } = question
+  const view = viewResolution(resolution, consumer.namespace)
+  if (of !== undefined || isOwned(scope, [subject.namespace])) return view
+  if (view.decision === 'deny') requireSubject(scope, question)
+  return { ...view, steps: [] }
 }
 
 function elsewhere(own: string, claimed: string | undefined): ServiceError {

@@ -6,7 +6,7 @@ import { type MeshId } from '../db/ids.ts'
 import { type Db } from '../db/schema.ts'
 import { quoted, ServiceError } from '../errors.ts'
 import { loadTopology } from '../mesh/topology/find-topology.ts'
-import { type SpiffeId } from '../spiffe/spiffe-id.ts'
+import { type SpiffeId, trustDomainOf } from '../spiffe/spiffe-id.ts'
 import { type Answer, type Query } from './answer.ts'
 import { evaluate } from './evaluate.ts'
 import { type SubjectName } from './rule-index.ts'
@@ -49,7 +49,7 @@ export interface Resolution {
  * How a consumer reaches a service: first whether it may, and only then where.
  *
  * Policy decides on the mesh's snapshot, ways come from what is reported now. Throws INVALID_REQUEST for a consumer
- * that cannot be and for a port that the service does not have, NOT_FOUND for the mesh.
+ * or caller that cannot be and for a port that the service does not have, NOT_FOUND for the mesh.
  */
 export async function resolve(
   { db, snapshots }: ResolveDeps,
@@ -57,6 +57,7 @@ export async function resolve(
   question: ResolveQuestion,
 ): Promise<Resolution> {
   const snapshot = await snapshots.current(meshId)
+  checkCaller(snapshot, question)
   const topology = await loadTopology(db, meshId)
   const consumer = readConsumer(topology, question.consumer)
   const query = queryOf(question, consumer)
@@ -70,6 +71,16 @@ export async function resolve(
   const service = { namespace: subject.namespace, name: subject.name, ports }
   const route = await findRoute(db, meshId, { service, of, consumer, topology, now })
   return { ...resolved, found: { ports, route } }
+}
+
+/** Ways are those of this mesh's networks; how a peer's workloads come to ours, only the peer's mesh can say. */
+function checkCaller({ meshId, trustDomains }: Snapshot, { caller }: ResolveQuestion): void {
+  if (caller === undefined || trustDomains.has(trustDomainOf(caller))) return
+  const detail = `${quoted(caller)} is no identity of mesh ${meshId}`
+  throw new ServiceError('INVALID_REQUEST', detail, {
+    fields: [{ in: 'querystring', pointer: '/caller', detail }],
+    next: 'entente explain ID --may-call NAMESPACE/NAME',
+  })
 }
 
 function queryOf(

@@ -11,15 +11,13 @@ import { callWorkload, csrOf, type WorkloadAnswer } from '../svid/issuing-servic
 type Send = (method: string, path: string, body?: object) => Promise<WorkloadAnswer>
 
 /** A workload or reporter with an X509-SVID: what it sends to the workload listener. */
-const joined = async (
-  { admin, workloadUrl }: TestService,
-  spiffeId: string,
-  entry?: object,
-): Promise<Send> => {
-  if (entry !== undefined) await must(admin('POST', '/meshes/acme/entries', { spiffeId, ...entry }))
-  const { token } = (await must(admin('POST', '/meshes/acme/join-tokens', { spiffeId }))).body
+const joined = async (service: TestService, spiffeId: string, entry?: object): Promise<Send> => {
+  if (entry !== undefined)
+    await must(service.admin('POST', '/meshes/acme/entries', { spiffeId, ...entry }))
+  const { token } = (await must(service.admin('POST', '/meshes/acme/join-tokens', { spiffeId })))
+    .body
   const keys = generateKeyPair()
-  const listener = { port: Number(new URL(workloadUrl).port), trustDomain: 'acme.example' }
+  const listener = { port: Number(new URL(service.workloadUrl).port), trustDomain: 'acme.example' }
   const body = { csr: csrOf(keys), token }
   const issued = await callWorkload({ ...listener, method: 'POST', path: '/svids/x509', body })
   const as = { keys, chain: issued.body.certificateChain }

@@ -70,6 +70,8 @@ t.test('a consumer that cannot be is refused with what there is', async (t) => {
   t.match(await refused({ network: 'vpc-a', zone: 'eu-1' }), 'name the region too')
   t.match(await refused({ network: 'vpc-a', region: 'eu', subzone: 'x' }), 'name the zone too')
   t.match(await refused({ network: 'vpc-a', port: 'smtp' }), 'it has http (80), grpc (9000)')
+  const caller = 'spiffe://globex.example/ns/web/sa/front'
+  t.match(await refused({ network: 'vpc-a', caller }), 'is no identity of mesh acme')
   t.match(await refused({ network: 'vpc-a', service: 'cart' }), 'wanted namespace/name')
 })
 
@@ -185,7 +187,11 @@ t.test(
     t.match((await ask({})).body, { status: 403, code: 'FORBIDDEN' })
     t.match((await ask({ namespace: 'web' })).body, { status: 403 }, 'others’ callers may see more')
     const caller = 'spiffe://acme.example/ns/web/sa/front'
-    t.match((await ask({ caller })).body, { decision: 'allow', question: 'call' })
+    const own = await ask({ caller })
+    t.match(own.body, { decision: 'allow', question: 'call', route: { noRoute: null } })
+    t.same(own.body.steps, [], 'rules about others’ services are the affair of their owners')
+    const none = await ask({ caller, service: 'shop/none' })
+    t.match(none.body, { status: 403, code: 'FORBIDDEN' }, 'as if one did not ask for a workload')
     t.match((await ask({ caller: 'spiffe://acme.example/ns/shop/sa/x' })).body, { status: 403 })
     t.match((await ask({ caller, namespace: 'shop' })).body, { status: 400 })
     t.match((await ask({ service: 'web/front' })).body, { decision: 'deny' })
