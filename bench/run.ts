@@ -6,6 +6,7 @@ import { type Bench, SCALES } from './harness.ts'
 import { jwtSvid } from './jwt-svid.ts'
 import { memory } from './memory.ts'
 import { polling } from './polling.ts'
+import { snapshotChange } from './snapshot-change.ts'
 import { start } from './start.ts'
 import { x509Library } from './x509-library.ts'
 import { x509Service } from './x509-service.ts'
@@ -16,6 +17,7 @@ const BENCHES: Readonly<Record<string, Bench>> = {
   'x509-library': x509Library,
   'jwt-svid': jwtSvid,
   evaluate: evaluateOne,
+  'snapshot-change': snapshotChange,
   'bundle-get': bundleGet,
   'x509-service': x509Service,
   polling,

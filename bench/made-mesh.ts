@@ -1,0 +1,109 @@
+import { type MeshId } from '../src/db/ids.ts'
+import { type Query } from '../src/policy/answer.ts'
+import { readRule, type Rule, type RuleDraft } from '../src/policy/rule.ts'
+import { type SnapshotInput, type SnapshotService } from '../src/policy/snapshot.ts'
+import { parseSpiffeId } from '../src/spiffe/spiffe-id.ts'
+import { parseTrustDomain } from '../src/spiffe/trust-domain.ts'
+import { type Scale } from './harness.ts'
+import { type Numbers } from './seeded-numbers.ts'
+
+/** Services of the mesh that goals are set for; growth is told at ten and a hundred times as many. */
+export const SERVICES = 10_000
+/** Its rules. */
+export const RULES = 1000
+/** Its relationships. */
+export const PEERS = 100
+/** When rules are asked about; none of them has ended. */
+export const AT = new Date('2027-01-01T00:00:00Z')
+
+const NAMESPACES = 200
+const PORTS = [{ name: 'http', port: 8080 }]
+const NO_LABELS = {}
+
+/** How many times the services a run goes through. */
+export function growthOf({ smoke }: Scale): readonly number[] {
+  return smoke ? [1] : [1, 10, 100]
+}
+
+/**
+ * A mesh of `services` services, {@link RULES} rules and {@link PEERS} active peers.
+ *
+ * Of a hundred rules fifty-five name one service, twenty-five a namespace, ten the beginning of a name, eight a name
+ * in every namespace, two everything; one in ten denies, one in three narrows its callers.
+ */
+export function makeMesh(numbers: Numbers, services: number): SnapshotInput {
+  return {
+    meshId: 'acme' as MeshId,
+    revisions: { mesh: 1n, relationship: 1n, rule: 1n },
+    dnsSuffix: 'mesh.internal',
+    trustDomains: [parseTrustDomain('acme.example')],
+    services: Array.from({ length: services }, (_, i) => makeService(i)),
+    relationships: Array.from({ length: PEERS }, (_, i) => ({
+      id: `peer-${i}`,
+      name: `peer-${i}`,
+      state: 'active' as const,
+      trustDomains: [parseTrustDomain(`peer-${i}.example`)],
+      waitingFor: [],
+    })),
+    offers: [],
+    groups: [],
+    rules: Array.from({ length: RULES }, (_, i) => makeRule(numbers, { index: i, services })),
+  }
+}
+
+/** The service of this number. */
+export function makeService(index: number): SnapshotService {
+  const namespace = `team-${index % NAMESPACES}`
+  return {
+    namespace,
+    name: `service-${index}`,
+    ports: PORTS,
+    labels: NO_LABELS,
+    serverIds: [parseSpiffeId(`spiffe://acme.example/ns/${namespace}/sa/service-${index}`)],
+  }
+}
+
+/** A random rule with this number in its id. */
+export function makeRule(
+  numbers: Numbers,
+  { index, services }: { readonly index: number; readonly services: number },
+): Rule {
+  const service = numbers.below(services)
+  const callers =
+    numbers.below(3) === 0 ? { paths: [`/ns/team-${numbers.below(NAMESPACES)}/*`] } : undefined
+  const draft: RuleDraft = {
+    direction: 'export',
+    effect: numbers.below(10) === 0 ? 'deny' : 'allow',
+    subject: makeSubject(numbers.below(100), service),
+    audience:
+      numbers.below(4) === 0
+        ? { kind: 'all', ...(callers && { callers }) }
+        : { kind: 'peers', relationships: somePeers(numbers), ...(callers && { callers }) },
+    priority: numbers.below(3),
+  }
+  return { ...readRule(draft), id: `rule-${index}`, createdAt: new Date(index) }
+}
+
+function makeSubject(kind: number, service: number): RuleDraft['subject'] {
+  const namespace = `team-${service % NAMESPACES}`
+  if (kind < 55) return { namespace, name: `service-${service}` }
+  if (kind < 80) return { namespace, name: '*' }
+  if (kind < 90) return { namespace, name: `service-${String(service).slice(0, 2)}*` }
+  if (kind < 98) return { namespace: '*', name: `service-${service}` }
+  return { namespace: '*', name: '*' }
+}
+
+function somePeers(numbers: Numbers): string[] {
+  return [...new Set(Array.from({ length: 10 }, () => `peer-${numbers.below(PEERS)}`))]
+}
+
+/** A random call to one of the services by a peer's workload. */
+export function makeQuestion(numbers: Numbers, services: number): Query {
+  const service = numbers.below(services)
+  const caller = `spiffe://peer-${numbers.below(PEERS)}.example/ns/team-${numbers.below(NAMESPACES)}/sa/web`
+  return {
+    subject: { namespace: `team-${service % NAMESPACES}`, name: `service-${service}` },
+    caller: parseSpiffeId(caller),
+    at: AT,
+  }
+}
