@@ -13,6 +13,7 @@ import { type MeshId } from '../db/ids.ts'
 import { inTransaction } from '../db/connect.ts'
 import { quoted, ServiceError } from '../errors.ts'
 import { Buckets } from '../federation/token-buckets.ts'
+import { hearCluster } from '../mesh/topology/hear.ts'
 import { type App, toServiceError } from '../http/listener.ts'
 import { type Metrics } from '../http/metrics.ts'
 import { type Callers } from './caller.ts'
@@ -110,9 +111,12 @@ export const reportRoutes = async (app: App, options: ReportRoutesOptions): Prom
     },
     async (request) => {
       const { meshId, ...key } = await reporterOf(options, request)
-      const outcome = await inTransaction(db, async (trx) =>
-        heartbeat(trx, meshId, { ...key, now: await now(trx) }),
-      )
+      const { controlPlanes = [], gateways = [] } = request.body
+      const outcome = await inTransaction(db, async (trx) => {
+        const reporting = { ...key, now: await now(trx) }
+        await hearCluster(trx, meshId, { ...reporting, controlPlanes, gateways })
+        return heartbeat(trx, meshId, reporting)
+      })
       return viewHeartbeat(key, outcome)
     },
   )

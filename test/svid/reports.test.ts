@@ -1,4 +1,5 @@
 import t, { type Test } from 'tap'
+import { clusterFounder } from '../../src/authority/cluster-authority.ts'
 import { createService } from '../../src/catalog/change-services.ts'
 import { endpointsOf } from '../../src/catalog/find-endpoints.ts'
 import { forgetSilent, measureEndpoints } from '../../src/catalog/keep-endpoints.ts'
@@ -6,6 +7,8 @@ import { type ReportItem } from '../../src/catalog/report.ts'
 import { type Db, inTransaction } from '../../src/db/connect.ts'
 import { type MeshId, parseMeshId } from '../../src/db/ids.ts'
 import { createMetrics } from '../../src/http/metrics.ts'
+import { createCluster } from '../../src/mesh/topology/clusters.ts'
+import { createNetwork } from '../../src/mesh/topology/networks.ts'
 import { changeEntry, createEntry, deleteEntry } from '../../src/registry/change-entries.ts'
 import { type IssueDeps } from '../../src/svid/deps.ts'
 import { parseSpiffeId } from '../../src/spiffe/spiffe-id.ts'
@@ -38,7 +41,8 @@ async function reporting(t: Test): Promise<Reporting> {
   })
   const { db } = service.database
   const { meshId } = service
-  for (const name of ['east', 'west']) await addCluster(db, meshId, name)
+  for (const name of ['east', 'west']) await addCluster(service, name)
+  await service.reload()
   await addService(db, meshId, cart)
   const reporter: Reporting['reporter'] = async (path, cluster) => {
     await inTransaction(db, (trx) =>
@@ -49,28 +53,16 @@ async function reporting(t: Test): Promise<Reporting> {
   return { ...service, db, reports: metrics, reporter }
 }
 
-async function addCluster(db: Db, meshId: MeshId, name: string): Promise<void> {
-  const of = { mesh_id: meshId, created_at: context.now }
-  await db
-    .insertInto('cluster')
-    .values({
-      ...of,
-      name,
-      role: 'primary',
-      region: null,
-      zone: null,
-      state: 'active',
-      issuing: 'managed',
-    })
-    .execute()
-  await db
-    .insertInto('network')
-    .values({ ...of, name: `net-${name}`, shared_name: null })
-    .execute()
-  await db
-    .insertInto('cluster_network')
-    .values({ mesh_id: meshId, cluster: name, network: `net-${name}` })
-    .execute()
+async function addCluster(service: IssuingService, name: string): Promise<void> {
+  const { database, keyring, meshId } = service
+  const context = { actor: 'tester', now: service.clock.now() }
+  const network = `net-${name}`
+  const hooks = { founders: [clusterFounder(keyring)], dependants: [], enders: [], movers: [] }
+  await inTransaction(database.db, async (trx) => {
+    await createNetwork(trx, meshId, { draft: { name: network }, context })
+    const draft = { name, role: 'primary', networks: [network] } as const
+    await createCluster(trx, meshId, { draft, deps: { context, hooks } })
+  })
 }
 
 async function addService(
@@ -432,3 +424,23 @@ t.test('ten thousand endpoints are one report, one more is none', async (t) => {
     .executeTakeFirstOrThrow()
   t.equal(Number(count), 10_000)
 })
+
+t.test(
+  'a heartbeat says which control planes and gateways of its cluster live, and of no other',
+  async (t) => {
+    const { db, clock, call, reporter } = await reporting(t)
+    const east = await reporter('/east', 'east')
+    const beat = (controlPlanes: string[]) =>
+      call('POST', '/reports/heartbeat', { as: east, body: { controlPlanes } })
+    t.equal((await beat(['east'])).status, 200)
+    const heard = async () => {
+      const rows = await db.selectFrom('control_plane').select(['name', 'seen_at']).execute()
+      return rows.filter(({ seen_at }) => seen_at !== null)
+    }
+    t.same(await heard(), [{ name: 'east', seen_at: clock.now() }])
+    for (const other of ['west', 'nowhere']) {
+      t.match(await beat(['east', other]), { status: 403, body: { code: 'FORBIDDEN' } }, other)
+    }
+    t.equal((await heard()).length, 1)
+  },
+)
