@@ -25,6 +25,7 @@ import { mountTopology } from './compose-topology.ts'
 import { telemetryRoutes } from './http/health.ts'
 import { type App, type AppOptions, type ListenerName, createApp } from './http/listener.ts'
 import { openApiOptions } from './http/openapi.ts'
+import { bindingRoutes } from './policy/binding-routes.ts'
 import { explainRoutes } from './policy/explain-routes.ts'
 import { ruleRoutes } from './policy/routes.ts'
 
@@ -84,6 +85,7 @@ function mountAdminApi(v1: App, base: Base, parts: Parts): void {
   mountCatalog(v1, base)
   v1.register(ruleRoutes, { db, now })
   const { anchors, readers } = parts.federation.relationshipRoutes
+  v1.register(bindingRoutes, { db, now, snapshots: parts.snapshots })
   v1.register(explainRoutes, { db, now, snapshots: parts.snapshots, anchors, readers })
   mountResolve(v1, base, parts)
   const { alerting, federation } = parts

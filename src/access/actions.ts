@@ -127,6 +127,7 @@ export const ACTIONS = {
   'entry.list': clusterRead,
   'entry.read': clusterRead,
   'entry.update': clusterWrite,
+  'export.list': namespaceRead,
   'gateway.create': clusterWrite,
   'gateway.delete': clusterWrite,
   'gateway.heartbeat': clusterWrite,

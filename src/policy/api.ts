@@ -4,6 +4,7 @@ import { MeshParams } from '../mesh/api.ts'
 import { DECISIONS, EXPLAINED_STEPS, OUTCOMES } from './answer.ts'
 import { MAX_CALLERS, MAX_NAMES, MAX_NOTE_LENGTH, MAX_PEERS, MAX_PRIORITY } from './check-rule.ts'
 import { LABEL_OPERATORS, MAX_REQUIREMENT_VALUES, MAX_REQUIREMENTS } from './label-selector.ts'
+import { RuleChangesBody, RuleEffectBody } from './rule-effect-api.ts'
 import { AUDIENCE_KINDS, DIRECTIONS, EFFECTS } from './rule.ts'
 
 const Label = Type.String({ minLength: 1, maxLength: 63, description: 'a DNS label' })
@@ -172,29 +173,14 @@ export const RuleBody = Type.Object({
   createdAt: Moment,
 })
 
-/** What a rule's subject comes to for its audience, all rules considered. */
-export const RuleEffectBody = Type.Object({
-  reaches: Type.Array(
-    Type.Object({
-      peer: Type.String({ description: 'a relationship, or "self"' }),
-      count: Type.Integer({ description: 'how many services are visible' }),
-      services: Type.Array(Type.String(), { description: 'the first 20 of them' }),
-    }),
-  ),
-  notActive: Type.Array(
-    Type.Object({ peer: Type.String(), state: Type.String(), reason: Type.String() }),
-  ),
-  withheld: Type.Array(
-    Type.Object({ peer: Type.String(), service: Type.String(), reason: Type.String() }),
-    { description: 'services that the rule speaks of and that stay hidden; the first 20' },
-  ),
-  complete: Type.Boolean({ description: 'false when a rule of enormous reach was sampled' }),
-})
+/** A rule that was deleted, and what that does. */
+export const DeletedRuleBody = Type.Object({ ...RuleBody.properties, changes: RuleChangesBody })
 
 /** A rule that was just made or changed, what it comes to, and what to do with it. */
 export const RuleOutcomeBody = Type.Object({
   ...RuleBody.properties,
   effectNow: RuleEffectBody,
+  changes: RuleChangesBody,
   next: Type.Array(
     Type.String({ description: 'a useful command; "# at globex:" marks one for a peer' }),
   ),
@@ -298,7 +284,7 @@ export const ExplainBody = Type.Object({
 export type RuleView = Static<typeof RuleBody>
 /** The answer to the creation or change of a rule. */
 export type RuleOutcomeView = Static<typeof RuleOutcomeBody>
-/** What a rule comes to, on the wire. */
-export type RuleEffectView = Static<typeof RuleEffectBody>
 /** A decision on the wire. */
 export type ExplainView = Static<typeof ExplainBody>
+/** A rule that was deleted, on the wire. */
+export type DeletedRuleView = Static<typeof DeletedRuleBody>

@@ -1,6 +1,7 @@
 import { type MeshId } from '../db/ids.ts'
 import { type Db } from '../db/schema.ts'
-import { type RuleRow, ruleOf, type StoredRule } from './rule-row.ts'
+import { type RuleRow, ruleOf } from './rule-row-store.ts'
+import { type StoredRule } from './rule.ts'
 
 /** A rule, and the ids of the relationships that its audience names. */
 export interface RuleWrite {

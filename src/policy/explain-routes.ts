@@ -1,13 +1,7 @@
 import { type OwnerScope, ownerScopeOf, requireOwned } from '../access/owner-scope.ts'
-import { OffersParams } from '../catalog/api.ts'
-import { loadPeer } from '../catalog/change-offers.ts'
-import { offersPage } from '../catalog/find-services.ts'
-import { type Offer } from '../catalog/service.ts'
-import { viewOffer } from '../catalog/view.ts'
 import { parseMeshId } from '../db/ids.ts'
 import { type DbClock } from '../db/time.ts'
 import { type App } from '../http/listener.ts'
-import { decodeCursor, pageOf, PageQuery, pageSchema } from '../http/page.ts'
 import { MeshParams } from '../mesh/api.ts'
 import { pathOf } from '../spiffe/spiffe-id.ts'
 import { type Query } from './answer.ts'
@@ -15,8 +9,7 @@ import { ExplainBody, ExplainQuery } from './api.ts'
 import { callerFacts } from './callers.ts'
 import { factsOf, type FactsDeps } from './explain-facts.ts'
 import { explain, questionOf } from './explain.ts'
-import { ImportedOfferBody, type ImportedOfferView } from './offers-api.ts'
-import { serviceKey, type Snapshot } from './snapshot.ts'
+import { serviceKey } from './snapshot.ts'
 import { type Snapshots } from './snapshots.ts'
 
 /** What the routes of decisions need. */
@@ -25,7 +18,7 @@ export interface ExplainRoutesOptions extends FactsDeps {
   readonly snapshots: Snapshots
 }
 
-/** Decisions with their reasons, and what this mesh makes of its peers' offers. */
+/** Decisions with their reasons. */
 export const explainRoutes = async (app: App, options: ExplainRoutesOptions): Promise<void> => {
   const { db, now, snapshots } = options
 
@@ -53,36 +46,6 @@ export const explainRoutes = async (app: App, options: ExplainRoutesOptions): Pr
       return explain(snapshot, query, facts)
     },
   )
-
-  app.get(
-    '/meshes/:meshId/relationships/:relationship/offers',
-    {
-      config: { action: 'offer.list' },
-      schema: {
-        tags: ['relationships'],
-        summary: 'What a peer offers, and what of it this mesh imports',
-        params: OffersParams,
-        querystring: PageQuery,
-        response: { 200: pageSchema(ImportedOfferBody) },
-      },
-    },
-    async (request) => {
-      const meshId = parseMeshId(request.params.meshId)
-      const { limit, cursor } = request.query
-      const peer = await loadPeer(db, meshId, request.params.relationship)
-      const after = decodeCursor(cursor, 2)
-      const rows = await offersPage(db, meshId, {
-        relationshipId: peer.id,
-        after,
-        limit: limit + 1,
-      })
-      const page = pageOf(rows, limit, (offer) => [offer.namespace, offer.name])
-      const snapshot = await snapshots.current(meshId)
-      const at = await now(db)
-      const items = page.items.map((offer) => viewImported(snapshot, offer, at))
-      return { items, nextCursor: page.nextCursor }
-    },
-  )
 }
 
 /**
@@ -103,19 +66,4 @@ function consumersOf({ caller, namespace }: Query): string[] {
   if (caller === undefined) return namespace === undefined ? [] : [namespace]
   const own = callerFacts(pathOf(caller)).namespace
   return own === undefined ? [] : [own, ...(namespace === undefined ? [] : [namespace])]
-}
-
-function viewImported(snapshot: Snapshot, offer: Offer, at: Date): ImportedOfferView {
-  const { relationship: of } = offer
-  const answer = explain(snapshot, questionOf({ service: serviceKey(offer), of }, at))
-  const deciding =
-    answer.steps.find((step) => step.outcome === 'deny') ??
-    answer.steps.find((step) => step.step === 'importRule')
-  return {
-    ...viewOffer(offer),
-    imported: answer.decision === 'allow',
-    hostname: answer.hostname ?? '',
-    reason: deciding?.reason ?? '',
-    next: answer.next,
-  }
 }

@@ -9,7 +9,7 @@ import {
   type RuleQuestion,
   visitBuckets,
 } from './rule-index.ts'
-import { type Rule } from './rule.ts'
+import { type Effect, type Rule } from './rule.ts'
 
 /** A question about one half of a decision; what is undefined is left open. */
 export interface HalfQuestion extends RuleQuestion {
@@ -48,12 +48,25 @@ export function judge(index: RuleIndex, question: HalfQuestion): Verdict {
 export function applicableRules(
   index: RuleIndex,
   question: HalfQuestion,
-  effect: 'allow' | 'deny',
+  effect: Effect,
+): PlacedRule[] {
+  return rulesWhere(index, question, { effect, isOpen: effect === 'allow' })
+}
+
+/** Every deny that keeps out at least somebody whom the question leaves open, first in the total order first. */
+export function openDenies(index: RuleIndex, question: HalfQuestion): PlacedRule[] {
+  return rulesWhere(index, question, { effect: 'deny', isOpen: true })
+}
+
+function rulesWhere(
+  index: RuleIndex,
+  question: HalfQuestion,
+  { effect, isOpen }: { readonly effect: Effect; readonly isOpen: boolean },
 ): PlacedRule[] {
   const found = new Map<string, PlacedRule>()
   visitBuckets(index, question, (bucket) => {
     for (const placed of bucket[effect]) {
-      if (!applies(placed, question)) continue
+      if (!applies(placed, question, isOpen)) continue
       const before = found.get(placed.rule.id)
       if (before === undefined || comparePlaced(placed, before) < 0)
         found.set(placed.rule.id, placed)
@@ -75,22 +88,25 @@ function firstApplicable(
   return best
 }
 
-function applies({ rule, endsAtMs }: PlacedRule, question: HalfQuestion): boolean {
+function applies(
+  { rule, endsAtMs }: PlacedRule,
+  question: HalfQuestion,
+  isOpen = rule.effect === 'allow',
+): boolean {
   if (question.atMs >= endsAtMs) return false
   const { subject } = rule
   if (subject.kind === 'service' && subject.labels !== undefined) {
     if (!selects(subject.labels, question.labels)) return false
   }
-  return isInside(rule, question)
+  return isInside(rule, question, isOpen)
 }
 
 // What a question leaves open is decided for somebody and not for everybody: an allow that narrows it counts, since
 // it lets some in, and a deny that narrows it does not, since it keeps only some out. So whatever may be called can
 // be seen, and a narrower question is never denied less.
-function isInside(rule: Rule, question: HalfQuestion): boolean {
-  const { subject, audience, clusters, visibleTo, effect } = rule
+function isInside(rule: Rule, question: HalfQuestion, isOpen: boolean): boolean {
+  const { subject, audience, clusters, visibleTo } = rule
   const { caller, port, cluster } = question
-  const isOpen = effect === 'allow'
   if (audience.callers !== undefined) {
     if (!(caller === undefined ? isOpen : isMeant(audience.callers, caller))) return false
   }

@@ -14,6 +14,7 @@ import { loadMesh } from '../mesh/find-mesh.ts'
 import {
   ChangeRuleBody,
   CreateRuleBody,
+  DeletedRuleBody,
   RuleBody,
   RuleOutcomeBody,
   type RuleOutcomeView,
@@ -29,13 +30,17 @@ import {
   type RuleContext,
 } from './change-rules.ts'
 import { readSubject } from './subject-body.ts'
+import { changeRuleIndex } from './build-rule-index.ts'
 import { loadSnapshot } from './load-snapshot.ts'
 import { nextAfterRule } from './next-commands.ts'
+import { requireFreeNames } from './name-clash.ts'
+import { type ChangeOfRule, changesBetween } from './rule-changes.ts'
+import { type RuleChangesView } from './rule-effect-api.ts'
 import { effectOf } from './rule-effect.ts'
-import { type StoredRule } from './rule-row.ts'
-import { type RuleDraft } from './rule.ts'
+import { type RuleDraft, type StoredRule } from './rule.ts'
 import { listRules } from './store.ts'
-import { viewEffect, viewRule } from './view.ts'
+import { type Snapshot } from './snapshot.ts'
+import { viewChanges, viewEffect, viewRule } from './view.ts'
 
 /** What the rules' routes need. */
 export interface RuleRoutesOptions {
@@ -80,7 +85,7 @@ export const ruleRoutes = async (app: App, { db, now }: RuleRoutesOptions): Prom
         async (trx) => {
           const context = await contextOf(trx, request, 'rule.create')
           const rule = await createRule(trx, meshId, { draft, context })
-          return outcomeOf(trx, meshId, { rule, context })
+          return outcomeOf(trx, meshId, { before: undefined, rule, context })
         },
         { dryRun },
       )
@@ -156,8 +161,8 @@ export const ruleRoutes = async (app: App, { db, now }: RuleRoutesOptions): Prom
         async (trx) => {
           const context = await contextOf(trx, request, 'rule.update')
           const edit = { rule: request.params.rule, context, requireVersion }
-          const { rule } = await changeRule(trx, meshId, { ...edit, change })
-          return outcomeOf(trx, meshId, { rule, context })
+          const changed = await changeRule(trx, meshId, { ...edit, change })
+          return outcomeOf(trx, meshId, { ...changed, context })
         },
         { dryRun: request.query.dryRun },
       )
@@ -172,39 +177,56 @@ export const ruleRoutes = async (app: App, { db, now }: RuleRoutesOptions): Prom
       config: { action: 'rule.delete', narrows: true },
       schema: {
         tags: ['rules'],
-        summary: 'Delete a rule; answers with what it was',
+        summary: 'Delete a rule; answers with what it was and what becomes hidden or visible',
         params: RuleParams,
         querystring: DryRunQuery,
-        response: { 200: RuleBody },
+        response: { 200: DeletedRuleBody },
       },
     },
     async (request) => {
       const meshId = parseMeshId(request.params.meshId)
       const requireVersion = (version: bigint): void => requireMatch(request, version)
-      const rule = await inTransaction(
+      return inTransaction(
         db,
         async (trx) => {
           const context = await contextOf(trx, request, 'rule.delete')
-          return deleteRule(trx, meshId, { rule: request.params.rule, context, requireVersion })
+          const edit = { rule: request.params.rule, context, requireVersion }
+          const rule = await deleteRule(trx, meshId, edit)
+          const after = await loadSnapshot(trx, meshId)
+          const change = { before: rule, after: undefined }
+          return { ...viewRule(rule), changes: changesNow(after, change, context.now) }
         },
         { dryRun: request.query.dryRun },
       )
-      return viewRule(rule)
     },
   )
+}
+
+interface Outcome extends Omit<ChangeOfRule, 'after'> {
+  readonly rule: StoredRule
+  readonly context: RuleContext
 }
 
 async function outcomeOf(
   trx: Db,
   meshId: MeshId,
-  { rule, context }: { readonly rule: StoredRule; readonly context: RuleContext },
+  { before, rule, context }: Outcome,
 ): Promise<RuleOutcomeView> {
-  const effect = effectOf(await loadSnapshot(trx, meshId), rule, context.now)
+  const snapshot = await loadSnapshot(trx, meshId)
+  requireFreeNames(snapshot, rule, context.now)
+  const effect = effectOf(snapshot, rule, context.now)
   return {
     ...viewRule(rule),
     effectNow: viewEffect(effect),
-    next: nextAfterRule(meshId, rule, effect),
+    changes: changesNow(snapshot, { before, after: rule }, context.now),
+    next: nextAfterRule(snapshot, rule, effect),
   }
+}
+
+function changesNow(after: Snapshot, change: ChangeOfRule, at: Date): RuleChangesView {
+  const id = change.after?.id ?? change.before?.id ?? ''
+  const rules = changeRuleIndex(after.rules, new Map([[id, change.before]]))
+  return viewChanges(changesBetween({ before: { ...after, rules }, after, at }, change))
 }
 
 function draftIn({ expiresAt, subject, ...body }: Static<typeof CreateRuleBody>): RuleDraft {

@@ -1,14 +1,9 @@
 import { type Query } from './answer.ts'
 import { evaluate } from './evaluate.ts'
-import { fits } from './pattern.ts'
 import { type SubjectName } from './rule-index.ts'
+import { audienceOf, type Peer, peerTitle, subjectsOf } from './rule-reach.ts'
 import { type Rule } from './rule.ts'
-import {
-  serviceKey,
-  type Snapshot,
-  type SnapshotRelationship,
-  type SnapshotService,
-} from './snapshot.ts'
+import { serviceKey, type Snapshot, type SnapshotService } from './snapshot.ts'
 
 /** A service that the rule speaks of and that stays hidden, with the step that hides it. */
 export interface Withheld {
@@ -62,43 +57,13 @@ export function effectOf(snapshot: Snapshot, rule: Rule, at: Date): RuleEffect {
     if (subjects.length > most) complete = false
     const found = lookAt(snapshot, subjects.slice(0, most), { ...questionOf(rule, peer), at })
     reaches.push({
-      peer: titleOf(peer),
+      peer: peerTitle(peer),
       count: found.open.length,
       services: found.open.slice(0, MAX_NAMED),
     })
     withheld.push(...found.closed.slice(0, MAX_NAMED - withheld.length))
   }
   return { reaches, notActive: peers.flatMap(notActive), withheld, complete }
-}
-
-type Peer = SnapshotRelationship | 'self'
-
-function audienceOf(snapshot: Snapshot, { audience, direction }: Rule): Peer[] {
-  if (audience.kind === 'self') return ['self']
-  if (audience.kind === 'all') return [...snapshot.relationships.values()]
-  const members = audience.groups.flatMap((name) => snapshot.groups.get(name)?.members ?? [])
-  const names = members.flatMap((member) => (member.kind === 'self' ? [] : [member.name]))
-  return [
-    ...(members.some((member) => member.kind === 'self') && direction === 'export'
-      ? ['self' as const]
-      : []),
-    ...new Set(
-      [...audience.relationships, ...names].flatMap(
-        (name) => snapshot.relationships.get(name) ?? [],
-      ),
-    ),
-  ]
-}
-
-function subjectsOf(snapshot: Snapshot, rule: Rule, peer: Peer): SnapshotService[] {
-  const isExport = rule.direction === 'export' || peer === 'self'
-  const all = isExport ? snapshot.services : (snapshot.offers.get(peer.name) ?? new Map())
-  const { subject } = rule
-  if (subject.kind === 'identity') return []
-  const { namespace, name } = subject
-  return [...(all as ReadonlyMap<string, SnapshotService>).values()].filter(
-    (service) => fits(namespace, service.namespace) && fits(name, service.name),
-  )
 }
 
 function questionOf({ direction }: Rule, peer: Peer): Pick<Query, 'of' | 'to'> {
@@ -133,8 +98,4 @@ function notActive(peer: Peer): RuleEffect['notActive'] {
   const { name, state, waitingFor } = peer
   const lacking = waitingFor.length === 0 ? '' : `, waiting for ${waitingFor.join(' and ')}`
   return [{ peer: name, state, reason: `${state}${lacking}` }]
-}
-
-function titleOf(peer: Peer): string {
-  return peer === 'self' ? peer : peer.name
 }

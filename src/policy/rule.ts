@@ -84,6 +84,11 @@ export interface Rule extends RuleContent {
   readonly createdAt: Date
 }
 
+/** A rule with the version that a change must name. */
+export interface StoredRule extends Rule {
+  readonly version: bigint
+}
+
 /** An audience as a person writes it. */
 export interface AudienceDraft {
   readonly kind: AudienceKind

@@ -2,6 +2,7 @@ import { type Labels } from '../catalog/label.ts'
 import { type CallerFacts, callerFacts } from './callers.ts'
 import { type Query, type Step } from './answer.ts'
 import { type HalfQuestion } from './judge.ts'
+import { type SubjectName } from './rule-index.ts'
 import { type Snapshot, type SnapshotRelationship } from './snapshot.ts'
 import { pathOf, trustDomainOf } from '../spiffe/spiffe-id.ts'
 
@@ -77,6 +78,25 @@ export function identityHalfOf(
     cluster: query.cluster,
     namespace: undefined,
     atMs: query.at.getTime(),
+  }
+}
+
+/** The question about one service with nothing narrowed. */
+export function openHalfOf(
+  snapshot: Snapshot,
+  scene: Parties,
+  asked: { readonly subject: SubjectName; readonly labels: Labels; readonly at: Date },
+): HalfQuestion {
+  return {
+    ...partyOf(snapshot, scene),
+    direction: scene.kind === 'import' ? 'import' : 'export',
+    subject: asked.subject,
+    labels: asked.labels,
+    caller: undefined,
+    port: undefined,
+    cluster: undefined,
+    namespace: undefined,
+    atMs: asked.at.getTime(),
   }
 }
 

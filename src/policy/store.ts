@@ -3,7 +3,8 @@ import { type MeshId } from '../db/ids.ts'
 import { type Db } from '../db/schema.ts'
 import { deleteAudience, insertAudience, type RuleWrite, withAudiences } from './audience-store.ts'
 import { isRuleId } from './check-rule.ts'
-import { columnsOf, RULE, type StoredRule } from './rule-row.ts'
+import { columnsOf, RULE } from './rule-row-store.ts'
+import { type StoredRule } from './rule.ts'
 import { type Revisions } from './snapshot.ts'
 
 /** Stores a new rule; throws a unique violation for a taken name. */

@@ -1,9 +1,16 @@
-import { type RuleEffectView, type RuleView } from './api.ts'
+import { type RuleView } from './api.ts'
+import { type RuleChangesView, type RuleEffectView } from './rule-effect-api.ts'
 import { type LabelSelector } from './label-selector.ts'
 import { ruleLine } from './rule-line.ts'
+import { type RuleChanges } from './rule-changes.ts'
 import { type RuleEffect } from './rule-effect.ts'
-import { type StoredRule } from './rule-row.ts'
-import { type AudienceDraft, draftOf, isIdentityDraft, type SubjectDraft } from './rule.ts'
+import {
+  type AudienceDraft,
+  draftOf,
+  isIdentityDraft,
+  type StoredRule,
+  type SubjectDraft,
+} from './rule.ts'
 import { serviceKey } from './snapshot.ts'
 
 /** A rule as the wire has it. */
@@ -40,6 +47,18 @@ export function viewEffect(effect: RuleEffect): RuleEffectView {
     notActive: effect.notActive.map((one) => ({ ...one })),
     withheld: effect.withheld.map((one) => ({ ...one })),
     complete: effect.complete,
+  }
+}
+
+/** What a change of a rule does, as the wire has it. */
+export function viewChanges({ peers, complete }: RuleChanges): RuleChangesView {
+  return {
+    peers: peers.map(({ peer, counts, items }) => ({
+      peer,
+      counts: { ...counts },
+      items: items.map((item) => ({ ...item, who: [...item.who] })),
+    })),
+    complete,
   }
 }
 

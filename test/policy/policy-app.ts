@@ -10,6 +10,7 @@ import { createApp } from '../../src/http/listener.ts'
 import { createLogger } from '../../src/http/log.ts'
 import { createMetrics } from '../../src/http/metrics.ts'
 import { createMesh } from '../../src/mesh/create-mesh.ts'
+import { bindingRoutes } from '../../src/policy/binding-routes.ts'
 import { explainRoutes } from '../../src/policy/explain-routes.ts'
 import { seedPosture } from '../../src/policy/posture.ts'
 import { ruleRoutes } from '../../src/policy/routes.ts'
@@ -70,6 +71,7 @@ export async function policyApp(t: Pick<Test, 'teardown'>): Promise<PolicyApp> {
   app.register(serviceRoutes, options)
   app.register(offerRoutes, options)
   app.register(ruleRoutes, options)
+  app.register(bindingRoutes, options)
   app.register(explainRoutes, { ...options, ...trustDeps() })
   t.teardown(() => app.close())
   return {

@@ -104,6 +104,15 @@ t.test(
     }
     const made = await app.call('POST', '/meshes/acme/rules', { body })
     t.same(made.body.effectNow.reaches, [{ peer: 'globex', count: 1, services: ['market/quotes'] }])
+    t.same(made.body.next, [
+      'entente rule export --identity PATH --to globex',
+      'entente explain ID --may-call market/quotes --of globex',
+    ])
+    const identity = { ...body, direction: 'export', subject: { identity: '/web' } }
+    const shown = await app.call('POST', '/meshes/acme/rules', { body: identity })
+    t.match(shown.body.changes.peers, [
+      { peer: 'globex', items: [{ kind: 'allowed', subject: 'identity /web' }] },
+    ])
     t.match((await app.call('GET', offers)).body.items, [{ imported: true, next: [] }])
 
     const caller = encodeURIComponent('spiffe://acme.example/web')
@@ -284,7 +293,7 @@ t.test('refused rules name the field and what to do', async (t) => {
   })
   const shapeless = { ...exportCart, audience: 'all' }
   t.equal((await call('POST', '/meshes/acme/rules', { body: shapeless })).status, 400)
-  t.equal((await call('GET', '/meshes/acme/rules/not-an-id')).status, 400)
+  t.equal((await call('GET', '/meshes/acme/rules/no-such-rule')).status, 404)
   t.equal((await call('GET', '/meshes/acme/explain?service=cart')).status, 400)
   t.match(await call('GET', '/meshes/acme/explain?service=shop/cart&caller=web'), {
     body: { code: 'SPIFFE_ID_INVALID' },

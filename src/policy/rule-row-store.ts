@@ -1,11 +1,6 @@
 import { type Insertable, type Selectable } from 'kysely'
 import { type RuleTable } from '../db/schema-policy.ts'
-import { draftOf, readRule, type Rule, type RuleContent, type RuleDraft } from './rule.ts'
-
-/** A rule with the version that a change must name. */
-export interface StoredRule extends Rule {
-  readonly version: bigint
-}
+import { draftOf, readRule, type RuleContent, type RuleDraft, type StoredRule } from './rule.ts'
 
 /** The columns of a rule. */
 export const RULE = [
