@@ -33,6 +33,7 @@ export const ACTS = [
   'relationship.create',
   'rule.create',
   'rule.delete',
+  'service.change',
   'service.create',
 ] as const
 /** One of {@link ACTS}. */

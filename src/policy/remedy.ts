@@ -1,9 +1,14 @@
 import { type Change, type Query } from './answer.ts'
 import { evaluate, findService } from './evaluate.ts'
 import { applicableRules, type HalfQuestion, judge } from './judge.ts'
-import { type PlacedRule, type RuleIndex, type SubjectName } from './rule-index.ts'
+import { type PlacedRule, type RuleIndex } from './rule-index.ts'
 import { halfOf, identityHalfOf, NO_LABELS, type Parties, sceneOf } from './scene.ts'
-import { serviceKey, type Snapshot, type SnapshotRelationship } from './snapshot.ts'
+import {
+  serviceKey,
+  type Snapshot,
+  type SnapshotRelationship,
+  type SnapshotService,
+} from './snapshot.ts'
 
 /**
  * The smallest change that would allow what is denied: one act per link that denies, all of them needed.
@@ -19,11 +24,12 @@ export function smallestChange(snapshot: Snapshot, query: Query): Change[] {
   const { steps } = evaluate(snapshot, query)
   const denied = new Set(steps.filter((step) => step.outcome === 'deny').map((step) => step.step))
   if (denied.has('tenancy')) return []
-  const labels = findService(snapshot, scene, query.subject)?.labels ?? NO_LABELS
+  const service = findService(snapshot, scene, query.subject)
+  const labels = service?.labels ?? NO_LABELS
   const identity = denied.has('identity') ? identityHalfOf(snapshot, scene, query) : undefined
   return [
     ...(denied.has('relationship') && scene.kind !== 'within' ? [activation(scene.peer)] : []),
-    ...(denied.has('subject') ? [newSubject(scene, query.subject)] : []),
+    ...(denied.has('subject') ? [subjectChange(scene, query, service)] : []),
     ...(identity === undefined ? [] : ruleChanges(snapshot.rules, identity)),
     ...ruleChanges(snapshot.rules, halfOf(snapshot, scene, { query, labels })),
   ]
@@ -43,11 +49,28 @@ function wayOut({ name, state }: SnapshotRelationship): string {
     : `entente federation show ${name}`
 }
 
-function newSubject(scene: Parties, subject: SubjectName): Change {
-  const what = `${serviceKey(subject)} --port NAME:PORT --identity ID`
-  if (scene.kind !== 'import')
-    return { act: 'service.create', command: `entente service add ${what}` }
-  return { act: 'offer.create', command: `entente service add --of ${scene.peer.name} ${what}` }
+/** What is missing is the service or offer, or the port of it that was asked for. */
+function subjectChange(
+  scene: Parties,
+  { subject, port }: Query,
+  service: SnapshotService | undefined,
+): Change {
+  const key = serviceKey(subject)
+  const ports = [...(service?.ports ?? []).map(portText), `${port ?? 'NAME'}:PORT`]
+  const listening = ports.map((text) => ` --port ${text}`).join('')
+  if (scene.kind === 'import') {
+    const { name } = scene.peer
+    const add = `entente service add --of ${name} ${key}${listening} --identity ID`
+    const old = service === undefined ? '' : `entente service delete --of ${name} ${key} && `
+    return { act: 'offer.create', command: old + add }
+  }
+  return service === undefined
+    ? { act: 'service.create', command: `entente service add ${key}${listening} --identity ID` }
+    : { act: 'service.change', command: `entente service change ${key}${listening}` }
+}
+
+function portText({ name, port, protocol }: SnapshotService['ports'][number]): string {
+  return `${name}:${port}${protocol === undefined ? '' : `/${protocol}`}`
 }
 
 function ruleChanges(index: RuleIndex, half: HalfQuestion): Change[] {

@@ -230,6 +230,7 @@ function apply(
       )
     case 'rule.create':
       return withRules(input, [...input.rules, ruleOfCommand(change.command)])
+    case 'service.change':
     case 'service.create':
       return { ...input, services: withSubject(input.services, asked, unheard(asked)) }
     case 'offer.create': {

@@ -1,4 +1,5 @@
 import { type Labels } from '../../../src/catalog/label.ts'
+import { type Port } from '../../../src/catalog/service.ts'
 import { type MeshId } from '../../../src/db/ids.ts'
 import { type PeerGroupMember } from '../../../src/federation/group/peer-group.ts'
 import { checkRule } from '../../../src/policy/check-rule.ts'
@@ -23,13 +24,16 @@ export interface SmallMesh {
   /** Members by rank; `self` is the mesh itself. */
   readonly groups?: Readonly<Record<string, readonly string[]>>
   readonly rules?: readonly RuleDraft[]
+  /** Of every service and offer. */
+  readonly ports?: readonly Port[]
   /** What `rule convert` printed. */
   readonly documents?: readonly object[]
 }
 
 /** The snapshot of a small mesh; every rule is checked as the API checks it. */
 export function smallMesh(about: SmallMesh): Snapshot {
-  const { services = [], offers = {}, peers = ['globex', 'initech'], groups = {} } = about
+  const { services = [], offers = {}, groups = {}, ports = [] } = about
+  const { peers = ['globex', 'initech'] } = about
   const documents = (about.documents ?? []) as readonly Document[]
   const converted = documents.filter(({ kind }) => kind === 'Rule').map(draftIn)
   const printed = documents.filter(({ kind }) => kind === 'PeerGroup').map(groupIn)
@@ -38,7 +42,7 @@ export function smallMesh(about: SmallMesh): Snapshot {
     revisions: { mesh: 1n, relationship: 1n, rule: 1n },
     dnsSuffix: 'mesh.internal',
     trustDomains: [parseTrustDomain('acme.example')],
-    services: services.map(serviceOf),
+    services: services.map((named) => ({ ...serviceOf(named), ports })),
     relationships: peers.map((name) => ({
       id: name,
       name,
@@ -49,6 +53,7 @@ export function smallMesh(about: SmallMesh): Snapshot {
     offers: Object.entries(offers).flatMap(([relationship, names]) =>
       names.map((name) => ({
         ...serviceOf(name),
+        ports,
         relationship,
         gateways: [],
         source: 'manual' as const,
@@ -118,7 +123,7 @@ function ruleOf(draft: RuleDraft, index: number): Rule {
 
 function serviceOf(named: Named) {
   const [name, labels] = typeof named === 'string' ? [named, {}] : named
-  return { ...nameOf(name), ports: [], labels, serverIds: [] }
+  return { ...nameOf(name), labels, serverIds: [] }
 }
 
 function nameOf(text: string): { namespace: string; name: string } {
