@@ -42,7 +42,10 @@ export async function listEndpoints(
     .orderBy('e.reporter')
     .orderBy('e.workload_uid')
     .orderBy('e.port')
-  const { namespace, service, cluster, freshAt, after, limit } = page
+  const { among, namespace, service, cluster, freshAt, after, limit } = page
+  if (among !== undefined) {
+    query = query.where('e.namespace', 'in', among.length === 0 ? [''] : among)
+  }
   if (namespace !== undefined) query = query.where('e.namespace', '=', namespace)
   if (service !== undefined) query = query.where('e.service', '=', service)
   if (cluster !== undefined) query = query.where('e.cluster', '=', cluster)
