@@ -1,47 +1,14 @@
 import t from 'tap'
 import { evaluateAlerts } from '../../src/federation/alert/evaluate-alerts.ts'
+import { populate } from './isolation/populate.ts'
+import { isRead, ownPath, pathWith, tokenFor } from './isolation/requests.ts'
 import { identifiersIn, rowsOf } from './isolation/rows.ts'
-import { populate, type Populated } from './isolation/populate.ts'
-import { bodyOf, gapsFor, isCovered, queryOf, subjectOf } from './isolation/subjects.ts'
-import {
-  ask,
-  fill,
-  type Operation,
-  operationsOf,
-  parametersOf,
-  type Parameter,
-  type Seen,
-  shapeOf,
-} from './isolation/walk.ts'
-import { startTestService, type TestService } from '../support/service.ts'
+import { bodyOf, gapsFor, isCovered, subjectOf } from './isolation/subjects.ts'
+import { ask, fill, operationsOf, parametersOf, type Seen, shapeOf } from './isolation/walk.ts'
+import { startTestService } from '../support/service.ts'
 import { untilTrue } from '../support/until.ts'
 
 t.setTimeout(300_000)
-
-const isRead = ({ method }: Operation): boolean => method === 'GET'
-
-/** The path of an operation with a mesh's own objects in it. */
-const ownPath = ({ key, path }: Operation, own: Populated): string =>
-  fill(path, (one) => subjectOf(one).own(own)) + queryOf(key, own)
-
-/** The same with something else in one place. */
-const pathWith = (
-  { key, path }: Operation,
-  own: Populated,
-  { parameter, value }: { parameter: Parameter; value: string },
-): string =>
-  fill(path, (one) => (one.place === parameter.place ? value : subjectOf(one).own(own))) +
-  queryOf(key, own)
-
-/** A token that holds one role on one mesh. */
-const tokenFor = async (
-  service: TestService,
-  grant: { role: string; meshId: string; namespaces?: string[] },
-): Promise<string> => {
-  const made = await service.admin('POST', '/api-tokens', { label: grant.role, ...grant })
-  if (made.status !== 201) throw new Error(JSON.stringify(made.body))
-  return made.body.token
-}
 
 t.test('of two meshes with equal names everywhere', async (t) => {
   const running = await startTestService(t)

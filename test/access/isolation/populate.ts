@@ -12,6 +12,8 @@ export interface Populated {
   readonly mark: string
   /** Where its services are. */
   readonly namespace: string
+  /** Who serves its services, and reports its endpoints. */
+  readonly serverId: string
   readonly trustDomain: string
   readonly peerDomain: string
   /** What the service named, by the parameter that asks for it. */
@@ -20,14 +22,20 @@ export interface Populated {
   readonly secrets: readonly string[]
 }
 
-/** A bundle of a domain that nobody serves, as PEM. */
+const roots = new Map<string, string>()
+
+/** The root of a domain that nobody serves, as PEM; the same each time. */
 export function somebodysRoot(trustDomain: string): string {
+  const known = roots.get(trustDomain)
+  if (known !== undefined) return known
   const now = Date.now()
   const keys = generateKeyPair()
   const notBefore = new Date(now - 60_000)
   const notAfter = new Date(now + 86_400_000)
   const domain = parseTrustDomain(trustDomain)
-  return toPem(createRoot({ trustDomain: domain, keys, notBefore, notAfter }))
+  const pem = toPem(createRoot({ trustDomain: domain, keys, notBefore, notAfter }))
+  roots.set(trustDomain, pem)
+  return pem
 }
 
 /** A SHA-256 that belongs to no key, different for each mark. */
@@ -107,35 +115,14 @@ export async function populate(
     await create(`${at}/gateways`, { name, network: name, address, port: 15443, cluster: name })
   }
   await create(`${at}/quotas/shop`, { services: 77 }, 'PUT')
-  const { db } = service.service.base.database
-  const now = new Date()
-  const seen = { mesh_id: parseMeshId(meshId), cluster: 'east', reporter: serverId as SpiffeId }
-  await db
-    .insertInto('endpoint_reporter')
-    .values({ ...seen, revision: 1n, ttl_seconds: 3600, full_at: now, seen_at: now })
-    .execute()
-  await db
-    .insertInto('endpoint')
-    .values({
-      ...seen,
-      namespace: 'shop',
-      service: 'cart',
-      workload_uid: `pod-${mark}`,
-      port: 8080,
-      port_name: 'http',
-      network: 'east',
-      address: '10.0.0.5',
-      region: mark,
-      zone: null,
-      subzone: null,
-      reported_at: now,
-    })
-    .execute()
+  await addReporter(service, { meshId, serverId })
+  await addEndpoint(service, { meshId, serverId }, { namespace: 'shop', mark })
   const [authority] = (await service.admin('GET', `${at}/authorities`)).body.items
   const [revision] = (await service.admin('GET', `${at}/bundle/revisions`)).body.items
   return {
     meshId,
     mark,
+    serverId,
     namespace: 'shop',
     trustDomain,
     peerDomain,
@@ -151,4 +138,43 @@ export async function populate(
       sequence: revision.sequence,
     },
   }
+}
+
+type Reporting = Pick<Populated, 'meshId' | 'serverId'>
+
+const reporterOf = ({ meshId, serverId }: Reporting) => ({
+  mesh_id: parseMeshId(meshId),
+  cluster: 'east',
+  reporter: serverId as SpiffeId,
+})
+
+async function addReporter({ service }: TestService, mesh: Reporting): Promise<void> {
+  const now = new Date()
+  const row = { ...reporterOf(mesh), revision: 1n, ttl_seconds: 3600, full_at: now, seen_at: now }
+  await service.base.database.db.insertInto('endpoint_reporter').values(row).execute()
+}
+
+/** Where the service `cart` of a namespace listens, as the reporter of the mesh saw it: the same address in all. */
+export async function addEndpoint(
+  { service }: TestService,
+  mesh: Reporting,
+  { namespace, mark }: { readonly namespace: string; readonly mark: string },
+): Promise<void> {
+  await service.base.database.db
+    .insertInto('endpoint')
+    .values({
+      ...reporterOf(mesh),
+      namespace,
+      service: 'cart',
+      workload_uid: `pod-${mark}`,
+      port: 8080,
+      port_name: 'http',
+      network: 'east',
+      address: '10.0.0.5',
+      region: mark,
+      zone: null,
+      subzone: null,
+      reported_at: new Date(),
+    })
+    .execute()
 }

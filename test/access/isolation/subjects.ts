@@ -194,6 +194,11 @@ const BODIES: Readonly<Record<string, BodyOf>> = {
     controlPlanes: ['east'],
   }),
   'PATCH /v1/meshes/{meshId}/clusters/{cluster}': () => ({ state: 'draining' }),
+  'PUT /v1/meshes/{meshId}/clusters/{cluster}/services': () => ({
+    source: 'k8s',
+    services: [],
+    intentional: true,
+  }),
   'POST /v1/meshes/{meshId}/control-planes': () => ({
     name: 'new',
     kind: 'external',
