@@ -17,6 +17,8 @@ import * as store from './reporter-store.ts'
 import { type ServiceName, serviceTitle } from './service.ts'
 import { servicesNamed } from './store.ts'
 
+export { type ReporterKey } from './reporter-store.ts'
+
 /** Who reports, and when by the database's clock. */
 export interface Reporting extends store.ReporterKey {
   readonly now: Date

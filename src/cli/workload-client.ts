@@ -23,8 +23,10 @@ export interface WorkloadCall {
   /** The SVID to show, PEM; its key proves it. */
   readonly identity?: { readonly cert: string; readonly key: string }
   readonly path: string
-  /** Sent as JSON by POST; without one it is a GET. */
+  /** Sent as JSON; without one it is a GET. */
   readonly body?: object
+  /** Of a call with a body; default POST. */
+  readonly method?: 'POST' | 'PUT'
   readonly now: Date
 }
 
@@ -156,7 +158,7 @@ async function exchange(socket: TLSSocket, call: WorkloadCall): Promise<Answer> 
           'content-length': String(Buffer.byteLength(payload)),
         }),
   }
-  const method = payload === undefined ? 'GET' : 'POST'
+  const method = payload === undefined ? 'GET' : (call.method ?? 'POST')
   const createConnection = (): TLSSocket => socket
   try {
     const incoming = await new Promise<IncomingMessage>((resolve, reject) => {

@@ -1,5 +1,5 @@
 import { type FastifyRequest } from 'fastify'
-import { applyDelta, applyFull, heartbeat } from '../catalog/apply-report.ts'
+import { applyDelta, applyFull, heartbeat, type ReporterKey } from '../catalog/apply-report.ts'
 import {
   DeltaReportBody,
   FullReportBody,
@@ -7,7 +7,6 @@ import {
   HeartbeatBody,
   ReportBody,
 } from '../catalog/report-api.ts'
-import { type ReporterKey } from '../catalog/reporter-store.ts'
 import { viewHeartbeat, viewReport } from '../catalog/view-endpoint.ts'
 import { type MeshId } from '../db/ids.ts'
 import { inTransaction } from '../db/connect.ts'

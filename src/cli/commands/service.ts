@@ -11,6 +11,11 @@ import { path } from '../client.ts'
 import { usageFailure } from '../failure.ts'
 import { table } from '../output.ts'
 import { readLabel } from './federation-owner.ts'
+import { registerServiceEndpoints } from './service-endpoints.ts'
+import { registerServiceSync } from './service-sync.ts'
+import { collect, readServiceName } from './service-words.ts'
+
+export { collect, readServiceName } from './service-words.ts'
 
 interface PortOption {
   readonly name: string
@@ -40,6 +45,8 @@ export function registerService(program: Command, cli: Cli): void {
     .command('service')
     .description('services of a mesh, and offers of its peers')
   registerWriting(service, cli)
+  registerServiceSync(service, cli)
+  registerServiceEndpoints(service, cli)
   service
     .command('list')
     .description('list services, or what a peer offers and what of it we import')
@@ -99,18 +106,6 @@ function registerWriting(service: Command, cli: Cli): void {
     .option('--label <key=value>', 'may be repeated; key- takes one away', readLabel)
     .option('--dry-run', 'show the effect and change nothing')
     .action((name: string, options: ServingOptions) => changeService(cli, name, options))
-}
-
-/** Namespace and name of a service as people write it; throws a usage failure. */
-export function readServiceName(text: string): { namespace: string; name: string } {
-  const [namespace = '', name = '', ...rest] = text.split('/')
-  if (namespace !== '' && name !== '' && rest.length === 0) return { namespace, name }
-  throw usageFailure(`"${text}" is no service`, 'write it as namespace/name, for example shop/cart')
-}
-
-/** Gathers the values of an option that may be repeated. */
-export function collect(value: string, before: readonly string[] = []): string[] {
-  return [...before, value]
 }
 
 async function addService(cli: Cli, name: string, options: ServingOptions): Promise<void> {
