@@ -1,7 +1,7 @@
 import t from 'tap'
 import { offerRoutes } from '../../src/catalog/offer-routes.ts'
 import { createLogger } from '../../src/http/log.ts'
-import { explainRoutes } from '../../src/policy/explain-routes.ts'
+import { bindingRoutes } from '../../src/policy/binding-routes.ts'
 import { ruleRoutes } from '../../src/policy/routes.ts'
 import { Snapshots } from '../../src/policy/snapshots.ts'
 import { federationApp } from '../federation/federation-app.ts'
@@ -11,12 +11,12 @@ import { dataFolder, ran } from '../support/small-server.ts'
 async function federated(t: Parameters<typeof federationApp>[0]) {
   const log = createLogger({ level: 'error' }, { write: () => undefined })
   const app = await federationApp(t, {
-    mount: (v1, { database, clock, relationshipRoutes }) => {
+    mount: (v1, { database, clock }) => {
       const { db } = database
       const options = { db, now: clock.db, snapshots: new Snapshots({ db, log }) }
       v1.register(offerRoutes, options)
       v1.register(ruleRoutes, options)
-      v1.register(explainRoutes, { ...relationshipRoutes, ...options })
+      v1.register(bindingRoutes, options)
     },
   })
   await app.addPeer(await FakePeer.open(t, 'globex.example'))

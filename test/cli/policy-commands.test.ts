@@ -116,13 +116,13 @@ t.test(
     t.equal((await entente('service', 'add', '--of', 'globex', ...quotes)).code, 0)
     t.match(
       (await entente('service', 'list', '--of', 'globex')).out,
-      /market\/quotes +http:80 +no +quotes\.market\.svc\.globex/,
+      /market\/quotes +http:80 +not-imported +quotes\.market\.svc\.globex/,
     )
     const imported = await entente('rule', 'import', 'market/*', '--from', 'globex')
     t.match(imported.out, /^visible to us from globex now: market\/quotes$/m)
     t.match(
       (await entente('service', 'list', '--of', 'globex')).out,
-      /market\/quotes +http:80 +yes/,
+      /market\/quotes +http:80 +imported/,
     )
     const { out } = await entente(
       'explain',

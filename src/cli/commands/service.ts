@@ -170,7 +170,7 @@ function offersTable(offers: readonly ImportedOfferView[], of: string) {
     [
       { title: 'OFFER', value: titleOf },
       { title: 'PORTS', value: portsOf },
-      { title: 'IMPORTED', value: ({ imported }) => imported },
+      { title: 'STATE', value: ({ state }) => state },
       { title: 'HOSTNAME', value: ({ hostname }) => hostname },
       { title: 'WHY', value: ({ reason }) => reason },
     ],
