@@ -11,6 +11,8 @@ import { AlarmSync } from './federation/alert/sync-alarms.ts'
 import { webhookRoutes } from './federation/alert/webhook-routes.ts'
 import { WebhookSender } from './federation/alert/webhook-sender.ts'
 import type { App } from './http/listener.ts'
+import type { Snapshots } from './policy/snapshots.ts'
+import { unimportedSource } from './policy/unimported-source.ts'
 import { startTicker, type Ticker } from './ticker.ts'
 
 /** What tells people of what happens. */
@@ -45,7 +47,10 @@ const SECOND_MS = 1000
 const HOUR_MS = 3_600_000
 
 /** Starts the evaluation of alerts, what each replica tells of itself, the sending, the figures and the pruning. */
-export function alertTickers(base: Base, alerting: Alerting): readonly Ticker[] {
+export function alertTickers(
+  base: Base,
+  { alerting, snapshots }: { readonly alerting: Alerting; readonly snapshots: Snapshots },
+): readonly Ticker[] {
   const { clock, log, metrics, now, alarms, replicaId: owner } = base
   const db = base.database.background
   const sync = new AlarmSync({ db, now, owner, alarms, log })
@@ -57,7 +62,7 @@ export function alertTickers(base: Base, alerting: Alerting): readonly Ticker[] 
       log,
       run: async () => void (await run()),
     })
-  const sources: readonly AlertSource[] = [availabilitySource()]
+  const sources: readonly AlertSource[] = [availabilitySource(), unimportedSource(snapshots)]
   const sending = every('webhooks', 1, () => alerting.sender.claim())
   alerting.kick = () => sending.kick()
   return [

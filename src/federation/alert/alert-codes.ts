@@ -130,7 +130,7 @@ export const ALERT_CODES = {
     object: 'mesh',
     meaning:
       'The control planes of a mesh that are active and heard of are placed for a lower tier of availability than its `availabilityTarget`; the message says why and what would raise it.',
-    act: 'add or repair what the message names, or declare another target',
+    act: 'add or repair what the message names, or declare another target: `entente mesh set --availability-target N`',
   },
   'offers.not-imported': {
     severities: ['info'],
