@@ -1,7 +1,4 @@
 import t, { type Test } from 'tap'
-import { parseMeshId } from '../../src/db/ids.ts'
-import { availabilityOf } from '../../src/mesh/topology/availability.ts'
-import { loadTopology } from '../../src/mesh/topology/find-topology.ts'
 import { generateKeyPair } from '../../src/pki/key-pair.ts'
 import { makeMixedMesh } from '../support/mixed-mesh.ts'
 import { type Answer, startTestService, type TestService } from '../support/service.ts'
@@ -120,8 +117,7 @@ t.test('a cluster drains: its endpoints come last, and none when it is disabled'
 })
 
 t.test('a control plane dies: every cluster tries the other one first', async (t) => {
-  const { service, admin } = await mixedMesh(t)
-  const { base } = service.service
+  const { admin, reporters } = await mixedMesh(t)
   const orders = async () => {
     const names = ['cluster-1', 'cluster-2', 'cluster-3']
     const clusters = await Promise.all(
@@ -131,21 +127,28 @@ t.test('a control plane dies: every cluster tries the other one first', async (t
       body.controlPlaneOrder.map(({ name }: { name: string }) => name).join(' '),
     )
   }
-  const availability = async () => {
-    const topology = await loadTopology(base.database.db, parseMeshId('acme'))
-    return availabilityOf(topology, await base.now(base.database.db))
-  }
+  const availability = async () => (await admin('GET', '/meshes/acme')).body.availability
   t.same(await orders(), ['cp-1 cp-2', 'cp-1 cp-2', 'cp-2 cp-1'])
+  await admin('PATCH', '/meshes/acme', { availabilityTarget: 1 })
   const before = await availability()
-  t.match(before, { tier: 1, reason: /^one control plane per region: cp-1/ })
+  t.match(before, { tier: 1, met: true, reason: /^one control plane per region: cp-1/ })
   await admin('PATCH', '/meshes/acme/control-planes/cp-1', { heartbeatSeconds: 1 })
-  await admin('POST', '/meshes/acme/control-planes/cp-1/heartbeat')
+  const hear = async () => {
+    const reporter = reporters.get('cluster-1')
+    const heard = await reporter?.('POST', '/reports/heartbeat', { controlPlanes: ['cp-1'] })
+    t.equal(heard?.status, 200)
+  }
+  await hear()
   t.same(await orders(), ['cp-1 cp-2', 'cp-1 cp-2', 'cp-2 cp-1'], 'it is heard')
   const after = await until(orders, ([first]) => first === 'cp-2 cp-1')
   t.same(after, ['cp-2 cp-1', 'cp-2 cp-1', 'cp-2 cp-1'], 'three heartbeats were missed')
   const lost = await availability()
-  t.match(lost, { tier: 0, reason: /not counted: control plane cp-1 \(.*\) was last heard/ })
-  await admin('POST', '/meshes/acme/control-planes/cp-1/heartbeat')
+  t.match(lost, {
+    tier: 0,
+    met: false,
+    reason: /not counted: control plane cp-1 \(.*\) was last heard/,
+  })
+  await hear()
   t.same(await orders(), ['cp-1 cp-2', 'cp-1 cp-2', 'cp-2 cp-1'], 'it is back')
   t.match(await availability(), { tier: 1 })
 })
@@ -153,7 +156,7 @@ t.test('a control plane dies: every cluster tries the other one first', async (t
 t.test(
   'a gateway is lost: the other one takes all, and without any there is no route',
   async (t) => {
-    const { admin, resolve } = await mixedMesh(t)
+    const { admin, resolve, reporters } = await mixedMesh(t)
     await admin('POST', '/meshes/acme/gateways', {
       name: 'gw-c',
       network: 'net-a',
@@ -163,7 +166,8 @@ t.test(
       weight: 3,
       heartbeatSeconds: 1,
     })
-    await admin('POST', '/meshes/acme/gateways/gw-c/heartbeat')
+    const second = reporters.get('cluster-2')
+    await second?.('POST', '/reports/heartbeat', { gateways: ['gw-c'] })
     t.same(groupsOf(await resolve('cluster=cluster-3')), [
       'same-zone: 10.0.0.5',
       'rest: via gw-a ×2, via gw-c ×6',
