@@ -140,12 +140,9 @@ function checkShrinking({ said, unsaid }: SyncPlan): void {
 
 /** Counted by namespace, since each may have a quota of its own. */
 async function requireRoom(trx: Db, meshId: MeshId, created: readonly Service[]): Promise<void> {
-  const counts = Map.groupBy(created, ({ namespace }) => namespace)
-  for (const [namespace, services] of counts) {
-    const count = services.length
-    await requireQuota(trx, meshId, { kind: 'services', namespaces: [namespace], count })
-  }
-  if (counts.size > 1) await requireQuota(trx, meshId, { kind: 'services', count: created.length })
+  if (created.length === 0) return
+  const namespaces = created.map(({ namespace }) => namespace)
+  await requireQuota(trx, meshId, { kind: 'services', namespaces, count: created.length })
 }
 
 interface Settlement {

@@ -35,21 +35,25 @@ const GRANTS = [
   ['namespaces', { meshId: 'acme', namespaces: ['mine'] }],
 ] as const
 
-async function holders(t: Test, { admin }: TestService): Promise<Holder[]> {
+async function holders(t: Test, running: TestService): Promise<Holder[]> {
   const found: Holder[] = []
   for (const [scope, where] of GRANTS) {
     const roles = Object.entries(SCOPES_OF_ROLE).filter(([, scopes]) => scopes.includes(scope))
     for (const [role] of roles) {
       const label = `h${found.length}`
-      const { status, body } = await admin('POST', '/api-tokens', { label, role, ...where })
+      const { status, body } = await running.admin('POST', '/api-tokens', {
+        label,
+        role,
+        ...where,
+      })
       if (!t.equal(status, 201, JSON.stringify(body))) continue
       const meshId = 'meshId' in where ? where.meshId : undefined
       const title = `${role} on ${JSON.stringify(where)}`
       found.push({ title, token: body.token, role: role as Role, scope, meshId })
     }
   }
-  const { body } = await admin('POST', '/api-tokens', { label: 'nobody' })
-  await admin('DELETE', `/grants/${body.grants[0].id}`)
+  const { body } = await running.admin('POST', '/api-tokens', { label: 'nobody' })
+  await running.admin('DELETE', `/grants/${body.grants[0].id}`)
   const none = { role: undefined, scope: undefined, meshId: undefined }
   return [...found, { title: 'without a grant', token: body.token, ...none }]
 }

@@ -6,9 +6,9 @@ import { countUsed, lockQuotas } from './quota-store.ts'
 /** What is about to be made. */
 export interface Addition {
   readonly kind: Exclude<QuotaKind, 'svidsPerDay'>
-  /** Namespaces that it will count in, beside the mesh. */
+  /** Namespaces that it will count in, beside the mesh: one that several of them lie in stands as often. */
   readonly namespaces?: readonly string[]
-  /** How many; default one. */
+  /** How many in the mesh; default one. */
   readonly count?: number
 }
 
@@ -23,9 +23,12 @@ export async function requireQuota(
   meshId: MeshId,
   { kind, namespaces = [], count = 1 }: Addition,
 ): Promise<void> {
-  const quotas = await lockQuotas(trx, meshId, { kind, namespaces })
+  const added = new Map<string, number>()
+  for (const name of namespaces) added.set(name, (added.get(name) ?? 0) + 1)
+  const quotas = await lockQuotas(trx, meshId, { kind, namespaces: [...added.keys()] })
   for (const { namespace, max } of quotas) {
     const found = await countUsed(trx, { meshId, namespace }, kind)
-    if (found + count > max) throw quotaExceeded({ meshId, namespace, kind, found, limit: max })
+    const more = namespace === undefined ? count : (added.get(namespace) ?? 0)
+    if (found + more > max) throw quotaExceeded({ meshId, namespace, kind, found, limit: max })
   }
 }

@@ -152,7 +152,10 @@ t.test(
       )
     await ask(1, ['pay', 'shop'])
     await ask(9, ['shop'])
-    await t.rejects(ask(2, ['shop', 'pay']), { code: 'QUOTA_EXCEEDED', message: /namespace pay/ })
+    await t.rejects(ask(3, ['shop', 'pay', 'pay']), {
+      code: 'QUOTA_EXCEEDED',
+      message: /namespace pay/,
+    })
   },
 )
 
