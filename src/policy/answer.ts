@@ -24,7 +24,7 @@ export const STEPS = [
 export type StepName = (typeof STEPS)[number]
 
 /** The links of an explained chain: those of a decision, and what stands beside rules. */
-export const EXPLAINED_STEPS = [...STEPS, 'bundle', 'route', 'identities'] as const
+export const EXPLAINED_STEPS = [...STEPS, 'bundle', 'name', 'route', 'identities'] as const
 
 /** Acts that can turn a deny into an allow. */
 export const ACTS = [

@@ -4,12 +4,13 @@ import { type RelationshipView } from '../federation/api.ts'
 import { parseSpiffeId, trustDomainOf } from '../spiffe/spiffe-id.ts'
 import { type Answer, type Query } from './answer.ts'
 import { type ExplainView } from './api.ts'
+import { bound, offered } from './bindings.ts'
 import { evaluate } from './evaluate.ts'
 import { identityList } from './identity-list.ts'
 import { smallestChange } from './remedy.ts'
 import { type SubjectName } from './rule-index.ts'
 import { sceneOf } from './scene.ts'
-import { type Snapshot } from './snapshot.ts'
+import { serviceKey, type Snapshot } from './snapshot.ts'
 import { bundleStep, consentText, type TrustStep } from './trust-steps.ts'
 
 /** A question as it comes over the wire. */
@@ -45,19 +46,23 @@ export function questionOf({ service, caller, ...rest }: Asked, at: Date): Query
 /**
  * A decision with its chain of reasons and, on a deny, the smallest change that would allow it.
  *
- * A call is denied too when no bundle authenticates its other side. Whether there is a way to the service is told and
+ * A call is denied too when no bundle authenticates its other side, and both when another service has the name that
+ * rules give this one. Whether there is a way to the service is told and
  * decides nothing: it comes and goes with its endpoints.
  */
 export function explain(snapshot: Snapshot, query: Query, facts: ExplainFacts = {}): ExplainView {
   const answer = evaluate(snapshot, query)
   const bundles = bundleSteps(snapshot, query, { answer, facts })
-  const isDenied = answer.decision === 'deny' || bundles.some(({ outcome }) => outcome === 'deny')
+  const names = answer.decision === 'deny' ? [] : nameSteps(snapshot, query)
+  const beside = [...bundles, ...names]
+  const isDenied = answer.decision === 'deny' || beside.some(({ outcome }) => outcome === 'deny')
   const { route } = facts
   return {
     decision: isDenied ? 'deny' : 'allow',
     question: answer.question,
     steps: [
       ...ruleSteps(answer, facts, bundles),
+      ...names.map(({ outcome, reason }) => ({ step: 'name' as const, outcome, reason })),
       ...(route === undefined ? [] : [{ step: 'route' as const, ...route }]),
       ...identitySteps(snapshot, query),
     ],
@@ -67,7 +72,7 @@ export function explain(snapshot: Snapshot, query: Query, facts: ExplainFacts = 
     at: query.at.toISOString(),
     revision: String(snapshot.revision),
     next: [
-      ...bundles.flatMap(({ next }) => next),
+      ...beside.flatMap(({ next }) => next),
       ...smallestChange(snapshot, query).map((change) => change.command),
     ],
   }
@@ -104,6 +109,21 @@ function bundleSteps(
   // A caller of another trust domain is denied as such; a service that names no identity may be any of theirs.
   const asked = own.length === 0 && scene.kind === 'import' ? domains : own
   return asked.map((domain) => bundleStep(relationship, domain))
+}
+
+/** Whether what is allowed has a name to go by; without aliases names cannot clash. */
+function nameSteps(snapshot: Snapshot, query: Query): TrustStep[] {
+  const scene = sceneOf(snapshot, query)
+  if (scene.kind === 'foreign' || scene.kind === 'within' || !snapshot.rules.hasAliases) return []
+  const list = scene.kind === 'import' ? bound : offered
+  const key = serviceKey(query.subject)
+  const binding = list(snapshot, scene.peer.name, query.at).find(
+    ({ subject }) => serviceKey(subject) === key,
+  )
+  if (binding?.conflictsWith === undefined) return []
+  const { ruleId } = binding
+  const next = ruleId === undefined ? [] : [`entente rule show ${ruleId}   # gives the name twice`]
+  return [{ outcome: 'deny', reason: binding.reason, next }]
 }
 
 function identitySteps(snapshot: Snapshot, query: Query): ExplainView['steps'] {

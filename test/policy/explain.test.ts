@@ -3,10 +3,13 @@ import t from 'tap'
 import { createLogger } from '../../src/http/log.ts'
 import { serviceRoutes } from '../../src/catalog/routes.ts'
 import { explainRoutes } from '../../src/policy/explain-routes.ts'
+import { explain, questionOf } from '../../src/policy/explain.ts'
+import { type RuleDraft } from '../../src/policy/rule.ts'
 import { ruleRoutes } from '../../src/policy/routes.ts'
 import { Snapshots } from '../../src/policy/snapshots.ts'
 import { type FederationApp, federationApp } from '../federation/federation-app.ts'
 import { behave, FakePeer } from '../support/fake-peer.ts'
+import { AT, smallMesh } from './coverage/small-mesh.ts'
 import { addRelationship } from './policy-app.ts'
 import { acmeInTwoNetworks } from './resolve-app.ts'
 
@@ -154,6 +157,32 @@ t.test('a mesh tells its own callers whether there is a way, which decides nothi
   t.match(stepOf(open.body, 'route'), { outcome: 'unknown', reason: /default, vpc-a, vpc-b/ })
   t.equal((await ask({ network: 'vpc-z' })).status, 400)
 })
+
+t.test(
+  'what another service has the name of is not seen, and the rule that gives it twice is named',
+  (t) => {
+    const subject = { namespace: 'shop', name: '*' }
+    const both: RuleDraft = {
+      direction: 'import',
+      effect: 'allow',
+      subject: { ...subject, namespace: 'a' },
+      audience: { kind: 'peers', relationships: ['globex'] },
+      as: { namespace: 'shop' },
+    }
+    const rules = [both, { ...both, subject: { ...subject, namespace: 'b' } }]
+    const mesh = smallMesh({ offers: { globex: ['a/cart', 'b/cart', 'b/pay'] }, rules })
+    const ask = (service: string) => explain(mesh, questionOf({ service, of: 'globex' }, AT))
+    t.equal(ask('a/cart').decision, 'allow')
+    t.equal(ask('b/pay').decision, 'allow')
+    const clash = ask('b/cart')
+    t.match(clash, { decision: 'deny', next: [/^entente rule show rule-1/] })
+    t.match(
+      stepOf(clash, 'name').reason,
+      /shop\/cart is the name of a\/cart already, by rule rule-0/,
+    )
+    t.end()
+  },
+)
 
 t.test('a developer has his own services explained, and what his own callers may do', async (t) => {
   const { call, placed } = await acmeInTwoNetworks(t)

@@ -92,6 +92,7 @@ const TITLES: Readonly<Record<ExplainView['steps'][number]['step'], string>> = {
   exportRule: 'export rule',
   importRule: 'import rule',
   tenancy: 'caller',
+  name: 'name',
   route: 'route',
   identities: 'identities',
 }
