@@ -80,7 +80,10 @@ export interface FederationAppOptions {
   /** Further routes under /v1. */
   readonly mount?: (
     v1: App,
-    app: Pick<FederationApp, 'database' | 'clock' | 'outbound' | 'relationshipRoutes'>,
+    app: Pick<
+      FederationApp,
+      'database' | 'clock' | 'outbound' | 'relationshipRoutes' | 'peerGroupRoutes'
+    >,
   ) => void
   readonly founders?: readonly RelationshipFounder[]
 }
