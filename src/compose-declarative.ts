@@ -4,13 +4,25 @@ import type { App } from './http/listener.ts'
 import { appliedMeshes, pruneApplied } from './mesh/applied.ts'
 import type { AppliedKinds } from './mesh/applied-object.ts'
 import { appliedRoutes } from './mesh/applied-routes.ts'
+import {
+  appliedClusters,
+  appliedControlPlanes,
+  appliedGateways,
+  appliedNetworks,
+} from './mesh/topology/applied-kinds.ts'
+import { appliedRules } from './policy/applied-kinds.ts'
 import { startTicker, type Ticker } from './ticker.ts'
 
 /** What can be applied from a file; a kind more is one line here and one in `cli/declarative/kinds.ts`. */
 const KINDS: AppliedKinds = {
   Mesh: appliedMeshes,
+  Network: appliedNetworks,
+  Cluster: appliedClusters,
+  ControlPlane: appliedControlPlanes,
+  Gateway: appliedGateways,
   Relationship: appliedRelationships,
   PeerGroup: appliedPeerGroups,
+  Rule: appliedRules,
 }
 
 /** Mounts who applied what under `/v1`. */

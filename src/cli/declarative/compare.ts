@@ -34,6 +34,8 @@ export interface Compared {
   readonly change: JsonSchema
   /** The member that names the object; it is the same in both. */
   readonly nameMember: string
+  /** Members that a change replaces whole. */
+  readonly replaced?: readonly string[] | undefined
 }
 
 /**
@@ -42,7 +44,8 @@ export interface Compared {
  * What the document leaves out is taken away where the API can take it away (a note, a limit, labels) and left as it
  * is elsewhere (settings, names for people).
  */
-export function compare({ wanted, live, create, change, nameMember }: Compared): Comparison {
+export function compare(about: Compared): Comparison {
+  const { wanted, live, create, change, nameMember, replaced = [] } = about
   const changes: FieldChange[] = []
   const pinned: FieldChange[] = []
   const patch: Record<string, unknown> = {}
@@ -51,7 +54,8 @@ export function compare({ wanted, live, create, change, nameMember }: Compared):
     const changing = change.properties?.[name]
     const target = targetOf(wanted[name], live[name], changing)
     if (target === undefined) continue
-    const found = differences(name, { schema, before: live[name], after: target })
+    const pair = { schema, before: live[name], after: target }
+    const found = replaced.includes(name) ? inWhole(name, pair) : differences(name, pair)
     changes.push(...found)
     if (found.length === 0) continue
     if (changing === undefined) pinned.push(...found)
@@ -71,6 +75,17 @@ function bodyOf(changing: JsonSchema, { before, after }: Omit<Pair, 'schema'>): 
 function targetOf(wanted: unknown, live: unknown, changing: JsonSchema | undefined): unknown {
   if (wanted !== undefined) return wanted
   return isEmpty(live) || changing === undefined ? undefined : emptyOf(changing)
+}
+
+/** Members of members that differ, also those that only one side has; empty ones count as absent. */
+function inWhole(field: string, { before, after }: Pair): FieldChange[] {
+  if (isEmpty(before) && isEmpty(after)) return []
+  if (canonical(before) === canonical(after)) return []
+  if (!isJsonRecord(before) || !isJsonRecord(after)) return [changeOf(field, before, after)]
+  const names = new Set([...Object.keys(before), ...Object.keys(after)])
+  return [...names].flatMap((name) =>
+    inWhole(`${field}.${name}`, { schema: undefined, before: before[name], after: after[name] }),
+  )
 }
 
 interface Pair {

@@ -26,6 +26,14 @@ export interface Kind {
   readonly collection: string
   /** The member of the body that names the object. */
   readonly nameMember: string
+  /** Names the object where one member does not, of a body or a view; undefined when it names none. */
+  readonly nameOf?: (body: JsonRecord) => string | undefined
+  /** What a name must be, for refusals; default a name. */
+  readonly nameWanted?: string
+  /** The path of one object below its collection, as the API's description has it; default one part. */
+  readonly item?: string
+  /** The path of one object below its collection; default its name. */
+  readonly pathOf?: (name: string) => string
   /** The view with members where the body has them; default the view itself. */
   readonly shape?: (view: JsonRecord) => JsonRecord
   /** What a reader of the document must know beside it. */
@@ -34,6 +42,8 @@ export interface Kind {
   readonly complete?: (cli: Cli, target: string, body: JsonRecord) => Promise<JsonRecord>
   /** The document as it is compared with an existing object. */
   readonly comparable?: (body: JsonRecord, live: JsonRecord) => JsonRecord
+  /** Members that a change replaces whole, so what the document leaves out of one goes. */
+  readonly replaced?: readonly string[]
   /** Calls for what a change of the object cannot bring; default a refusal. */
   readonly pinnedSteps?: (cli: Cli, target: string, pinned: Pinned) => Promise<PinnedSteps>
   /** Why an existing object takes no change. */

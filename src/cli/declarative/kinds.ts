@@ -3,6 +3,8 @@ import { path } from '../client.ts'
 import { isJsonRecord, type JsonRecord } from './json-schema.ts'
 import { type Ending, type EndOptions, type Kind, type Reference } from './kind.ts'
 import { relationship } from './relationship-kind.ts'
+import { rule } from './rule-kind.ts'
+import { TOPOLOGY_KINDS } from './topology-kinds.ts'
 
 /**
  * The kinds of documents, in the order in which they depend on each other: a kind more is one line here and one in
@@ -17,6 +19,7 @@ export const KINDS: readonly Kind[] = [
     remark: whoSigns,
     precious: true,
   },
+  ...TOPOLOGY_KINDS,
   relationship,
   {
     kind: 'PeerGroup',
@@ -24,6 +27,7 @@ export const KINDS: readonly Kind[] = [
     nameMember: 'name',
     refersTo: membersOf,
   },
+  rule,
 ]
 
 /** The kind of this name. */

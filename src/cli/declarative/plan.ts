@@ -141,8 +141,9 @@ async function change(cli: Cli, { document, live, schemas, known }: Situation): 
   const { kind, mesh, name, body } = document
   const target = targetOf(kind, mesh, name)
   const wanted = kind.comparable?.(body, live.body) ?? body
-  const { nameMember } = kind
-  const { changes, patch, pinned } = compare({ wanted, live: live.body, ...schemas, nameMember })
+  const { nameMember, replaced } = kind
+  const about = { wanted, live: live.body, ...schemas, nameMember, replaced }
+  const { changes, patch, pinned } = compare(about)
   const closed = kind.closed?.(live.view)
   const isOpen = closed === undefined && pinned.length > 0
   const found = isOpen ? await stepsFor(cli, { kind, target, wanted, pinned }) : {}

@@ -1,0 +1,56 @@
+import { type DeletedRuleView, type RuleOutcomeView } from '../../policy/api.ts'
+import { type RuleChangesView } from '../../policy/rule-effect-api.ts'
+import { formatNext } from '../output.ts'
+
+/** What a new or changed rule comes to, in sentences. */
+export function sayOutcome(outcome: RuleOutcomeView, dryRun: boolean): string {
+  const { effectNow, line, id, name, direction } = outcome
+  const verb = direction === 'export' ? 'visible to' : 'visible to us from'
+  const head = dryRun ? `would add: ${line}` : `rule ${name ?? id}: ${line}`
+  const lines = [
+    head,
+    ...effectNow.reaches.map(({ peer, count, services }) => {
+      const more = count > services.length ? ` and ${count - services.length} more` : ''
+      return count === 0
+        ? `nothing of it is ${verb} ${peer} now`
+        : `${verb} ${peer} now: ${services.join(', ')}${more}`
+    }),
+    ...effectNow.notActive.map(({ peer, reason }) => `not active: ${peer} is ${reason}`),
+    ...effectNow.withheld.map(
+      ({ peer, service, reason }) => `hidden from ${peer}: ${service}, since ${reason}`,
+    ),
+    ...sayChanges(outcome.changes),
+    ...(effectNow.complete ? [] : ['the rule reaches so far that only a part was looked at']),
+  ]
+  return `${lines.join('\n')}\n${formatNext(outcome.next)}`.trimEnd()
+}
+
+/** What the end of a rule comes to, in sentences. */
+export function sayDeleted({ id, name, line, changes }: DeletedRuleView, dryRun: boolean): string {
+  const head = `${dryRun ? 'would delete' : 'deleted'} rule ${name ?? id}: ${line}`
+  const lines = sayChanges(changes)
+  return [head, ...(lines.length === 0 ? ['nothing changes by it now'] : lines)].join('\n')
+}
+
+const SIGNS = { visible: '+', hidden: '-', renamed: '~', allowed: '+', denied: '-' } as const
+
+function sayChanges({ peers, complete }: RuleChangesView): string[] {
+  return [
+    ...peers.flatMap(({ peer, counts, items }) => {
+      const all = Object.values(counts).reduce((sum, count) => sum + count, 0)
+      const more = all > items.length ? [`  and ${all - items.length} more for ${peer}`] : []
+      return [...items.map((item) => `  ${SIGNS[item.kind]} ${peer}: ${sayItem(item)}`), ...more]
+    }),
+    ...(complete ? [] : ['  the change reaches so far that only a part was compared']),
+  ]
+}
+
+type Item = RuleChangesView['peers'][number]['items'][number]
+
+function sayItem({ kind, subject, name = subject, was = '', who }: Item): string {
+  const alias = name === subject ? '' : ` as ${name}`
+  const whom = who.filter((one) => one !== '*' && one !== 'namespace *')
+  const terms = whom.length === 0 ? '' : ` (${whom.join(', ')})`
+  if (kind === 'renamed') return `${subject} is renamed from ${was} to ${name}`
+  return `${subject} becomes ${kind}${alias}${terms}`
+}
