@@ -12,14 +12,18 @@ import { registerAuthority } from './commands/authority.ts'
 import { registerBundle } from './commands/bundle.ts'
 import { registerBundleRecovery } from './commands/bundle-recovery.ts'
 import { registerBundleSet } from './commands/bundle-set.ts'
+import { registerCluster } from './commands/cluster.ts'
+import { registerControlPlane } from './commands/control-plane.ts'
 import { registerEgress } from './commands/egress.ts'
 import { registerEntry } from './commands/entry.ts'
 import { registerExplain } from './commands/explain.ts'
 import { registerFederation } from './commands/federation.ts'
 import { registerQuota } from './commands/quota.ts'
 import { registerGrant } from './commands/grant.ts'
+import { registerGateway } from './commands/gateway.ts'
 import { registerJoinToken } from './commands/join-token.ts'
 import { registerMesh } from './commands/mesh.ts'
+import { registerNetwork } from './commands/network.ts'
 import { registerPeerGroup } from './commands/peer-group.ts'
 import { registerRecoveryKey } from './commands/recovery-key.ts'
 import { registerResolve } from './commands/resolve.ts'
@@ -37,6 +41,10 @@ import { sanitizeLine, sanitizeText } from './sanitize.ts'
 const REGISTERS: readonly ((program: Command, cli: Cli) => void)[] = [
   registerServiceCommands,
   registerMesh,
+  registerCluster,
+  registerControlPlane,
+  registerNetwork,
+  registerGateway,
   registerAuthority,
   (program, cli) => {
     const bundle = nounOf(program, 'bundle', 'trust bundles, ours and those of peers')

@@ -27,7 +27,10 @@ const PlaneLocality = Type.Object(
 )
 const State = Type.Enum(['active', 'draining', 'disabled'])
 const Role = Type.Enum(['primary', 'remote'])
-const PlaneKind = Type.Enum(['primary', 'external', 'managed'])
+// Not `kind`: documents of `apply` have that word for themselves.
+const PlaneType = Type.Enum(['primary', 'external', 'managed'], {
+  description: 'primary: in a cluster of the mesh; external: in none; managed: run by a provider',
+})
 const SniMode = Type.Enum(['auto-passthrough', 'hostname'])
 const Networks = Type.Array(Reference, { maxItems: MAX_LINKS })
 const ControlPlanes = Type.Array(Reference, {
@@ -157,7 +160,7 @@ export const MovedClusterBody = Type.Object({
 export const CreateControlPlaneBody = Type.Object(
   {
     name: Name,
-    kind: PlaneKind,
+    type: PlaneType,
     cluster: Type.Optional(Reference),
     address: Type.Optional(Address),
     locality: Type.Optional(PlaneLocality),
@@ -184,7 +187,7 @@ const Heard = {
 /** A control plane. */
 export const ControlPlaneBody = Type.Object({
   name: Type.String(),
-  kind: PlaneKind,
+  type: PlaneType,
   cluster: Type.Union([Type.String(), Type.Null()]),
   address: Type.Union([Type.String(), Type.Null()]),
   locality: PlaneLocality,

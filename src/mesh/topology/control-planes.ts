@@ -25,7 +25,7 @@ import type { Locality } from './topology.ts'
 /** A control plane as somebody writes it; null takes a value away. */
 export interface ControlPlaneDraft {
   readonly name: string
-  readonly kind: KeptControlPlane['kind']
+  readonly type: KeptControlPlane['kind']
   /** The cluster that a primary one runs in. */
   readonly cluster?: string | undefined
   readonly address?: string | null | undefined
@@ -35,7 +35,7 @@ export interface ControlPlaneDraft {
 }
 
 /** What of a control plane can change. */
-export type ControlPlaneChange = Omit<Partial<ControlPlaneDraft>, 'name' | 'kind' | 'cluster'>
+export type ControlPlaneChange = Omit<Partial<ControlPlaneDraft>, 'name' | 'type' | 'cluster'>
 
 /**
  * Makes a control plane in the caller's transaction; no cluster uses it before it is told to.
@@ -47,7 +47,7 @@ export async function createControlPlane(
   meshId: MeshId,
   { draft, context }: { readonly draft: ControlPlaneDraft; readonly context: TopologyContext },
 ): Promise<KeptControlPlane> {
-  const { name, kind, cluster } = draft
+  const { name, type: kind, cluster } = draft
   requireOwnPlane(context, { name, cluster })
   const { topology } = await holdTopology(trx, meshId)
   if (topology.controlPlanes.has(name)) throw nameTaken('control plane', name, meshId)

@@ -26,7 +26,7 @@ export function viewCluster(cluster: KeptCluster, topology: Topology, now: Date)
 export function viewControlPlane(plane: KeptControlPlane, now: Date): ControlPlaneView {
   return {
     name: plane.name,
-    kind: plane.kind,
+    type: plane.kind,
     cluster: plane.cluster ?? null,
     address: plane.address ?? null,
     locality: plane.locality,

@@ -163,13 +163,14 @@ t.test(
   },
 )
 
+function standingUnder(state: TopologyCluster['state']) {
+  const over = { clusters: { a: { controlPlanes: ['b'] }, b: { state } } }
+  return orderedControlPlanes(topology(['a', 'b*'], over), 'a', NOW)[0]?.standing
+}
+
 t.test('26 a control plane goes down and up with the cluster that it runs in', (t) => {
-  const standing = (state: TopologyCluster['state']) => {
-    const over = { clusters: { a: { controlPlanes: ['b'] }, b: { state } } }
-    return orderedControlPlanes(topology(['a', 'b*'], over), 'a', NOW)[0]?.standing
-  }
-  t.equal(standing('active'), 'available')
-  t.equal(standing('draining'), 'draining')
-  t.equal(standing('disabled'), 'disabled')
+  t.equal(standingUnder('active'), 'available')
+  t.equal(standingUnder('draining'), 'draining')
+  t.equal(standingUnder('disabled'), 'disabled')
   t.end()
 })

@@ -30,7 +30,7 @@ t.test('4 21 22 a mesh takes several clusters, each with an intermediate of its 
   const intermediates = living.filter(({ kind }) => kind === 'x509_intermediate')
   t.same(intermediates.map(({ cluster }) => cluster ?? '').toSorted(), ['default', 'east', 'west'])
   t.ok(intermediates.every(({ state, hasKey }) => state === 'active' && hasKey))
-  t.match(await ok('GET', 'control-planes/east'), { kind: 'primary', cluster: 'east' })
+  t.match(await ok('GET', 'control-planes/east'), { type: 'primary', cluster: 'east' })
   const page = await ok('GET', 'clusters?limit=2')
   t.same(
     page.items.map(({ name }: { name: string }) => name),
@@ -69,20 +69,20 @@ t.test('5 22 23 illegal combinations are refused with the rule named', async (t)
     [
       'POST',
       'control-planes',
-      { name: 'x', kind: 'external', cluster: 'far' },
+      { name: 'x', type: 'external', cluster: 'far' },
       'external-outside-mesh',
     ],
     [
       'POST',
       'control-planes',
-      { name: 'x', kind: 'managed', cluster: 'default' },
+      { name: 'x', type: 'managed', cluster: 'default' },
       'external-outside-mesh',
     ],
-    ['POST', 'control-planes', { name: 'x', kind: 'primary' }, 'primary-in-primary-cluster'],
+    ['POST', 'control-planes', { name: 'x', type: 'primary' }, 'primary-in-primary-cluster'],
     [
       'POST',
       'control-planes',
-      { name: 'x', kind: 'primary', cluster: 'far' },
+      { name: 'x', type: 'primary', cluster: 'far' },
       'primary-in-primary-cluster',
     ],
     ['POST', 'gateways', { ...gateway, network: 'vpc', cluster: 'far' }, 'gateway-in-network'],
@@ -114,8 +114,8 @@ t.test('what does not exist, is no address or is out of bounds is refused', asyn
     ['gateways', { ...gateway, heartbeatSeconds: 0 }],
     ['gateways', { ...gateway, locality: { region: 'a\u0000b' } }],
     ['gateways', { ...gateway, name: 'Not-A-Label' }],
-    ['control-planes', { name: 'x', kind: 'external', address: 'https://cp.example' }],
-    ['control-planes', { name: 'x', kind: 'external', address: 'cp.example:99999' }],
+    ['control-planes', { name: 'x', type: 'external', address: 'https://cp.example' }],
+    ['control-planes', { name: 'x', type: 'external', address: 'cp.example:99999' }],
     ['clusters', { name: 'x', role: 'remote', controlPlanes: ['nowhere'] }],
     ['clusters', { name: 'x', role: 'primary', networks: ['nowhere'] }],
     ['networks', { name: 'x', sharedName: 'corp' }],
@@ -155,7 +155,7 @@ t.test('a role changes with the control plane that it brings or ends', async (t)
   const { ok, call } = await topologyApp(t)
   await ok('POST', 'clusters', { name: 'east', role: 'remote', controlPlanes: ['default'] })
   await ok('PATCH', 'clusters/east', { role: 'primary', ownControlPlane: 'east-1' })
-  t.match(await ok('GET', 'control-planes/east-1'), { kind: 'primary', cluster: 'east' })
+  t.match(await ok('GET', 'control-planes/east-1'), { type: 'primary', cluster: 'east' })
   await ok('PATCH', 'clusters/default', { controlPlanes: ['default', 'east-1'] })
   const used = await call('PATCH', 'clusters/east', { role: 'remote' })
   t.match(used, { status: 400 })
@@ -214,7 +214,7 @@ t.test(
     const { ok, call } = await topologyApp(t)
     await ok('POST', 'control-planes', {
       name: 'cloud',
-      kind: 'managed',
+      type: 'managed',
       address: 'cp.example:15012',
     })
     await ok('PATCH', 'clusters/default', { controlPlanes: ['cloud', 'default'] })

@@ -86,7 +86,7 @@ t.test(
   async (t) => {
     const { ok, db } = await topologyApp(t)
     await makeMixedMesh(ok)
-    await ok('POST', 'control-planes', { name: 'cloud', kind: 'managed', heartbeatSeconds: 10 })
+    await ok('POST', 'control-planes', { name: 'cloud', type: 'managed', heartbeatSeconds: 10 })
     const hear = (rest: object) =>
       inTransaction(db, (trx) =>
         hearCluster(trx, ACME, {

@@ -54,17 +54,17 @@ t.test(
     t.comment(
       '25 several control planes in one cluster, and one cluster that uses only those of others',
     )
-    await ok('POST', 'control-planes', { name: 'canary', kind: 'primary', cluster: 'default' })
+    await ok('POST', 'control-planes', { name: 'canary', type: 'primary', cluster: 'default' })
     await ok('POST', 'clusters', { name: 'edge', role: 'primary', controlPlanes: ['canary'] })
     t.comment('23 24 external and managed control planes, and a cluster that uses nothing else')
     await ok('POST', 'control-planes', {
       name: 'outside',
-      kind: 'external',
+      type: 'external',
       address: '[2001:db8::1]:15012',
     })
     await ok('POST', 'control-planes', {
       name: 'cloud',
-      kind: 'managed',
+      type: 'managed',
       address: 'istiod.cloud.example',
     })
     await ok('POST', 'clusters', {
