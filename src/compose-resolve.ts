@@ -13,15 +13,18 @@ export interface ResolveParts {
 
 /** Mounts how services are reached under `/v1` of the admin listener. */
 export function mountResolve(v1: App, base: Base, { snapshots }: ResolveParts): void {
-  v1.register(resolveRoutes, { db: base.database.db, now: base.now, snapshots })
+  const { database, metrics, now } = base
+  v1.register(resolveRoutes, { db: database.db, now, metrics, snapshots })
 }
 
 /** Mounts the same for workloads: who asks is found as for bundles, and counts against the same limits. */
 export function mountWorkloadResolve(app: App, base: Base, parts: ResolveParts): void {
+  const { database, metrics, now } = base
   app.register(workloadResolveRoutes, {
     prefix: '/v1',
-    db: base.database.db,
-    now: base.now,
+    db: database.db,
+    now,
+    metrics,
     snapshots: parts.snapshots,
     identify: (request) => identifyWorkload(parts.svids, request),
   })

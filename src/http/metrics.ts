@@ -83,6 +83,12 @@ function requestMetrics(registers: Registry[]) {
 
 function catalogMetrics(registers: Registry[]) {
   return {
+    resolutions: new Counter({
+      name: 'entente_resolutions_total',
+      help: 'Answers about ways to services, by listener and outcome (routed, no-route or deny)',
+      labelNames: ['listener', 'outcome'] as const,
+      registers,
+    }),
     reports: new Counter({
       name: 'entente_endpoint_reports_total',
       help: 'Reports of endpoints and heartbeats of reporters, by kind and outcome (accepted, or the error code)',

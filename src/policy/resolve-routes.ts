@@ -3,6 +3,7 @@ import { parseMeshId } from '../db/ids.ts'
 import { type DbClock } from '../db/time.ts'
 import { ServiceError } from '../errors.ts'
 import { type App } from '../http/listener.ts'
+import { type Metrics } from '../http/metrics.ts'
 import { isKnown, weakEtagOf } from '../http/weak-etag.ts'
 import { MeshParams } from '../mesh/api.ts'
 import { parseSpiffeId, pathOf } from '../spiffe/spiffe-id.ts'
@@ -16,12 +17,19 @@ import {
   Unchanged,
 } from './resolve-api.ts'
 import { viewResolution } from './resolve-view.ts'
-import { type Resolution, resolve, type ResolveDeps, type ResolveQuestion } from './resolve.ts'
+import {
+  outcomeOf,
+  type Resolution,
+  resolve,
+  type ResolveDeps,
+  type ResolveQuestion,
+} from './resolve.ts'
 import { serviceKey } from './snapshot.ts'
 
 /** What the route of resolutions needs. */
 export interface ResolveRoutesOptions extends ResolveDeps {
   readonly now: DbClock
+  readonly metrics: Pick<Metrics, 'resolutions'>
 }
 
 /** How services are reached, for administrators. */
@@ -44,6 +52,7 @@ export const resolveRoutes = async (app: App, options: ResolveRoutesOptions): Pr
       const scope = ownerScopeOf(request.principal, 'policy.resolve', meshId)
       if (!isForOwnWorkload(scope, question)) requireSubject(scope, question)
       const resolution = await resolve(options, meshId, question)
+      options.metrics.resolutions.inc({ listener: 'admin', outcome: outcomeOf(resolution) })
       const view = viewFor(scope, question, resolution)
       const etag = weakEtagOf({ ...view, at: '', revision: '' })
       reply.header('etag', etag).header('cache-control', 'private, no-cache')

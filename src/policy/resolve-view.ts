@@ -1,6 +1,7 @@
 import { type Route, type RouteTarget } from '../catalog/route/route.ts'
 import { smallestChange } from './remedy.ts'
 import { type ResolveView, type RouteView, type WorkloadResolveView } from './resolve-api.ts'
+import { nextForRoute } from './resolve-next.ts'
 import { type Resolution } from './resolve.ts'
 import { serviceKey } from './snapshot.ts'
 
@@ -16,7 +17,10 @@ export function viewResolution(resolution: Resolution, namespace: string | undef
     route: found === undefined ? null : viewRoute(resolution, found),
     at: query.at.toISOString(),
     revision: String(snapshot.revision),
-    next: smallestChange(snapshot, query).map((change) => change.command),
+    next:
+      found === undefined
+        ? smallestChange(snapshot, query).map((change) => change.command)
+        : nextForRoute(query, found.route),
   }
 }
 

@@ -3,13 +3,14 @@ import { type MeshId } from '../db/ids.ts'
 import { type DbClock } from '../db/time.ts'
 import { ServiceError } from '../errors.ts'
 import { type App } from '../http/listener.ts'
+import { type Metrics } from '../http/metrics.ts'
 import { isKnown, weakEtagOf } from '../http/weak-etag.ts'
 import { pathOf, type SpiffeId } from '../spiffe/spiffe-id.ts'
 import { callerFacts } from './callers.ts'
 import { parseServiceName } from './explain.ts'
 import { WorkloadResolveBody, WorkloadResolveQuery, Unchanged } from './resolve-api.ts'
 import { viewForWorkload } from './resolve-view.ts'
-import { resolve, type ResolveDeps } from './resolve.ts'
+import { outcomeOf, resolve, type ResolveDeps } from './resolve.ts'
 
 /** A workload of ours, as its X509-SVID and entry prove it. */
 export interface ResolvingWorkload {
@@ -22,6 +23,7 @@ export interface ResolvingWorkload {
 /** What the route for workloads needs. */
 export interface WorkloadResolveOptions extends ResolveDeps {
   readonly now: DbClock
+  readonly metrics: Pick<Metrics, 'resolutions'>
   /** Proves who asks and counts the request; throws AUTHENTICATION_REQUIRED, EVIDENCE_REFUSED, RATE_LIMITED. */
   readonly identify: (request: FastifyRequest) => Promise<ResolvingWorkload>
 }
@@ -62,6 +64,7 @@ export const workloadResolveRoutes = async (
         at: now,
         now,
       })
+      options.metrics.resolutions.inc({ listener: 'workload', outcome: outcomeOf(resolution) })
       const view = viewForWorkload(resolution, namespace)
       if (view === undefined) throw notThere()
       const etag = weakEtagOf(view)

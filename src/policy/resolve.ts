@@ -45,6 +45,12 @@ export interface Resolution {
   readonly found: { readonly ports: readonly Port[]; readonly route: Route } | undefined
 }
 
+/** How a resolution came out, as counted. */
+export function outcomeOf({ found }: Resolution): 'deny' | 'no-route' | 'routed' {
+  if (found === undefined) return 'deny'
+  return found.route.noRoute === undefined ? 'routed' : 'no-route'
+}
+
 /**
  * How a consumer reaches a service: first whether it may, and only then where.
  *

@@ -3,6 +3,7 @@ import { offerRoutes } from '../../src/catalog/offer-routes.ts'
 import { serviceRoutes } from '../../src/catalog/routes.ts'
 import { createLogger } from '../../src/http/log.ts'
 import { explainRoutes } from '../../src/policy/explain-routes.ts'
+import { createMetrics } from '../../src/http/metrics.ts'
 import { resolveRoutes } from '../../src/policy/resolve-routes.ts'
 import { ruleRoutes } from '../../src/policy/routes.ts'
 import { Snapshots } from '../../src/policy/snapshots.ts'
@@ -15,6 +16,7 @@ import { trustDeps } from './trust-deps.ts'
 /** The admin listener with what it takes to resolve services. */
 export interface ResolveApp extends AdminApp {
   readonly clock: ReturnType<typeof testClock>
+  readonly metrics: ReturnType<typeof createMetrics>
   readonly placed: Placed
   /** Asks how acme's `shop/cart` is reached, or what else the query names. */
   readonly resolve: (
@@ -27,9 +29,11 @@ export interface ResolveApp extends AdminApp {
 export async function acmeInTwoNetworks(t: Test): Promise<ResolveApp> {
   const clock = testClock()
   const log = createLogger({ level: 'error' }, { write: () => undefined })
+  const metrics = createMetrics()
   const app = await adminApp(t, {
     mount: (v1, db) => {
-      const options = { db, now: clock.db, snapshots: new Snapshots({ db, log }) }
+      const snapshots = new Snapshots({ db, log })
+      const options = { db, now: clock.db, metrics, snapshots }
       v1.register(serviceRoutes, options)
       v1.register(offerRoutes, options)
       v1.register(ruleRoutes, options)
@@ -63,5 +67,5 @@ export async function acmeInTwoNetworks(t: Test): Promise<ResolveApp> {
     const search = new URLSearchParams({ service: 'shop/cart', ...query })
     return app.call('GET', `/v1/meshes/acme/resolve?${search.toString()}`, { headers })
   }
-  return { ...app, clock, placed, resolve }
+  return { ...app, clock, metrics, placed, resolve }
 }

