@@ -108,7 +108,7 @@ export async function populate(
     const address = `${name}.${mark}.example`
     const locality = { region: mark }
     await create(`${at}/networks`, { name })
-    const plane = { name, kind: 'external', address: `${address}:15012`, locality }
+    const plane = { name, type: 'external', address: `${address}:15012`, locality }
     await create(`${at}/control-planes`, { ...plane, heartbeatSeconds: 60 })
     const cluster = { name, role: 'remote', locality, networks: [name], controlPlanes: [name] }
     await create(`${at}/clusters`, cluster)

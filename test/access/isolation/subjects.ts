@@ -201,7 +201,7 @@ const BODIES: Readonly<Record<string, BodyOf>> = {
   }),
   'POST /v1/meshes/{meshId}/control-planes': () => ({
     name: 'new',
-    kind: 'external',
+    type: 'external',
     address: 'new.example:443',
   }),
   'PATCH /v1/meshes/{meshId}/control-planes/{name}': () => ({ heartbeatSeconds: 30 }),
