@@ -26,8 +26,9 @@ export async function showTrust(
     showForgery(sides, { server, stolen }),
   )
   ticks.heading('Who may call what')
-  await ticks.step('globex exports shop/cart to the web namespace of acme only', () =>
-    shareService(sides),
+  await ticks.step(
+    'globex exports shop/cart to the web namespace of acme only; acme lets it meet those identities',
+    () => shareService(sides),
   )
   await ticks.step('the rule is explained for an allowed caller', () =>
     explain(sides.globex, 'web', 'allow'),
@@ -110,6 +111,7 @@ async function shareService({ acme, globex }: Sides): Promise<string[]> {
   await Promise.all([
     globex.service.run('rule', 'export', 'shop/cart', '--to', acme.name, '--callers', '/ns/web/*'),
     acme.service.run('rule', 'import', 'shop/cart', '--from', globex.name),
+    acme.service.run('rule', 'export', '--identity', '/ns/web/*', '--to', globex.name),
   ])
   const seen = await acme.service.ask<ExplainView>(
     'explain',
