@@ -27,6 +27,7 @@ import { type App, type AppOptions, type ListenerName, createApp } from './http/
 import { openApiOptions } from './http/openapi.ts'
 import { bindingRoutes } from './policy/binding-routes.ts'
 import { explainRoutes } from './policy/explain-routes.ts'
+import { lintRoutes } from './policy/lint-routes.ts'
 import { ruleRoutes } from './policy/routes.ts'
 
 /** The four listeners, built and not yet listening. */
@@ -87,6 +88,7 @@ function mountAdminApi(v1: App, base: Base, parts: Parts): void {
   const { anchors, readers } = parts.federation.relationshipRoutes
   v1.register(bindingRoutes, { db, now, snapshots: parts.snapshots })
   v1.register(explainRoutes, { db, now, snapshots: parts.snapshots, anchors, readers })
+  v1.register(lintRoutes, { db, now, snapshots: parts.snapshots })
   mountResolve(v1, base, parts)
   const { alerting, federation } = parts
   mountAlerting(v1, base, { alerting, outbound: federation.outbound })

@@ -174,6 +174,7 @@ export const ACTIONS = {
   'peer-group.read': memberRead,
   'peer-group.update': meshWrite,
   'policy.explain': namespaceRead,
+  'policy.lint': meshRead,
   'policy.resolve': namespaceRead,
   'quota.list': namespaceRead,
   'quota.set': service,
