@@ -1,6 +1,7 @@
 import { parseArgs } from 'node:util'
 import { bundleGet } from './bundle-get.ts'
 import { evaluateOne } from './evaluate.ts'
+import { exportList } from './export-list.ts'
 import { Field } from './field.ts'
 import { type Bench, SCALES } from './harness.ts'
 import { jwtSvid } from './jwt-svid.ts'
@@ -17,6 +18,7 @@ const BENCHES: Readonly<Record<string, Bench>> = {
   'x509-library': x509Library,
   'jwt-svid': jwtSvid,
   evaluate: evaluateOne,
+  'export-list': exportList,
   'snapshot-change': snapshotChange,
   'bundle-get': bundleGet,
   'x509-service': x509Service,
