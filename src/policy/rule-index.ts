@@ -80,8 +80,8 @@ export function visitBuckets(
 }
 
 /**
- * The total order from which an allowed service takes its name and the answer its rule: priority, audience,
- * subject, callers, age, id. It never changes a decision.
+ * The total order from which an allowed service takes its name and the answer its rule: imports of the mesh before
+ * those of a namespace's author, then priority, audience, subject, callers, age, id. It never changes a decision.
  */
 export function comparePlaced(a: PlacedRule, b: PlacedRule): number {
   return b.weight - a.weight || a.createdAtMs - b.createdAtMs || (a.rule.id < b.rule.id ? -1 : 1)
@@ -113,10 +113,17 @@ export function place(rule: Rule, audience: keyof typeof AUDIENCE_RANK): PlacedR
   }
 }
 
-// Digits of one number, the most telling first: audience 0 to 2, subject 0 to 10, callers 0 to 1.
-function weightOf({ priority, subject, audience }: Rule, audienceRank: number): number {
+/** More than the weights of two rules can differ by what else tells them apart. */
+const AFTER_ALL = 1e9
+
+// Digits of one number, the most telling first: audience 0 to 2, subject 0 to 10, callers 0 to 1. What a peer's service
+// is called here is for the whole mesh, so an import of some namespaces' author, who names nothing, comes after all others.
+function weightOf(rule: Rule, audienceRank: number): number {
+  const { priority, subject, audience, direction, ownerScope } = rule
   const callersRank = audience.callers === undefined ? 0 : 1
-  return ((priority * 3 + audienceRank) * 11 + subjectRank(subject)) * 2 + callersRank
+  const isOwned = direction === 'import' && ownerScope !== undefined
+  const weight = ((priority * 3 + audienceRank) * 11 + subjectRank(subject)) * 2 + callersRank
+  return isOwned ? weight - AFTER_ALL : weight
 }
 
 // An exact name, then labels, then a namespace, then everything; ports make any of them narrower.
