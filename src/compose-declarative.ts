@@ -1,3 +1,4 @@
+import { appliedServices } from './catalog/find-services.ts'
 import type { Base } from './compose-base.ts'
 import { appliedPeerGroups, appliedRelationships } from './federation/applied-kinds.ts'
 import type { App } from './http/listener.ts'
@@ -11,6 +12,7 @@ import {
   appliedNetworks,
 } from './mesh/topology/applied-kinds.ts'
 import { appliedRules } from './policy/applied-kinds.ts'
+import { appliedEntries } from './registry/applied-entries.ts'
 import { startTicker, type Ticker } from './ticker.ts'
 
 /** What can be applied from a file; a kind more is one line here and one in `cli/declarative/kinds.ts`. */
@@ -22,6 +24,8 @@ const KINDS: AppliedKinds = {
   Gateway: appliedGateways,
   Relationship: appliedRelationships,
   PeerGroup: appliedPeerGroups,
+  Service: appliedServices,
+  Entry: appliedEntries,
   Rule: appliedRules,
 }
 

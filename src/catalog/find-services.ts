@@ -1,10 +1,11 @@
 import { type MeshId } from '../db/ids.ts'
 import { type Db } from '../db/schema.ts'
 import { type RelationshipDependants } from '../federation/end-relationship.ts'
+import { type AppliedKind } from '../mesh/applied-object.ts'
 import { type Dependant, type Dependants } from '../mesh/hooks.ts'
 import { listOffers, type OfferName, type OfferPage } from './offer-store.ts'
 import { type Offer, type Service, type ServiceName, serviceTitle } from './service.ts'
-import { countServices, listServices } from './store.ts'
+import { countServices, createdAt, listServices } from './store.ts'
 
 /** Every service of a mesh, by namespace and name. */
 export async function servicesOf(db: Db, meshId: MeshId): Promise<Service[]> {
@@ -57,4 +58,14 @@ export const offersOfPeer: RelationshipDependants = async (db, target): Promise<
     effect: `a service of ${name} that nobody here may call any more`,
     blocks: false,
   }))
+}
+
+/** The kind `Service` of documents: services by title, told by the moment they were made. */
+export const appliedServices: AppliedKind = async (db, meshId, titles) => {
+  const names = titles.map((title) => {
+    const [namespace = '', name = ''] = title.split('/')
+    return { namespace, name }
+  })
+  const moments = await createdAt(db, meshId, names)
+  return new Map([...moments].map(([title, moment]) => [title, moment.toISOString()]))
 }

@@ -88,6 +88,21 @@ export async function servicesNamed(
   return new Map(rows.map((row) => [serviceTitle(row), { ports: row.ports }]))
 }
 
+/** When services were made, by title; those that the mesh does not have are left out. */
+export async function createdAt(
+  db: Db,
+  meshId: MeshId,
+  names: readonly ServiceName[],
+): Promise<Map<string, Date>> {
+  const wanted = names.map(({ namespace, name }) => ({ namespace, name }))
+  const { rows } = await sql<ServiceName & { created_at: Date }>`
+    select s.namespace, s.name, s.created_at from service s
+    join jsonb_to_recordset(${JSON.stringify(wanted)}::jsonb) as w (namespace text, name text)
+      on w.namespace = s.namespace and w.name = s.name
+    where s.mesh_id = ${meshId}`.execute(db)
+  return new Map(rows.map((row) => [serviceTitle(row), row.created_at]))
+}
+
 /** Which part of a list is wanted. */
 export interface ServicePage {
   readonly namespace?: string | undefined

@@ -157,7 +157,11 @@ export const JoinTokensQuery = Type.Object(
 /** Path of an entry. */
 export const EntryParams = Type.Object({
   ...MeshParams.properties,
-  entryId: Type.String({ format: 'uuid' }),
+  entryId: Type.String({
+    minLength: 1,
+    maxLength: MAX_SPIFFE_ID_BYTES,
+    description: 'its id, its SPIFFE ID, or the path of it in the primary trust domain',
+  }),
 })
 /** Path of a join token. */
 export const JoinTokenParams = Type.Object({

@@ -105,11 +105,11 @@ export async function deleteEntry(
   await loadMesh(trx, meshId)
   const entry = await lockedEntry(trx, meshId, { id, context })
   requireVersion(entry.version)
-  const of = { entryId: id, now: context.now }
+  const of = { entryId: entry.id, now: context.now }
   const livingSvids = await store.countLivingSvids(trx, meshId, of)
   const unusedTokens = await countUsable(trx, meshId, of)
   const reportedEndpoints = await forgetReporter(trx, meshId, reporterOf(entry))
-  await store.deleteEntry(trx, meshId, id)
+  await store.deleteEntry(trx, meshId, entry.id)
   const body = { ...auditedEntry(entry), livingSvids, unusedTokens, reportedEndpoints }
   await settle(trx, entry, { context, action: 'entry.delete', body })
   return { entry, livingSvids, unusedTokens, reportedEndpoints }
@@ -121,7 +121,7 @@ export async function loadEntry(
   meshId: MeshId,
   { id, ownerScope }: { readonly id: string; readonly ownerScope: OwnerScope },
 ): Promise<Entry> {
-  const entry = await store.findEntry(db, meshId, id)
+  const entry = await store.findEntry(db, meshId, await idOf(db, meshId, id))
   if (entry === undefined || !isOwned(ownerScope, clustersIn(entry))) throw noSuchEntry(meshId, id)
   return entry
 }
@@ -136,6 +136,18 @@ export async function ownerOf(
   const trustDomains = await trustDomainsOf(db, meshId)
   const clusters = new Set((await clustersOf(db, meshId)).map(({ name }) => name))
   return { meshId, settings, now, trustDomains, clusters }
+}
+
+const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
+
+/** The id of the entry that a text names by its id, its SPIFFE ID or the path of it; throws NOT_FOUND, ENTRY_INVALID. */
+async function idOf(db: Db, meshId: MeshId, text: string): Promise<string> {
+  if (UUID.test(text)) return text
+  const trustDomains = await trustDomainsOf(db, meshId)
+  const { spiffeId } = parseEntryId(text, { meshId, trustDomains })
+  const entry = await store.findEntryBySpiffeId(db, meshId, spiffeId)
+  if (entry === undefined) throw noSuchEntry(meshId, text)
+  return entry.id
 }
 
 function noSuchEntry(meshId: MeshId, id: string): ServiceError {
@@ -167,7 +179,7 @@ async function lockedEntry(
   meshId: MeshId,
   { id, context }: { readonly id: string; readonly context: ChangeContext },
 ): Promise<Entry> {
-  const entry = await store.lockEntry(trx, meshId, id)
+  const entry = await store.lockEntry(trx, meshId, await idOf(trx, meshId, id))
   if (entry === undefined || !isOwned(context.ownerScope, clustersIn(entry))) {
     throw noSuchEntry(meshId, id)
   }

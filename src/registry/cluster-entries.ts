@@ -1,7 +1,15 @@
 import { type Dependant } from '../mesh/hooks.ts'
-import { type TopologyDependants, type TopologyEnder } from '../mesh/topology/hooks.ts'
-import { deleteEntry } from './change-entries.ts'
+import { primaryTrustDomain } from '../mesh/find-mesh.ts'
+import {
+  type ClusterMover,
+  type MovedObject,
+  type TopologyDependants,
+  type TopologyEnder,
+} from '../mesh/topology/hooks.ts'
+import { pathOf, type SpiffeId, spiffeIdOf } from '../spiffe/spiffe-id.ts'
+import { createEntry, deleteEntry, ownerOf } from './change-entries.ts'
 import { entriesTiedTo } from './cluster-entry-store.ts'
+import { type Entry, type EntryDraft, type EntryOwner, groupOf, isExpired } from './entry.ts'
 
 /** Entries named one by one; a last line tells how many more there are. */
 const MOST_NAMED = 50
@@ -25,4 +33,59 @@ export const endEntriesOfCluster: TopologyEnder = async (trx, { kind, meshId, na
   for (const { id } of await entriesTiedTo(trx, meshId, name)) {
     await deleteEntry(trx, meshId, { id, context, requireVersion: () => undefined })
   }
+}
+
+/**
+ * Makes the entries that are tied to a cluster anew in the mesh that it moves to: the same path in that mesh's primary
+ * trust domain; and ends the old ones with their join tokens, so that no SVID of theirs is renewed.
+ */
+export const moveEntries: ClusterMover = async (trx, { from, to, cluster, context }) => {
+  const { name: trustDomain } = await primaryTrustDomain(trx, to.meshId)
+  const owner = await ownerOf(trx, to.meshId, context)
+  const moved: MovedObject[] = []
+  for (const { id } of await entriesTiedTo(trx, from.meshId, cluster)) {
+    const ending = { id, context, requireVersion: () => undefined }
+    const { entry, livingSvids } = await deleteEntry(trx, from.meshId, ending)
+    if (isExpired(entry, context.now)) {
+      moved.push({ kind: 'entry', name: entry.spiffeId, effect: 'had ended before' })
+      continue
+    }
+    const draft = draftOf(entry, {
+      spiffeId: spiffeIdOf(trustDomain, pathOf(entry.spiffeId)),
+      owner,
+    })
+    const made = await createEntry(trx, to.meshId, { draft, context })
+    const effect = effectOf(entry, livingSvids)
+    moved.push({ kind: 'entry', name: entry.spiffeId, becomes: made.spiffeId, effect })
+  }
+  return moved
+}
+
+interface Arrival {
+  readonly spiffeId: SpiffeId
+  readonly owner: EntryOwner
+}
+
+// A group is known by its name in one mesh only: what it means in another nobody has said.
+function draftOf(entry: Entry, { spiffeId, owner }: Arrival): EntryDraft {
+  const { maxX509SvidSeconds, maxJwtSvidSeconds } = owner.settings
+  const { dnsNames, hint, cluster, expiresAt } = entry
+  return {
+    spiffeId,
+    dnsNames,
+    hint,
+    cluster,
+    expiresAt,
+    x509TtlSeconds: Math.min(entry.x509TtlSeconds, maxX509SvidSeconds),
+    jwtTtlSeconds: Math.min(entry.jwtTtlSeconds, maxJwtSvidSeconds),
+    federatesWith: groupOf(entry) === undefined ? entry.federatesWith : 'none',
+  }
+}
+
+function effectOf(entry: Entry, livingSvids: number): string {
+  const group = groupOf(entry)
+  const ungrouped =
+    group === undefined ? '' : `; federates with nobody, as group ${group} was one of the old mesh`
+  const living = livingSvids === 1 ? '1 SVID stays' : `${livingSvids} SVIDs stay`
+  return `issued anew: its join tokens end, its workload attests again; ${living} valid until the end, none is renewed${ungrouped}`
 }

@@ -128,6 +128,22 @@ export async function countEntries(db: Db, meshId: MeshId): Promise<number> {
   return Number(count)
 }
 
+/** Ids of entries by SPIFFE ID; those that the mesh does not have are left out. */
+export async function entriesNamed(
+  db: Db,
+  meshId: MeshId,
+  names: readonly string[],
+): Promise<Map<string, string>> {
+  if (names.length === 0) return new Map()
+  const rows = await db
+    .selectFrom('entry')
+    .select(['id', 'spiffe_id'])
+    .where('mesh_id', '=', meshId)
+    .where('spiffe_id', 'in', names as readonly SpiffeId[])
+    .execute()
+  return new Map(rows.map((row) => [row.spiffe_id, row.id]))
+}
+
 /** SPIFFE IDs of the entries that federate with a peer group. */
 export async function entriesNaming(db: Db, meshId: MeshId, group: string): Promise<SpiffeId[]> {
   const rows = await db

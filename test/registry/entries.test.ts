@@ -282,7 +282,7 @@ t.test('a cursor that no list gave out is refused, also one that holds no id', a
     t.equal((await call('GET', `${TOKENS}?cursor=${cursor}`)).status, 400)
   }
   t.equal((await call('GET', `${TOKENS}?entryId=x`)).status, 400)
-  t.equal((await call('GET', `${ENTRIES}/x`)).status, 400)
+  t.equal((await call('GET', `${ENTRIES}/x`)).status, 422)
 })
 
 t.test('an entry is tied to a cluster of its mesh, and to none that is not there', async (t) => {
@@ -303,4 +303,19 @@ t.test('an entry is tied to a cluster of its mesh, and to none that is not there
   const last = (await records()).at(-2)
   const { before, after } = JSON.parse(Buffer.from(last?.body ?? []).toString()).body
   t.same([before.cluster, after.cluster ?? null], ['default', null])
+})
+
+t.test('an entry is found by its id, its SPIFFE ID and the path of it', async (t) => {
+  const { call } = await registry(t)
+  const { body } = await call('POST', ENTRIES, { body: { spiffeId: '/web' } })
+  for (const name of [body.id, 'spiffe://acme.example/web', '/web']) {
+    const at = `${ENTRIES}/${encodeURIComponent(name)}`
+    t.equal((await call('GET', at)).body.id, body.id, name)
+  }
+  const named = `${ENTRIES}/${encodeURIComponent('/web')}`
+  t.equal((await call('PATCH', named, { body: { hint: 'x' } })).body.hint, 'x')
+  t.equal((await call('DELETE', named)).status, 200)
+  t.equal((await call('GET', named)).status, 404)
+  const foreign = encodeURIComponent('spiffe://globex.example/web')
+  t.equal((await call('GET', `${ENTRIES}/${foreign}`)).status, 422)
 })

@@ -2,6 +2,7 @@ import { type Command, InvalidArgumentError } from 'commander'
 import { type CreatedEntryView, type EndedEntryView, type EntryView } from '../../registry/api.ts'
 import { type Cli } from '../cli.ts'
 import { path } from '../client.ts'
+import { printDocuments } from '../declarative/print.ts'
 import { CliFailure, usageFailure } from '../failure.ts'
 import { table } from '../output.ts'
 import { collect } from './service.ts'
@@ -40,7 +41,11 @@ export function registerEntry(program: Command, cli: Cli): void {
     .command('show')
     .description('show an entry')
     .argument('<entry>', 'SPIFFE ID, path or id')
-    .action(async (entry: string) => cli.print(await cli.get<EntryView>(await find(cli, entry))))
+    .action(async (entry: string) => {
+      const view = await cli.get<EntryView>(await find(cli, entry))
+      if (cli.output === 'yaml') await printDocuments(cli, { kind: 'Entry', views: [view] })
+      else cli.print(view)
+    })
   noun
     .command('delete')
     .description('delete an entry and its join tokens; its SVIDs live on until they end')
@@ -114,6 +119,7 @@ function contentOf(options: ContentOptions): Record<string, unknown> {
 
 async function listEntries(cli: Cli): Promise<void> {
   const entries = await cli.list<EntryView>(path`/meshes/${await cli.meshId()}/entries`)
+  if (cli.output === 'yaml') return printDocuments(cli, { kind: 'Entry', views: entries })
   cli.printTable(
     table(
       entries,

@@ -8,6 +8,7 @@ import {
 import { type ImportedOfferView } from '../../policy/offers-api.ts'
 import { type Cli } from '../cli.ts'
 import { path } from '../client.ts'
+import { printDocuments } from '../declarative/print.ts'
 import { usageFailure } from '../failure.ts'
 import { table } from '../output.ts'
 import { readLabel } from './federation-owner.ts'
@@ -57,9 +58,11 @@ export function registerService(program: Command, cli: Cli): void {
     .command('show')
     .description('show a service')
     .argument('<service>', 'namespace/name')
-    .action(async (name: string) =>
-      cli.print(await cli.get<ServiceView>(await targetOf(cli, name))),
-    )
+    .action(async (name: string) => {
+      const view = await cli.get<ServiceView>(await targetOf(cli, name))
+      if (cli.output === 'yaml') await printDocuments(cli, { kind: 'Service', views: [view] })
+      else cli.print(view)
+    })
   service
     .command('delete')
     .description('delete a service; rules that name it stay and match nothing')
@@ -151,6 +154,7 @@ async function listServices(
     return
   }
   const services = await cli.list<ServiceView>(path`/meshes/${mesh}/services`, { namespace })
+  if (cli.output === 'yaml') return printDocuments(cli, { kind: 'Service', views: services })
   cli.printTable(
     table(
       services,

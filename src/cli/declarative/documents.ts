@@ -8,7 +8,7 @@ import { CliFailure, EXIT, type RefusedField, usageFailure } from '../failure.ts
 import { canonical } from './compare.ts'
 import { isJsonRecord, type JsonRecord } from './json-schema.ts'
 import { type Kind } from './kind.ts'
-import { findKind, isNested, KINDS } from './kinds.ts'
+import { findKind, isNested, KINDS, nameIn } from './kinds.ts'
 
 /** One document of a file: an object as it should be. */
 export interface ObjectDocument {
@@ -125,8 +125,11 @@ async function documentOf(cli: Cli, { place, value }: Value): Promise<ObjectDocu
   const given = Object.entries(members).filter(([, member]) => member !== null)
   const body: JsonRecord = Object.fromEntries(given)
   if (isNested(kind)) {
-    const name = body[kind.nameMember]
-    if (typeof name !== 'string') return `${kind.nameMember} ${wordOf(name)}, wanted a name`
+    const name = nameIn(kind, body)
+    if (name === undefined) {
+      const wanted = kind.nameWanted ?? 'a name'
+      return `${kind.nameMember} ${wordOf(body[kind.nameMember])}, wanted ${wanted}`
+    }
     return { place, kind, mesh: named ?? (await cli.meshId()), name, body }
   }
   return wholeMesh({ place, kind, named, body })

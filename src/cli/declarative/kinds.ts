@@ -1,5 +1,6 @@
 import { type Cli } from '../cli.ts'
 import { path } from '../client.ts'
+import { entry, service } from './catalog-kinds.ts'
 import { isJsonRecord, type JsonRecord } from './json-schema.ts'
 import { type Ending, type EndOptions, type Kind, type Reference } from './kind.ts'
 import { relationship } from './relationship-kind.ts'
@@ -27,6 +28,8 @@ export const KINDS: readonly Kind[] = [
     nameMember: 'name',
     refersTo: membersOf,
   },
+  service,
+  entry,
   rule,
 ]
 
@@ -47,7 +50,14 @@ export function collectionOf({ collection }: Kind, mesh: string): string {
 
 /** Where one object of a kind is. */
 export function targetOf(kind: Kind, mesh: string, name: string): string {
-  return collectionOf(kind, mesh) + path`/${name}`
+  return collectionOf(kind, mesh) + (kind.pathOf?.(name) ?? path`/${name}`)
+}
+
+/** What a body or a view of a kind calls its object; undefined when it names none. */
+export function nameIn(kind: Kind, body: JsonRecord): string | undefined {
+  if (kind.nameOf !== undefined) return kind.nameOf(body)
+  const name = body[kind.nameMember]
+  return typeof name === 'string' ? name : undefined
 }
 
 /** Ends an object as its kind does. */

@@ -6,7 +6,7 @@ import { sanitizeLine } from '../sanitize.ts'
 import { type FieldChange } from './compare.ts'
 import { isJsonRecord, type JsonRecord, type JsonSchema, lean } from './json-schema.ts'
 import { type Kind } from './kind.ts'
-import { findKind, isNested, targetOf } from './kinds.ts'
+import { findKind, isNested, nameIn, targetOf } from './kinds.ts'
 import { bodyOf } from './plan.ts'
 import { readDescription } from './schemas.ts'
 
@@ -27,8 +27,7 @@ export async function printDocuments(cli: Cli, { kind: word, views }: Shown): Pr
   const { create } = (await readDescription(cli)).of(kind)
   const texts: string[] = []
   for (const view of views.filter(isJsonRecord)) {
-    const own = view[kind.nameMember]
-    const mesh = isNested(kind) ? await cli.meshId() : String(own)
+    const mesh = isNested(kind) ? await cli.meshId() : String(nameIn(kind, view))
     const about = { kind, mesh, view, create }
     const remark = kind.remark?.(view)
     const comment = remark === undefined ? '' : `# ${sanitizeLine(remark)}\n`
@@ -45,7 +44,7 @@ interface About {
 }
 
 async function documentOf(cli: Cli, { kind, mesh, view, create }: About): Promise<JsonRecord> {
-  const target = targetOf(kind, mesh, String(view[kind.nameMember]))
+  const target = targetOf(kind, mesh, String(nameIn(kind, view)))
   const body = await bodyOf(cli, { kind, target, view, create })
   const document = lean(create, body)
   const members = isJsonRecord(document) ? Object.entries(document) : []

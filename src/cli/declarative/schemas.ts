@@ -29,11 +29,14 @@ export class ApiDescription {
   }
 
   /** What the API takes for a kind; throws a failure when the service does not know the kind. */
-  of({ kind, collection }: Kind): KindSchemas {
+  of({ kind, collection, item: below }: Kind): KindSchemas {
     const at = `/v1${collection}`
-    const item = Object.keys(this.#paths).find(
-      (path) => path.startsWith(`${at}/{`) && path.endsWith('}') && isOneMore(path, at),
-    )
+    const item =
+      below === undefined
+        ? Object.keys(this.#paths).find(
+            (path) => path.startsWith(`${at}/{`) && path.endsWith('}') && isOneMore(path, at),
+          )
+        : at + below
     const create = bodyOf(this.#paths[at]?.['post'])
     const change = item === undefined ? undefined : bodyOf(this.#paths[item]?.['patch'])
     if (create !== undefined && change !== undefined) return { create, change }
