@@ -151,8 +151,11 @@ t.test('a log that does not tell everything leads to loading everything', async 
   t.same(after.services.get('shop/cart')?.labels, { tier: 'front' }, 'all')
 })
 
+function named(revision: bigint, kind: string, key: string) {
+  return { revision, kind, key }
+}
+
 t.test('what a log tells is judged before anything is loaded', async (t) => {
-  const named = (revision: bigint, kind: string, key: string) => ({ revision, kind, key })
   const range = { after: 3n, upTo: 5n }
   t.same(
     changedKeys(
