@@ -28,8 +28,15 @@ t.test(
     const peer = await FakePeer.open(t, 'globex.example')
     writeFileSync(input, peer.document)
     const added = await entente(
-      ...['federation', 'add', 'globex', '--trust-domain', 'globex.example'],
-      ...['--profile', 'static', '--bundle-file', input],
+      'federation',
+      'add',
+      'globex',
+      '--trust-domain',
+      'globex.example',
+      '--profile',
+      'static',
+      '--bundle-file',
+      input,
     )
     t.equal(added.code, 0, added.err)
 
@@ -52,15 +59,13 @@ t.test(
     t.equal(applied.code, 0, applied.err)
     t.equal((await entente('diff', ...files)).code, 0, 'nothing differs from what was applied')
     await entente(
-      ...[
-        'service',
-        'add',
-        'shop/cart',
-        '--port',
-        'http:80',
-        '--identity',
-        '/ns/shop/dc/dc1/svc/cart',
-      ],
+      'service',
+      'add',
+      'shop/cart',
+      '--port',
+      'http:80',
+      '--identity',
+      '/ns/shop/dc/dc1/svc/cart',
     )
     const may = async (caller: string): Promise<string> => {
       const id = `spiffe://globex.example/ns/web/dc/dc1/svc/${caller}`
