@@ -1,6 +1,7 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
+import { addRelationship } from '../policy/policy-app.ts'
 import { acmeInTwoNetworks } from '../policy/resolve-app.ts'
 import { dataFolder, ran } from '../support/small-server.ts'
 
@@ -50,6 +51,27 @@ t.test('who may not see a service is told why, and what would change it', async 
     /^market\/quotes is not for this mesh\n {2}✗ market\/quotes is not a service of acme/,
   )
   t.match(out, /to allow it:\n {2}entente service add market\/quotes/)
+})
+
+t.test('of a peer there are gateways, and a half that only the peer decides', async (t) => {
+  const { entente, placed } = await acmeAndCli(t)
+  await addRelationship(placed.db, placed.meshId, { name: 'globex' })
+  const serving = ['--port', 'http:8080', '--identity', '/ns/market/sa/quotes']
+  const offer = ['--of', 'globex', '--gateway', 'gw.globex.example:15443']
+  const added = await entente('service', 'add', 'market/quotes', ...serving, ...offer)
+  t.equal(added.code, 0, added.err)
+  t.equal((await entente('rule', 'import', 'market/quotes', '--from', 'globex')).code, 0)
+  const from = ['--of', 'globex', '--from-cluster', 'east']
+  const { out } = await entente('resolve', 'market/quotes', ...from)
+  t.equal(
+    out,
+    `market/quotes of globex from cluster east in network vpc-a, if globex allows its half
+1. in another region, or in none that is known
+  gw.globex.example:15443  http  weight 1  the peer's gateway, SNI outbound_.8080_._.quotes.market.svc.cluster.local
+as quotes.market.svc.globex.mesh.internal
+served by spiffe://globex.example/ns/market/sa/quotes
+`,
+  )
 })
 
 t.test('a command line that means nothing is refused', async (t) => {
