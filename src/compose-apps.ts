@@ -22,6 +22,7 @@ import type { Parts } from './compose-parts.ts'
 import { mountResolve, mountWorkloadResolve } from './compose-resolve.ts'
 import { mountRegistryAdmin, mountSvids } from './compose-svid.ts'
 import { mountTopology } from './compose-topology.ts'
+import { isServiceError } from './errors.ts'
 import { telemetryRoutes } from './http/health.ts'
 import { type App, type AppOptions, type ListenerName, createApp } from './http/listener.ts'
 import { openApiOptions } from './http/openapi.ts'
@@ -70,6 +71,9 @@ function mountAdminApi(v1: App, base: Base, parts: Parts): void {
   v1.register(accessRoutes, { db, now })
   v1.register(grantRoutes, { db, now })
   v1.register(quotaRoutes, { db, now })
+  v1.addHook('onError', async (_request, _reply, error) => {
+    if (isServiceError(error, 'QUOTA_EXCEEDED')) base.metrics.quotaRefusals.inc()
+  })
   v1.register(auditRoutes, {
     db,
     key: parts.auditKey,

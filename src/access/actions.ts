@@ -45,7 +45,7 @@ const meshRead = { scope: 'mesh', roles: ['platform-admin', 'mesh-admin', 'audit
 /** Reads what whoever has a part of a mesh needs to know of it: its name, its relationships, its topology. */
 const memberRead = { scope: 'member', roles: ROLES } as const
 /** Makes and deletes clusters and networks: for cluster-admins of the whole mesh. */
-export const topologyWrite = {
+const topologyWrite = {
   scope: 'mesh',
   roles: ['platform-admin', 'mesh-admin', 'cluster-admin'],
 } as const

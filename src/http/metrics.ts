@@ -61,6 +61,11 @@ function requestMetrics(registers: Registry[]) {
       labelNames: ['reason'] as const,
       registers,
     }),
+    quotaRefusals: new Counter({
+      name: 'entente_quota_refusals_total',
+      help: 'Requests to the admin API that were refused because a quota is used up; of SVIDs see entente_svid_refusals_total',
+      registers,
+    }),
     auditSealed: new Gauge({
       name: 'entente_audit_sealed_records',
       help: 'Number of the newest audit record that this replica sealed',

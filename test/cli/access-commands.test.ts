@@ -30,8 +30,7 @@ async function commands(t: Test): Promise<Command> {
   return { admin, folder, seal: () => sealer.seal(), run: (...argv) => ran(argv, env) }
 }
 
-t.test('grants are given to a token, listed in words and taken away', async (t) => {
-  const { admin, run } = await commands(t)
+async function insertMesh(admin: AdminApp): Promise<void> {
   await admin.database.db
     .insertInto('mesh')
     .values({
@@ -43,30 +42,46 @@ t.test('grants are given to a token, listed in words and taken away', async (t) 
       created_at: new Date(),
     })
     .execute()
-  const made = await run(
-    '--mesh',
-    'acme',
-    'api-token',
-    'create',
-    'shop',
-    '--namespaces',
-    'shop,pay',
-  )
+}
+
+t.test('grants are given to a token, listed in words and taken away', async (t) => {
+  const { admin, run } = await commands(t)
+  await insertMesh(admin)
+  const mesh = ['--mesh', 'acme']
+  const made = await run(...mesh, 'api-token', 'create', 'shop', '--namespaces', 'shop,pay')
   t.match(made.out, /developer on namespaces pay, shop of mesh acme/)
   const { items } = (await admin.call('GET', '/v1/api-tokens')).body
   const { id } = items.find(({ label }: { label: string }) => label === 'shop')
-  const given = await run('--mesh', 'acme', 'grant', 'create', '--token', id, '--role', 'auditor')
-  t.match(given.out, /auditor on mesh acme[^]*entente grant delete/)
-  const listed = await run('grant', 'list', '--token', id)
-  t.match(listed.out, /developer on namespaces pay, shop of mesh acme[^]*auditor on mesh acme/)
+  const given = await run(...mesh, 'grant', 'create', '--token', id, '--role', 'auditor')
+  t.match(given.out, /auditor on mesh acme[^]*grant delete/)
   const everything = await run('grant', 'create', '--token', id, '--role', 'auditor')
-  const grant = /id: +(\S+)/.exec(everything.out)?.[1] ?? ''
   t.match(everything.out, /auditor on everything/)
+  const listed = (await run('grant', 'list', '--token', id)).out
+  for (const may of ['developer on namespaces pay, shop of mesh acme', 'auditor on mesh acme']) {
+    t.match(listed, may)
+  }
+  const [, grant = ''] = /^id +(\S+)/.exec(everything.out) ?? []
   t.match(await run('grant', 'delete', grant), { code: 0, out: /auditor on everything/ })
-  t.match(await run('--mesh', 'acme', 'grant', 'create', '--token', id, '--role', 'king'), {
+  t.match(await run(...mesh, 'grant', 'create', '--token', id, '--role', 'king'), {
     code: 1,
     err: /role/,
   })
+})
+
+t.test('quotas are set one by one, listed, and shown beside what is used', async (t) => {
+  const { admin, run } = await commands(t)
+  await insertMesh(admin)
+  const mesh = ['--mesh', 'acme']
+  t.match(await run(...mesh, 'quota', 'set', 'services=9', 'rules=4'), { code: 0 })
+  const kept = await run(...mesh, 'quota', 'set', 'rules=')
+  t.match(kept.out, /services +9/)
+  t.notMatch(kept.out, /rules/)
+  t.match(await run(...mesh, 'quota', 'set', 'services=3', '--namespace', 'shop'), { code: 0 })
+  t.match((await run(...mesh, 'quota', 'list')).out, /\(the mesh\) +services=9\nshop +services=3/)
+  t.match((await run(...mesh, 'usage')).out, /services +0 +9\n[^]*endpoints +0 +no limit/)
+  t.match((await run(...mesh, 'usage', '--namespace', 'shop')).out, /services +0 +3/)
+  t.match(await run(...mesh, 'quota', 'set', 'services'), { code: 2, err: /services=100/ })
+  t.match(await run(...mesh, 'quota', 'set', 'kings=1'), { code: 1, err: /kings/ })
 })
 
 t.test('whoami shows whom the token stands for', async (t) => {
