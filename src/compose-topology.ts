@@ -1,4 +1,8 @@
-import { clusterFounder, endIntermediates } from './authority/cluster-authority.ts'
+import {
+  clusterFounder,
+  endIntermediates,
+  moveIntermediates,
+} from './authority/cluster-authority.ts'
 import { endEndpointsOfPlace, endpointsOfPlace } from './catalog/place-endpoints.ts'
 import type { Base } from './compose-base.ts'
 import type { App } from './http/listener.ts'
@@ -7,9 +11,10 @@ import { controlPlaneRoutes } from './mesh/topology/control-plane-routes.ts'
 import { gatewayRoutes } from './mesh/topology/gateway-routes.ts'
 import { hearRoutes } from './mesh/topology/hear-routes.ts'
 import type { TopologyHooks } from './mesh/topology/hooks.ts'
+import { moveRoutes } from './mesh/topology/move-routes.ts'
 import { networkRoutes } from './mesh/topology/network-routes.ts'
 import { shareRoutes } from './mesh/topology/share-routes.ts'
-import { endEntriesOfCluster, entriesOfCluster } from './registry/cluster-entries.ts'
+import { endEntriesOfCluster, entriesOfCluster, moveEntries } from './registry/cluster-entries.ts'
 
 /** Mounts clusters, control planes, networks and gateways under `/v1`. */
 export function mountTopology(v1: App, { database, now, keyring }: Base): void {
@@ -18,9 +23,10 @@ export function mountTopology(v1: App, { database, now, keyring }: Base): void {
     founders: [clusterFounder(keyring)],
     dependants: [entriesOfCluster, endpointsOfPlace],
     enders: [endEntriesOfCluster, endEndpointsOfPlace, endIntermediates],
-    movers: [],
+    movers: [moveEntries, moveIntermediates],
   }
   v1.register(clusterRoutes, { db, now, hooks })
+  v1.register(moveRoutes, { db, now, hooks })
   v1.register(controlPlaneRoutes, { db, now })
   v1.register(networkRoutes, { db, now, hooks })
   v1.register(gatewayRoutes, { db, now })

@@ -4,7 +4,7 @@ import type { Keyring } from '../db/keyring.ts'
 import type { MeshId } from '../db/ids.ts'
 import type { Db } from '../db/schema.ts'
 import { lockTrustDomain, trustDomainsOf } from '../mesh/find-mesh.ts'
-import type { ClusterFounder, TopologyEnder } from '../mesh/topology/hooks.ts'
+import type { ClusterFounder, ClusterMover, TopologyEnder } from '../mesh/topology/hooks.ts'
 import type { TrustDomain } from '../spiffe/trust-domain.ts'
 import { canSign, objectOf, type StoredAuthority } from './authority.ts'
 import * as store from './change-store.ts'
@@ -86,4 +86,30 @@ async function endIntermediate(
   const body = { reason: 'its cluster was deleted', cluster, state }
   const object = objectOf(authority)
   await recordAudit(trx, { at, meshId, actor, action: 'authority.retire', object, body })
+}
+
+/** Tells of the intermediates of a cluster that moves; the founder makes the new ones, the ender ends the old ones. */
+export const moveIntermediates: ClusterMover = async (trx, { from, to, cluster }) => {
+  const before = await intermediatesOf(trx, from.meshId, cluster)
+  const after = await intermediatesOf(trx, to.meshId, cluster)
+  const made = after.map(({ trustDomain, keyId }) => `${trustDomain} ${keyId}`).join(', ')
+  return before.map(({ trustDomain, keyId }) => ({
+    kind: 'intermediate',
+    name: `${trustDomain} ${keyId}`,
+    ...(made === '' ? {} : { becomes: made }),
+    effect: 'its key is erased; a new one signs under the root of the other mesh',
+  }))
+}
+
+async function intermediatesOf(
+  trx: Db,
+  meshId: MeshId,
+  cluster: string,
+): Promise<StoredAuthority[]> {
+  const found: StoredAuthority[] = []
+  for (const { name } of await trustDomainsOf(trx, meshId)) {
+    const living = await listLiving(trx, meshId, name)
+    found.push(...living.filter((one) => one.cluster === cluster && one.state === 'active'))
+  }
+  return found
 }

@@ -1,5 +1,9 @@
 import type { Test } from 'tap'
-import { clusterFounder, endIntermediates } from '../../src/authority/cluster-authority.ts'
+import {
+  clusterFounder,
+  endIntermediates,
+  moveIntermediates,
+} from '../../src/authority/cluster-authority.ts'
 import { endEndpointsOfPlace, endpointsOfPlace } from '../../src/catalog/place-endpoints.ts'
 import { databaseNow, type DbClock } from '../../src/db/time.ts'
 import { clusterRoutes } from '../../src/mesh/topology/cluster-routes.ts'
@@ -7,9 +11,14 @@ import { controlPlaneRoutes } from '../../src/mesh/topology/control-plane-routes
 import { gatewayRoutes } from '../../src/mesh/topology/gateway-routes.ts'
 import { hearRoutes } from '../../src/mesh/topology/hear-routes.ts'
 import type { TopologyHooks } from '../../src/mesh/topology/hooks.ts'
+import { moveRoutes } from '../../src/mesh/topology/move-routes.ts'
 import { networkRoutes } from '../../src/mesh/topology/network-routes.ts'
 import { shareRoutes } from '../../src/mesh/topology/share-routes.ts'
-import { endEntriesOfCluster, entriesOfCluster } from '../../src/registry/cluster-entries.ts'
+import {
+  endEntriesOfCluster,
+  entriesOfCluster,
+  moveEntries,
+} from '../../src/registry/cluster-entries.ts'
 import { type AdminAnswer, adminApp } from './admin-app.ts'
 import { makeMesh, testKeyring } from './meshes.ts'
 
@@ -20,11 +29,12 @@ export async function topologyApp(t: Test, { now = databaseNow }: { readonly now
     founders: [clusterFounder(keyring)],
     dependants: [entriesOfCluster, endpointsOfPlace],
     enders: [endEntriesOfCluster, endEndpointsOfPlace, endIntermediates],
-    movers: [],
+    movers: [moveEntries, moveIntermediates],
   }
   const admin = await adminApp(t, {
     mount: (v1, db) => {
-      for (const routes of [clusterRoutes, networkRoutes]) v1.register(routes, { db, now, hooks })
+      for (const routes of [clusterRoutes, networkRoutes, moveRoutes])
+        v1.register(routes, { db, now, hooks })
       for (const routes of [controlPlaneRoutes, gatewayRoutes, hearRoutes, shareRoutes]) {
         v1.register(routes, { db, now })
       }
