@@ -88,7 +88,10 @@ t.test(
       denied.out,
       /^ {2}✓ relationship +relationship globex is active; consent: ours given, theirs assumed, one-way$/m,
     )
-    t.match(denied.out, /^ {2}✓ bundle +bundle of globex\.example, sequence 1, received .* X\.509 authority/m)
+    t.match(
+      denied.out,
+      /^ {2}✓ bundle +bundle of globex\.example, sequence 1, received .* X\.509 authority/m,
+    )
     t.match(
       denied.out,
       /^ {2}✗ export rule +no export rule allows shop\/cart to globex for caller \/web$/m,
@@ -96,6 +99,9 @@ t.test(
     t.match(denied.out, /^ {2}\? import rule +unknown \(decided by globex\)$/m)
     const [, command = ''] = /to allow it:\n {2}entente (.*)/.exec(denied.out) ?? []
     t.equal(command, 'rule export shop/cart --to globex --callers /web')
+    const inAcme = await entente(...question, '--in', 'acme')
+    t.match(inAcme.out, `entente ${command} --mesh acme`)
+    t.equal((await entente(...question, '--in', 'nowhere')).code, 1)
     t.equal((await entente(...command.split(' '))).code, 0)
     const allowed = await entente(...question)
     t.match(
@@ -189,3 +195,45 @@ t.test('a wrong command line is refused before anything is asked', async (t) => 
   t.equal(unknown.code, 1)
   t.match(unknown.err, /there is no relationship "nobody"/)
 })
+
+t.test(
+  'a rule says by options which services, ports, callers and identities it means',
+  async (t) => {
+    const { entente } = await acmeAndCli(t)
+    await entente(...ADD_CART, '--label', 'tier=front')
+    const options = ['--selector', 'tier in (front,x),!old', '--port', 'http', '--as', 'market/*']
+    const named = [...options, '--name', 'carts', '--callers', 'web', '--owner', 'shop']
+    const refused = await entente('rule', 'export', 'shop/*', '--to', 'globex', ...named)
+    t.match(refused.err, /beyond its owner scope shop/, 'the name lies in another namespace')
+    const rule = ['export', 'shop/*', '--to', 'globex', ...named.slice(0, -2)]
+    const dry = await entente('rule', ...rule, '--dry-run')
+    t.match(
+      dry.out,
+      /^ {2}\+ globex: shop\/cart becomes visible as market\/cart \(\/ns\/web\/\*, port http\)$/m,
+    )
+    t.equal((await entente('rule', ...rule)).code, 0)
+    t.match(
+      (await entente('rule', 'list', '--effective', '--to', 'globex')).out,
+      /^shop\/cart +market\/cart +offered +http +\/ns\/web\/\* +rule /m,
+    )
+    t.match((await entente('--output', 'yaml', 'rule', 'show', 'carts')).out, /^kind: Rule\n/)
+    const shown = await entente('rule', 'export', '--identity', '/ns/web/*', '--to', 'globex')
+    t.match(shown.out, /^ {2}\+ globex: identity \/ns\/web\/\* becomes allowed$/m)
+    const both = await entente(
+      'rule',
+      'export',
+      'shop/cart',
+      '--identity',
+      '/web',
+      '--to',
+      'globex',
+    )
+    t.equal(both.code, 2)
+    const end = await entente('rule', 'delete', 'carts', '--dry-run')
+    t.match(
+      end.out,
+      /^would delete rule carts: .*\n {2}- globex: shop\/cart becomes hidden as market\/cart$/m,
+    )
+    t.match((await entente('rule', 'list', '--effective')).err, /--to globex, or --from globex/)
+  },
+)

@@ -54,10 +54,20 @@ async function explain(
   const service = serviceOf(caller, options)
   const { in: mesh = await cli.meshId(), mayCall: _call, maySee: _see, ...rest } = options
   const query = { service, caller, ...rest }
-  const answer = await cli.get<ExplainView>(path`/meshes/${mesh}/explain`, { query })
+  const found = await cli.get<ExplainView>(path`/meshes/${mesh}/explain`, { query })
+  const next =
+    options.in === undefined ? found.next : found.next.map((command) => inMesh(command, mesh))
+  const answer = { ...found, next }
   if (cli.output === 'table')
     cli.say(sayAnswer(answer, { service, caller, of: rest.of, to: rest.to }))
   else cli.print(answer)
+}
+
+/** A command that stays with the mesh that was asked, in every part, before what is said of it. */
+function inMesh(command: string, mesh: string): string {
+  if (!command.startsWith('entente ')) return command
+  const parts = command.split(' && ')
+  return parts.map((part) => part.replace(/( {3}#.*)?$/, ` --mesh ${mesh}$1`)).join(' && ')
 }
 
 function serviceOf(caller: string | undefined, { mayCall, maySee }: ExplainOptions): string {
