@@ -75,14 +75,16 @@ export function bindingsOf(
     const draft = draftOf(snapshot, scene, { service, at })
     if (scene.kind === 'import' || draft.verdict.allow !== undefined) drafts.push(draft)
   }
-  const keepers = keepersOf(drafts)
+  // Without aliases every service has a name of its own.
+  const keepers = snapshot.rules.hasAliases ? keepersOf(drafts) : new Map<string, Draft>()
   return drafts
+    .toSorted((a, b) => compareTexts(a.key, b.key))
     .map((draft) => bindingOf(snapshot, scene, { draft, keepers }))
-    .toSorted((a, b) => compareTexts(serviceKey(a.subject), serviceKey(b.subject)))
 }
 
 interface Draft {
   readonly service: SnapshotService
+  readonly key: string
   readonly half: HalfQuestion
   readonly verdict: Verdict
   readonly name: string
@@ -95,7 +97,10 @@ function draftOf(
 ): Draft {
   const half = openHalfOf(snapshot, scene, { subject: service, labels: service.labels, at })
   const verdict = judge(snapshot.rules, half)
-  return { service, half, verdict, name: serviceKey(aliased(service, verdict.allow?.rule.as)) }
+  const key = serviceKey(service)
+  const as = verdict.allow?.rule.as
+  const name = as === undefined ? key : serviceKey(aliased(service, as))
+  return { service, key, half, verdict, name }
 }
 
 /** Who keeps each name by which somebody goes. */
@@ -117,7 +122,7 @@ function isOlder(a: Draft, b: Draft): boolean {
   const [one, other] = [a.verdict.allow, b.verdict.allow]
   const byAge = (one?.createdAtMs ?? 0) - (other?.createdAtMs ?? 0)
   const byId = compareTexts(one?.rule.id ?? '', other?.rule.id ?? '')
-  return (byAge || byId || compareTexts(serviceKey(a.service), serviceKey(b.service))) < 0
+  return (byAge || byId || compareTexts(a.key, b.key)) < 0
 }
 
 function bindingOf(
@@ -130,18 +135,25 @@ function bindingOf(
   const other = keeper === draft ? undefined : keeper
   const { name: peer } = scene.peer
   const isOpen = isAllowed(draft) && scene.peer.state === 'active'
+  const { state, reason } = stateOf(scene, draft, other)
+  const terms = isOpen ? termsOf(snapshot.rules, half, service.ports) : NO_TERMS
+  const { ports, callers, refused, visibleTo } = terms
   return {
     subject: { namespace: service.namespace, name: service.name },
     service,
-    ...stateOf(scene, draft, other),
+    state,
+    reason,
     name,
     hostname: scene.kind === 'import' ? hostnameOf(snapshot, peer, nameIn(name)) : undefined,
     ruleId: (verdict.deny ?? verdict.allow)?.rule.id,
     conflictsWith: other && {
-      service: serviceKey(other.service),
+      service: other.key,
       ruleId: other.verdict.allow?.rule.id ?? '',
     },
-    ...(isOpen ? termsOf(snapshot.rules, half, service.ports) : NO_TERMS),
+    ports,
+    callers,
+    refused,
+    visibleTo,
   }
 }
 
@@ -158,7 +170,7 @@ function stateOf(
   if (peer.state !== 'active') return { state: 'hidden', reason: inactive(peer) }
   if (other !== undefined) {
     const rule = other.verdict.allow?.rule.id ?? ''
-    const reason = `${name} is the name of ${serviceKey(other.service)} already, by rule ${rule}`
+    const reason = `${name} is the name of ${other.key} already, by rule ${rule}`
     return { state: 'conflict', reason }
   }
   const reason = `rule ${allow.rule.id} (${allow.line}) allows it`

@@ -50,29 +50,34 @@ export function applicableRules(
   question: HalfQuestion,
   effect: Effect,
 ): PlacedRule[] {
-  return rulesWhere(index, question, { effect, isOpen: effect === 'allow' })
-}
-
-/** Every deny that keeps out at least somebody whom the question leaves open, first in the total order first. */
-export function openDenies(index: RuleIndex, question: HalfQuestion): PlacedRule[] {
-  return rulesWhere(index, question, { effect: 'deny', isOpen: true })
-}
-
-function rulesWhere(
-  index: RuleIndex,
-  question: HalfQuestion,
-  { effect, isOpen }: { readonly effect: Effect; readonly isOpen: boolean },
-): PlacedRule[] {
   const found = new Map<string, PlacedRule>()
   visitBuckets(index, question, (bucket) => {
     for (const placed of bucket[effect]) {
-      if (!applies(placed, question, isOpen)) continue
+      if (!applies(placed, question)) continue
       const before = found.get(placed.rule.id)
       if (before === undefined || comparePlaced(placed, before) < 0)
         found.set(placed.rule.id, placed)
     }
   })
   return [...found.values()].toSorted(comparePlaced)
+}
+
+/**
+ * Every rule that lets in, or keeps out, at least somebody whom the question leaves open.
+ *
+ * In no order, and a rule may be there twice: found in one pass, since lists ask it of every service.
+ */
+export function openRules(
+  index: RuleIndex,
+  question: HalfQuestion,
+): Readonly<Record<'allows' | 'denies', readonly Rule[]>> {
+  const allows: Rule[] = []
+  const denies: Rule[] = []
+  visitBuckets(index, question, (bucket) => {
+    for (const one of bucket.allow) if (applies(one, question, true)) allows.push(one.rule)
+    for (const one of bucket.deny) if (applies(one, question, true)) denies.push(one.rule)
+  })
+  return { allows, denies }
 }
 
 // Buckets are in order, so the search ends at the first that applies or that could not be earlier than the best.

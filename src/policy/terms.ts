@@ -1,6 +1,6 @@
 import { type Port } from '../catalog/service.ts'
 import { callerPaths } from './callers.ts'
-import { applicableRules, type HalfQuestion, openDenies } from './judge.ts'
+import { type HalfQuestion, openRules } from './judge.ts'
 import { type RuleIndex } from './rule-index.ts'
 import { type RuleContent } from './rule.ts'
 
@@ -28,8 +28,8 @@ const ALL: readonly string[] = ['*']
 
 /** The terms of a service that is visible by this half, which must leave open what terms tell. */
 export function termsOf(index: RuleIndex, half: HalfQuestion, ports: readonly Port[]): Terms {
-  const allows = applicableRules(index, half, 'allow').map(({ rule }) => rule)
-  const denies = openDenies(index, half).map(({ rule }) => rule)
+  const { allows, denies } = openRules(index, half)
+  if (denies.length === 0 && allows.some(isPlain)) return plainTerms(ports)
   const open = portsOf(allows)
   const closed = portsOf(denies.filter((rule) => narrowed(rule) === 'ports'))
   const isOpen = (name: string): boolean => open.includes('*') || open.includes(name)
@@ -52,6 +52,16 @@ export function merged(patterns: readonly string[]): readonly string[] {
   return all.filter(
     (pattern) => !wide.some((begin) => pattern !== `${begin}*` && pattern.startsWith(begin)),
   )
+}
+
+// What a rule comes to that narrows none of it, whatever others add; most lists have hardly anything else.
+function plainTerms(ports: readonly Port[]): Terms {
+  return { ports, callers: ALL, refused: NO_TERMS.refused, visibleTo: ALL }
+}
+
+function isPlain({ subject, audience, visibleTo }: RuleContent): boolean {
+  if (subject.kind !== 'service' || subject.ports !== undefined) return false
+  return audience.callers === undefined && visibleTo === undefined
 }
 
 function portsOf(rules: readonly RuleContent[]): readonly string[] {
