@@ -15,6 +15,7 @@ export const service: Kind = {
     const [namespace = '', own = ''] = name.split('/')
     return path`/${namespace}/${own}`
   },
+  comparable: withWholeIdentities,
   closed: keptElsewhere,
 }
 
@@ -27,6 +28,27 @@ export const entry: Kind = {
   nameOf: ({ spiffeId }) =>
     typeof spiffeId === 'string' && spiffeId.startsWith('spiffe://') ? spiffeId : undefined,
   refersTo: namedBy,
+}
+
+/** A path stands for the SPIFFE ID that the service made of it, and the order of identities says nothing. */
+function withWholeIdentities(body: JsonRecord, live: JsonRecord): JsonRecord {
+  const found = textsIn(live, 'identities')
+  const wanted = textsIn(body, 'identities').map(
+    (id) => found.find((one) => id.startsWith('/') && pathIn(one) === id) ?? id,
+  )
+  const isSame =
+    new Set([...found, ...wanted]).size === found.length && wanted.length >= found.length
+  return { ...body, identities: isSame ? found : wanted }
+}
+
+function textsIn(record: JsonRecord, name: string): string[] {
+  const value = record[name]
+  return Array.isArray(value) ? value.filter((item) => typeof item === 'string') : []
+}
+
+/** `/web` of `spiffe://acme.example/web`. */
+function pathIn(id: string): string {
+  return id.replace(/^spiffe:\/\/[^/]*/, '')
 }
 
 function keptElsewhere({ managedBy }: JsonRecord): string | undefined {
