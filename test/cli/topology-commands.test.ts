@@ -111,6 +111,20 @@ t.test('the commands of a topology', async (t) => {
     t.match(await ok('cluster list'), /west +remote +active +- +default +cloud/)
   })
 
+  t.test('a cluster moves to another mesh, its identities listed old and new', async (t) => {
+    await ok('mesh create globex --trust-domain globex.example')
+    const west = 'cluster move west --mesh acme --to-mesh globex --control-planes default'
+    await ok('entry create --mesh acme --id /reporter/west --cluster west')
+    t.match(
+      await ok(`${west} --dry-run`),
+      /west would be in mesh globex:[^]*spiffe:\/\/acme.example\/reporter\/west +spiffe:\/\/globex.example\/reporter\/west/,
+    )
+    t.match(await ok(west), /next:\n {2}entente join-token create --mesh globex --id spiffe:/)
+    t.match(await ok('cluster show west --mesh globex'), /networks +default/)
+    t.equal((await entente('cluster', 'show', 'west', '--mesh', 'acme')).code, 1)
+    await ok('mesh delete globex')
+  })
+
   t.test('what is applied from files is compared and brought there', async (t) => {
     const file = join(t.testdir(), 'topology.yaml')
     await writeFile(file, documents(1))
