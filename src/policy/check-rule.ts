@@ -55,7 +55,9 @@ export function checkRule(
 
 // A change of what a rule speaks of or does can make any other member wrong.
 function concerns({ pointer }: FieldError, touched: readonly (keyof RuleDraft)[]): boolean {
-  const isWide = touched.includes('subject') || touched.includes('effect')
+  const isWide = ['subject', 'effect', 'audience'].some((name) =>
+    touched.some((one) => one === name),
+  )
   if (isWide && ['/as', '/visibleTo', '/audience/callers'].includes(pointer)) return true
   return touched.some((name) => `${pointer}/`.startsWith(`/${name}/`))
 }
@@ -161,8 +163,13 @@ function narrowingErrors({ direction, subject, audience, ...draft }: RuleDraft):
   ]
 }
 
-function aliasErrors({ effect, subject, as }: RuleDraft): FieldError[] {
+function aliasErrors({ effect, subject, audience, as }: RuleDraft): FieldError[] {
   if (as === undefined) return []
+  if (audience.kind === 'self') {
+    return [
+      refusal('/as', 'a service keeps its name in its own mesh; only peers know it by another'),
+    ]
+  }
   if (effect === 'deny') return [refusal('/as', 'what is denied has no name; only an allow has')]
   if (isIdentityDraft(subject)) return [refusal('/as', 'identities keep their names')]
   if (as.namespace === undefined && as.name === undefined) {

@@ -216,7 +216,6 @@ t.test(
       (await entente('rule', 'list', '--effective', '--to', 'globex')).out,
       /^shop\/cart +market\/cart +offered +http +\/ns\/web\/\* +rule /m,
     )
-    t.match((await entente('--output', 'yaml', 'rule', 'show', 'carts')).out, /^kind: Rule\n/)
     const shown = await entente('rule', 'export', '--identity', '/ns/web/*', '--to', 'globex')
     t.match(shown.out, /^ {2}\+ globex: identity \/ns\/web\/\* becomes allowed$/m)
     const both = await entente(

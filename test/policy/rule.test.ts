@@ -13,6 +13,8 @@ const draft: RuleDraft = {
   audience: { kind: 'peers', relationships: ['globex'] },
 }
 
+const every = (name: string) => ({ subject: { namespace: '*', name } })
+
 function pointersOf(broken: Partial<RuleDraft>): string[] {
   try {
     checkRule({ ...draft, ...broken }, NOW)
@@ -102,4 +104,60 @@ t.test('a change is judged for what it touches, not for what became odd before',
   t.doesNotThrow(() => checkRule(odd, NOW, ['note', 'effect']))
   t.throws(() => checkRule(odd, NOW, ['audience']), { code: 'RULE_INVALID' })
   t.throws(() => checkRule(odd, NOW, ['expiresAt']), { code: 'RULE_INVALID' })
+})
+
+t.test('what narrows or renames is judged by what the rule speaks of', async (t) => {
+  const identity = { subject: { identity: '/web' } }
+  t.same(pointersOf(identity), [])
+  t.same(pointersOf({ subject: { identity: 'web' } }), ['/subject/identity'])
+  t.same(pointersOf({ ...identity, direction: 'import' }), ['/effect'])
+  t.same(pointersOf({ ...identity, direction: 'import', effect: 'deny' }), [])
+  t.same(pointersOf({ ...identity, audience: { kind: 'self' } }), ['/audience/kind'])
+  t.same(pointersOf({ ...identity, audience: { kind: 'all', callers: { paths: ['*'] } } }), [
+    '/audience/callers',
+  ])
+  t.same(pointersOf({ ...identity, as: { name: 'x' } }), ['/as'])
+  t.same(pointersOf({ visibleTo: ['shop'] }), ['/visibleTo'])
+  t.same(pointersOf({ direction: 'import', visibleTo: ['shop', 'p*', '*x'] }), ['/visibleTo/2'])
+  t.same(pointersOf({ direction: 'import', visibleTo: [] }), ['/visibleTo'])
+  t.same(pointersOf({ clusters: [] }), ['/clusters'])
+  t.same(pointersOf({ clusters: ['east', 'East', 'east'] }), ['/clusters', '/clusters/1'])
+  t.same(pointersOf({ ownerScope: ['shop*'] }), ['/ownerScope/0'])
+  const named = { namespace: 'shop', name: 'cart' }
+  t.same(pointersOf({ subject: { ...named, ports: ['http', 'no port'] } }), ['/subject/ports/1'])
+  t.same(pointersOf({ subject: { ...named, labels: {} } }), ['/subject/labels'])
+})
+
+t.test(
+  'a name is given to one service at a time, and only to what is allowed to peers',
+  async (t) => {
+    t.same(pointersOf({ ...every('cart'), as: { name: 'basket' } }), [])
+    t.same(pointersOf({ ...every('*'), as: { namespace: 'market' } }), [])
+    t.same(pointersOf({ ...every('c*'), as: { name: 'basket' } }), ['/as'])
+    t.same(pointersOf({ as: {} }), ['/as'])
+    t.same(pointersOf({ as: { namespace: '*', name: 'Basket' } }), ['/as/namespace', '/as/name'])
+    t.same(pointersOf({ effect: 'deny', as: { name: 'x' } }), ['/as'])
+    t.same(pointersOf({ audience: { kind: 'self' }, as: { name: 'x' } }), ['/as'])
+  },
+)
+
+t.test('a rule in one line tells all that it says', async (t) => {
+  const rule = readRule({
+    ...draft,
+    direction: 'import',
+    subject: {
+      namespace: '*',
+      name: 'cart',
+      labels: { matchLabels: { tier: 'front' } },
+      ports: ['http'],
+    },
+    audience: { kind: 'peers', relationships: ['globex'], groups: ['eu'] },
+    as: { name: 'basket' },
+    visibleTo: ['pay'],
+    clusters: ['east'],
+  })
+  t.equal(
+    ruleLine(rule),
+    'import allow */cart [tier=front] ports http from globex, group eu as */basket visible to pay in clusters east',
+  )
 })
