@@ -1,142 +1,77 @@
-import { type Command, InvalidArgumentError } from 'commander'
-import { type RuleOutcomeView, type RuleView } from '../../policy/api.ts'
+import { type Command } from 'commander'
+import { type DeletedRuleView, type RuleView } from '../../policy/api.ts'
 import { type Cli } from '../cli.ts'
 import { path } from '../client.ts'
-import { usageFailure } from '../failure.ts'
-import { formatNext, table } from '../output.ts'
+import { printDocuments } from '../declarative/print.ts'
+import { table } from '../output.ts'
 import { registerRuleConvert } from './rule-convert.ts'
 import { registerRuleLint } from './rule-lint.ts'
-import { collect, readServiceName } from './service.ts'
+import { type EffectiveOptions, listEffective } from './rule-effective.ts'
+import { sayDeleted } from './rule-text.ts'
+import { registerRuleWrite } from './rule-write.ts'
 
-interface RuleOptions {
-  readonly to?: readonly string[]
-  readonly from?: readonly string[]
-  readonly callers: readonly string[]
-  readonly deny?: boolean
-  readonly priority?: number
-  readonly expires?: string
-  readonly note?: string
-  readonly dryRun?: boolean
+interface ListOptions extends EffectiveOptions {
+  readonly direction?: string
+  readonly effective?: boolean
 }
 
 /** `rule`: what a mesh shows to whom, and what it takes from whom. */
 export function registerRule(program: Command, cli: Cli): void {
   const rule = program.command('rule').description('who may see and call which services')
-  withRuleOptions(rule.command('export'))
-    .description('allow (or deny) peers, or this mesh itself, to see and call services of ours')
-    .requiredOption(
-      '--to <peer>',
-      'a relationship, all (every relationship) or self (this mesh); repeatable',
-      collect,
-    )
-    .action((service: string, options: RuleOptions) =>
-      addRule(cli, service, { direction: 'export', peers: options.to ?? [], options }),
-    )
-  withRuleOptions(rule.command('import'))
-    .description("allow (or deny) this mesh to see and call peers' services")
-    .requiredOption('--from <peer>', 'a relationship or all; repeatable', collect)
-    .action((service: string, options: RuleOptions) =>
-      addRule(cli, service, { direction: 'import', peers: options.from ?? [], options }),
-    )
+  registerRuleWrite(rule, cli)
   registerRuleConvert(rule, cli)
   registerRuleLint(rule, cli)
   rule
     .command('list')
     .description('list rules')
     .option('--direction <direction>', 'only export or import')
-    .action(({ direction }: { direction?: string }) => listRules(cli, direction))
+    .option('--effective', 'what all rules together come to, with --to or --from')
+    .option('--to <relationship>', 'with --effective: what is shown to this peer')
+    .option('--from <relationship>', 'with --effective: what is made of its offers')
+    .action((options: ListOptions) =>
+      options.effective === true ? listEffective(cli, options) : listRules(cli, options.direction),
+    )
   rule
     .command('show')
     .description('show a rule')
-    .argument('<id>', 'the id that `rule list` shows')
-    .action(async (id: string) => cli.print(await cli.get<RuleView>(await targetOf(cli, id))))
+    .argument('<rule>', 'its name, or the id that `rule list` shows')
+    .action((id: string) => showRule(cli, id))
   rule
     .command('delete')
     .description('delete a rule')
-    .argument('<id>', 'the id that `rule list` shows')
+    .argument('<rule>', 'its name, or the id that `rule list` shows')
     .option('--dry-run', 'show the effect and change nothing')
-    .action(async (id: string, { dryRun }: { dryRun?: boolean }) => {
-      cli.print(await cli.delete<RuleView>(await targetOf(cli, id), { query: { dryRun } }))
-    })
+    .action((id: string, { dryRun }: { dryRun?: boolean }) => endRule(cli, id, dryRun))
 }
 
-function withRuleOptions(command: Command): Command {
-  return command
-    .argument('<service>', "namespace/name; '*' whole or last in each part")
-    .option(
-      '--callers <pattern>',
-      'only these callers: a SPIFFE path (/ns/web/*) or a namespace (web); repeatable',
-      collect,
-      [],
-    )
-    .option('--deny', 'deny instead of allow; one deny outweighs every allow')
-    .option(
-      '--priority <number>',
-      'orders the attributes of allowed services, never decisions',
-      readPriority,
-    )
-    .option('--expires <moment>', 'when the rule ends, as 2027-01-31T00:00:00Z')
-    .option('--note <text>', 'why it is there')
-    .option('--dry-run', 'show the effect and change nothing')
-}
-
-interface NewRule {
-  readonly direction: 'export' | 'import'
-  readonly peers: readonly string[]
-  readonly options: RuleOptions
-}
-
-async function addRule(
-  cli: Cli,
-  service: string,
-  { direction, peers, options }: NewRule,
-): Promise<void> {
-  const { callers, deny, priority, expires, note, dryRun } = options
-  const body = {
-    direction,
-    effect: deny === true ? 'deny' : 'allow',
-    subject: readServiceName(service),
-    audience: { ...audienceOf(peers), ...(callers.length > 0 && { callers: callersOf(callers) }) },
-    ...(priority !== undefined && { priority }),
-    ...(expires !== undefined && { expiresAt: expires }),
-    ...(note !== undefined && { note }),
+async function showRule(cli: Cli, id: string): Promise<void> {
+  const rule = await cli.get<RuleView>(await targetOf(cli, id))
+  if (cli.output === 'yaml' && rule.name !== null) {
+    return printDocuments(cli, { kind: 'Rule', views: [rule] })
   }
-  const target = path`/meshes/${await cli.meshId()}/rules`
-  const outcome = await cli.post<RuleOutcomeView>(target, body, { query: { dryRun } })
-  if (cli.output === 'table') cli.say(sayOutcome(outcome, dryRun === true))
-  else cli.print(outcome)
+  cli.print(rule)
 }
 
-/** What a rule comes to, in sentences. */
-function sayOutcome(outcome: RuleOutcomeView, dryRun: boolean): string {
-  const { effectNow, line, id, direction } = outcome
-  const verb = direction === 'export' ? 'visible to' : 'visible to us from'
-  const head = dryRun ? `would add: ${line}` : `rule ${id}: ${line}`
-  const lines = [
-    head,
-    ...effectNow.reaches.map(({ peer, count, services }) => {
-      const more = count > services.length ? ` and ${count - services.length} more` : ''
-      return count === 0
-        ? `nothing of it is ${verb} ${peer} now`
-        : `${verb} ${peer} now: ${services.join(', ')}${more}`
-    }),
-    ...effectNow.notActive.map(({ peer, reason }) => `not active: ${peer} is ${reason}`),
-    ...effectNow.withheld.map(
-      ({ peer, service, reason }) => `hidden from ${peer}: ${service}, since ${reason}`,
-    ),
-    ...(effectNow.complete ? [] : ['the rule reaches so far that only a part was looked at']),
-  ]
-  return `${lines.join('\n')}\n${formatNext(outcome.next)}`.trimEnd()
+async function endRule(cli: Cli, id: string, dryRun: boolean | undefined): Promise<void> {
+  const options = { query: { dryRun } }
+  const ended = await cli.delete<DeletedRuleView>(await targetOf(cli, id), options)
+  if (cli.output === 'table') cli.say(sayDeleted(ended, dryRun === true))
+  else cli.print(ended)
 }
 
 async function listRules(cli: Cli, direction: string | undefined): Promise<void> {
   const rules = await cli.list<RuleView>(path`/meshes/${await cli.meshId()}/rules`, { direction })
+  if (cli.output === 'yaml') {
+    const named = rules.filter(({ name }) => name !== null)
+    return printDocuments(cli, { kind: 'Rule', views: named })
+  }
   const sorted = rules.toSorted((a, b) => (a.line < b.line ? -1 : 1))
   cli.printTable(
     table(
       sorted,
       [
         { title: 'ID', value: ({ id }) => id },
+        { title: 'NAME', value: ({ name }) => name },
         { title: 'RULE', value: ({ line }) => line },
         { title: 'ENDS', value: ({ expiresAt }) => expiresAt },
         { title: 'NOTE', value: ({ note }) => note },
@@ -148,32 +83,4 @@ async function listRules(cli: Cli, direction: string | undefined): Promise<void>
 
 async function targetOf(cli: Cli, id: string): Promise<string> {
   return path`/meshes/${await cli.meshId()}/rules/${id}`
-}
-
-/** `all` and `self` stand alone; `peer:all` is a relationship of that name. */
-function audienceOf(peers: readonly string[]): { kind: string; relationships?: string[] } {
-  const [only, another] = peers
-  if (only === undefined)
-    throw usageFailure('the rule needs somebody it is for', 'name a relationship, all or self')
-  if (another === undefined && (only === 'all' || only === 'self')) return { kind: only }
-  if (peers.includes('all') || peers.includes('self')) {
-    throw usageFailure('all and self stand alone', 'write one rule for each; they add up')
-  }
-  return { kind: 'peers', relationships: peers.map((name) => name.replace(/^peer:/, '')) }
-}
-
-function callersOf(patterns: readonly string[]): { namespaces: string[]; paths: string[] } {
-  return {
-    namespaces: patterns.filter((pattern) => !isPath(pattern)),
-    paths: patterns.filter(isPath),
-  }
-}
-
-function isPath(pattern: string): boolean {
-  return pattern.startsWith('/') || pattern === '*'
-}
-
-function readPriority(value: string): number {
-  if (/^-?\d{1,6}$/.test(value)) return Number(value)
-  throw new InvalidArgumentError('it must be a whole number')
 }
