@@ -19,7 +19,7 @@ mesh: acme
 name: north
 role: remote
 networks: [dmz]
-controlPlanes: [cloud, default]
+controlPlanes: [outside, default]
 locality: { region: eu, zone: eu-2 }
 ---
 kind: Gateway

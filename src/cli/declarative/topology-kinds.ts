@@ -3,7 +3,8 @@ import { type Kind, type Reference } from './kind.ts'
 
 /**
  * The kinds of a topology, in the order in which they depend on each other: clusters name networks and the control
- * planes outside of them, gateways name clusters. The own control plane of a primary cluster is made with it.
+ * planes outside of them, gateways name clusters. The own control plane of a primary cluster is made with it: a document
+ * of that control plane is applied once its cluster is there.
  */
 export const TOPOLOGY_KINDS: readonly Kind[] = [
   { kind: 'Network', collection: '/meshes/{meshId}/networks', nameMember: 'name' },
@@ -18,7 +19,10 @@ export const TOPOLOGY_KINDS: readonly Kind[] = [
     collection: '/meshes/{meshId}/clusters',
     nameMember: 'name',
     comparable: asItStays,
-    refersTo: (body) => references('Network', body['networks']),
+    refersTo: ({ networks, controlPlanes }) => [
+      ...references('Network', networks),
+      ...references('ControlPlane', controlPlanes),
+    ],
   },
   {
     kind: 'Gateway',
