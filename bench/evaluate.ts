@@ -10,7 +10,7 @@ import {
   takeTurns,
 } from './harness.ts'
 import { scanLists } from './linear-scan.ts'
-import { growthOf, makeMesh, makeQuestion, SERVICES } from './made-mesh.ts'
+import { growthOf, makeMesh, makeQuestion, SERVICES, turnsFor } from './made-mesh.ts'
 import { seededNumbers } from './seeded-numbers.ts'
 
 const QUESTIONS = 4096
@@ -32,7 +32,7 @@ async function decide(scale: Scale, times: number): Promise<Figure> {
   const allowed = questions.filter((query) => evaluate(snapshot, query).decision === 'allow').length
   let next = 0
   const question = (): Query => questions[(next += 1) % QUESTIONS]!
-  const rates = await takeTurns(scale, {
+  const rates = await takeTurns(turnsFor(scale, times), {
     floor: () => ratePerCpuSecond(scale.seconds, () => scanLists(mesh, question())),
     subject: () => ratePerCpuSecond(scale.seconds, () => evaluate(snapshot, question())),
   })

@@ -10,7 +10,7 @@ import {
   type Scale,
   takeTurns,
 } from './harness.ts'
-import { AT, growthOf, makeMesh, SERVICES } from './made-mesh.ts'
+import { AT, growthOf, makeMesh, SERVICES, turnsFor } from './made-mesh.ts'
 import { seededNumbers } from './seeded-numbers.ts'
 
 /** The peer whose list is made. */
@@ -28,12 +28,14 @@ async function list(scale: Scale, times: number): Promise<Figure> {
   const snapshot = buildSnapshot(openTo(makeMesh(seededNumbers(20_270_115), SERVICES * times)))
   const bindings = offered(snapshot, PEER, AT)
   const entries = bindings.map(entryOf)
-  const rates = await takeTurns(scale, {
+  const rates = await takeTurns(turnsFor(scale, times), {
     floor: () =>
-      ratePerCpuSecond(scale.seconds, () =>
-        createHash('sha256').update(JSON.stringify(entries)).digest('hex'),
+      ratePerCpuSecond(
+        scale.seconds,
+        () => createHash('sha256').update(JSON.stringify(entries)).digest('hex'),
+        1,
       ),
-    subject: () => ratePerCpuSecond(scale.seconds, () => offered(snapshot, PEER, AT)),
+    subject: () => ratePerCpuSecond(scale.seconds, () => offered(snapshot, PEER, AT), 1),
   })
   return {
     bench: times === 1 ? 'export-list' : `export-list x${times}`,

@@ -20,6 +20,11 @@ const NAMESPACES = 200
 const PORTS = [{ name: 'http', port: 8080 }]
 const NO_LABELS = {}
 
+/** Larger meshes take fewer turns: what is told of them is how a figure grows. */
+export function turnsFor(scale: Scale, times: number): Scale {
+  return times === 1 ? scale : { ...scale, rounds: Math.min(scale.rounds, 2) }
+}
+
 /** How many times the services a run goes through. */
 export function growthOf({ smoke }: Scale): readonly number[] {
   return smoke ? [1] : [1, 10, 100]

@@ -16,7 +16,15 @@ import {
   type Scale,
   takeTurns,
 } from './harness.ts'
-import { growthOf, makeMesh, makeRule, makeService, RULES, SERVICES } from './made-mesh.ts'
+import {
+  growthOf,
+  makeMesh,
+  makeRule,
+  makeService,
+  RULES,
+  SERVICES,
+  turnsFor,
+} from './made-mesh.ts'
 import { type Numbers, seededNumbers } from './seeded-numbers.ts'
 import { readChanges } from './snapshot-read.ts'
 
@@ -49,7 +57,7 @@ async function compute(scale: Scale, times: number): Promise<Figure> {
     snapshot = nextSnapshot(snapshot, changes)
     all.push(performance.now() - begin)
   }
-  const { floor } = await takeTurns(scale, {
+  const { floor } = await takeTurns(turnsFor(scale, times), {
     floor: () => medianMs(scale, () => void new Map(plain)),
     subject: () => medianMs(scale, step),
   })

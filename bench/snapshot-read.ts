@@ -49,7 +49,7 @@ export async function readChanges(scale: Scale, field: Field): Promise<Figure> {
     return {
       bench: 'snapshot-change read',
       value: round(median(changed)),
-      unit: 'ms from the commit of one rule to a snapshot that holds it',
+      unit: 'ms of CPU from the commit of one rule to a snapshot that holds it',
       baseline: round(median(whole)),
       ratio: round(median(changed) / median(whole)),
       goal: 'value <= 5',
@@ -61,10 +61,12 @@ export async function readChanges(scale: Scale, field: Field): Promise<Figure> {
   }
 }
 
+/** Milliseconds of this process's CPU, which the embedded database is a part of: others use the machine too. */
 async function timed(act: () => Promise<unknown>): Promise<number> {
-  const begin = performance.now()
+  const begin = process.cpuUsage()
   await act()
-  return performance.now() - begin
+  const { user, system } = process.cpuUsage(begin)
+  return (user + system) / 1000
 }
 
 async function change(db: Db, meshId: MeshId, rule: Stored): Promise<void> {
