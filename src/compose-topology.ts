@@ -3,6 +3,7 @@ import {
   endIntermediates,
   moveIntermediates,
 } from './authority/cluster-authority.ts'
+import { endServicesOfCluster, servicesOfCluster } from './catalog/cluster-services.ts'
 import { endEndpointsOfPlace, endpointsOfPlace } from './catalog/place-endpoints.ts'
 import type { Base } from './compose-base.ts'
 import type { App } from './http/listener.ts'
@@ -14,6 +15,7 @@ import type { TopologyHooks } from './mesh/topology/hooks.ts'
 import { moveRoutes } from './mesh/topology/move-routes.ts'
 import { networkRoutes } from './mesh/topology/network-routes.ts'
 import { shareRoutes } from './mesh/topology/share-routes.ts'
+import { rulesOfCluster } from './policy/cluster-dependants.ts'
 import { endEntriesOfCluster, entriesOfCluster, moveEntries } from './registry/cluster-entries.ts'
 
 /** Mounts clusters, control planes, networks and gateways under `/v1`. */
@@ -21,8 +23,8 @@ export function mountTopology(v1: App, { database, now, keyring }: Base): void {
   const { db } = database
   const hooks: TopologyHooks = {
     founders: [clusterFounder(keyring)],
-    dependants: [entriesOfCluster, endpointsOfPlace],
-    enders: [endEntriesOfCluster, endEndpointsOfPlace, endIntermediates],
+    dependants: [entriesOfCluster, endpointsOfPlace, servicesOfCluster],
+    enders: [endEntriesOfCluster, endEndpointsOfPlace, endServicesOfCluster, endIntermediates],
     movers: [moveEntries, moveIntermediates],
   }
   v1.register(clusterRoutes, { db, now, hooks })

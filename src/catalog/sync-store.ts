@@ -46,6 +46,17 @@ export async function sourcedContents(
   return byTitle
 }
 
+/** How many services a source speaks of. */
+export async function countSourced(db: Db, meshId: MeshId, source: string): Promise<number> {
+  const { count } = await db
+    .selectFrom('service_source')
+    .select(({ fn }) => fn.countAll<bigint>().as('count'))
+    .where('mesh_id', '=', meshId)
+    .where('source', '=', source)
+    .executeTakeFirstOrThrow()
+  return Number(count)
+}
+
 /** Rows that one statement writes. */
 const CHUNK = 1000
 

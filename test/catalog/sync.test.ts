@@ -1,7 +1,8 @@
 import t, { type Test } from 'tap'
+import { endServicesOfCluster, servicesOfCluster } from '../../src/catalog/cluster-services.ts'
 import { syncRoutes } from '../../src/catalog/sync-routes.ts'
 import { serviceRoutes } from '../../src/catalog/routes.ts'
-import { type Db } from '../../src/db/connect.ts'
+import { type Db, inTransaction } from '../../src/db/connect.ts'
 import { parseMeshId } from '../../src/db/ids.ts'
 import { databaseNow } from '../../src/db/time.ts'
 import { adminApp } from '../support/admin-app.ts'
@@ -215,6 +216,20 @@ t.test('a wrong list is refused whole, with every wrong field named', async (t) 
   t.equal((await call('PUT', at('nowhere'), body([]))).status, 404)
   t.equal((await call('PUT', at('east'), { body: { source: 'people', services: [] } })).status, 400)
   t.same(await list(), [])
+})
+
+t.test('a cluster that ends takes along what only it had', async (t) => {
+  const { call, list, db } = await catalogue(t)
+  await call('POST', SERVICES, { body: service('mine') })
+  await call('PUT', at('east'), body([service('a'), service('b')]))
+  await call('PUT', at('west'), body([service('b')]))
+  const target = { kind: 'cluster', meshId: parseMeshId('acme'), name: 'east' } as const
+  t.match(await servicesOfCluster(db, target), [{ kind: 'service', name: '2 services' }])
+  t.same(await servicesOfCluster(db, { ...target, kind: 'network' }), [])
+  const context = { actor: 'tester', now: new Date() }
+  await inTransaction(db, (trx) => endServicesOfCluster(trx, target, context))
+  t.same(names(await list()), ['b k8s:west', 'mine '])
+  t.same(await servicesOfCluster(db, target), [])
 })
 
 t.test('ten thousand services are one transaction', async (t) => {
