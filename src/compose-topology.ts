@@ -23,7 +23,7 @@ export function mountTopology(v1: App, { database, now, keyring }: Base): void {
   const { db } = database
   const hooks: TopologyHooks = {
     founders: [clusterFounder(keyring)],
-    dependants: [entriesOfCluster, endpointsOfPlace, servicesOfCluster],
+    dependants: [entriesOfCluster, endpointsOfPlace, servicesOfCluster, rulesOfCluster],
     enders: [endEntriesOfCluster, endEndpointsOfPlace, endServicesOfCluster, endIntermediates],
     movers: [moveEntries, moveIntermediates],
   }
