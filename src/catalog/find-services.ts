@@ -3,8 +3,14 @@ import { type Db } from '../db/schema.ts'
 import { type RelationshipDependants } from '../federation/end-relationship.ts'
 import { type AppliedKind } from '../mesh/applied-object.ts'
 import { type Dependant, type Dependants } from '../mesh/hooks.ts'
-import { listOffers, type OfferName, type OfferPage } from './offer-store.ts'
-import { type Offer, type Service, type ServiceName, serviceTitle } from './service.ts'
+import { listOffers, type OfferPage } from './offer-store.ts'
+import {
+  type Offer,
+  type OfferName,
+  type Service,
+  type ServiceName,
+  serviceTitle,
+} from './service.ts'
 import { countServices, createdAt, listServices } from './store.ts'
 
 /** Every service of a mesh, by namespace and name. */

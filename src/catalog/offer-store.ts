@@ -1,7 +1,7 @@
 import { type MeshId } from '../db/ids.ts'
 import { type ServicePort } from '../db/schema-policy.ts'
 import { type Db } from '../db/schema.ts'
-import { type Offer, type Port, type ServiceName } from './service.ts'
+import { type Offer, type OfferName, type Port, type ServiceName } from './service.ts'
 
 /** The relationship of an offer: its lasting id, and the name that may change. */
 export interface OfferPeer {
@@ -56,11 +56,6 @@ export async function deleteOffer(
     ])
     .executeTakeFirst()
   return row === undefined ? undefined : offerOf({ ...row, relationship: peer.name })
-}
-
-/** An offer by the names that people use. */
-export interface OfferName extends ServiceName {
-  readonly relationship: string
 }
 
 /** Which part of a list is wanted. */

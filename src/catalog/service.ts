@@ -36,6 +36,11 @@ export interface ServiceName {
   readonly name: string
 }
 
+/** An offer by the names that people use. */
+export interface OfferName extends ServiceName {
+  readonly relationship: string
+}
+
 /** What somebody says of a service: where it listens and who may serve it. */
 export interface ServiceContent extends ServiceName {
   readonly ports: readonly Port[]

@@ -1,5 +1,4 @@
-import { type OfferName } from '../catalog/offer-store.ts'
-import { type ServiceName } from '../catalog/service.ts'
+import { type OfferName, type ServiceName } from '../catalog/service.ts'
 import { type LoggedChange, type LogRange } from './change-log-store.ts'
 
 /** Most objects that are loaded one by one; after more, everything is loaded anew. */
