@@ -1,5 +1,6 @@
 import t from 'tap'
 import { evaluateAlerts } from '../../src/federation/alert/evaluate-alerts.ts'
+import { NAMING } from './isolation/naming.ts'
 import { populate } from './isolation/populate.ts'
 import { isRead, ownPath, pathWith, tokenFor } from './isolation/requests.ts'
 import { identifiersIn, rowsOf } from './isolation/rows.ts'
@@ -34,6 +35,12 @@ t.test('of two meshes with equal names everywhere', async (t) => {
       seen.set(operation.key, await ask(running, token, { method: 'GET', path }))
     }
     return seen
+  }
+  const tryOut = async (key: string, body: object): Promise<Seen> => {
+    const operation = operations.find((one) => one.key === key)
+    if (operation === undefined) throw new Error(`no route ${key}`)
+    const path = `${ownPath(operation, acme)}?dryRun=true`
+    return ask(running, token, { method: operation.method, path, body })
   }
   const before = await readAll()
   const globex = await populate(running, { meshId: 'globex', mark: 'gxmark' })
@@ -110,6 +117,22 @@ t.test('of two meshes with equal names everywhere', async (t) => {
         t.equal(shapeOf(foreign, only(globex)), shapeOf(nobody, unknown), where)
       }
     }
+  })
+
+  t.test('and so it is where a body names it', async (t) => {
+    for (const [key, bodyNaming] of NAMING) {
+      const [theirs, nobodys] = [`only-${globex.mark}`, 'only-none']
+      const foreign = await tryOut(key, bodyNaming(theirs))
+      const nobody = await tryOut(key, bodyNaming(nobodys))
+      t.equal(shapeOf(foreign, theirs), shapeOf(nobody, nobodys), `${key} ${foreign.text}`)
+      t.ok(isClean({ ...foreign, text: foreign.text.replaceAll(theirs, '') }), foreign.text)
+    }
+    const move = 'POST /v1/meshes/{meshId}/clusters/{cluster}/move'
+    const [there, nowhere] = [
+      await tryOut(move, { toMesh: 'globex' }),
+      await tryOut(move, { toMesh: 'nobody' }),
+    ]
+    t.equal(shapeOf(there, 'globex'), shapeOf(nowhere, 'nobody'), there.text)
   })
 
   t.test('dry runs of every change tell nothing of the other', async (t) => {

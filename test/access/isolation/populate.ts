@@ -85,7 +85,11 @@ export async function populate(
   const audience = { kind: 'peers', relationships: ['partner'] }
   const rule = { effect: 'allow', subject, audience, note: mark }
   const { id: ruleId } = await create(`${at}/rules`, { ...rule, direction: 'export' })
-  await create(`${at}/rules`, { ...rule, direction: 'import' })
+  await create(`${at}/rules`, {
+    ...rule,
+    direction: 'import',
+    subject: { namespace: 'shop', name: '*' },
+  })
   const { id: entryId } = await create(`${at}/entries`, {
     spiffeId: `/ns/shop/sa/${mark}`,
     hint: mark,

@@ -199,6 +199,7 @@ const BODIES: Readonly<Record<string, BodyOf>> = {
     services: [],
     intentional: true,
   }),
+  'POST /v1/meshes/{meshId}/clusters/{cluster}/move': () => ({ toMesh: 'nobody' }),
   'POST /v1/meshes/{meshId}/control-planes': () => ({
     name: 'new',
     type: 'external',
