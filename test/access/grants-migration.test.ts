@@ -1,4 +1,4 @@
-import { sql } from 'kysely'
+import { type Kysely, sql } from 'kysely'
 import t from 'tap'
 import { up as meshes } from '../../migrations/0001-meshes.ts'
 import { up as access } from '../../migrations/0006-access-and-audit.ts'

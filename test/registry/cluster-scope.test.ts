@@ -6,7 +6,9 @@ t.setTimeout(120_000)
 t.test(
   'an administrator of a cluster has the entries tied to it, and learns of no others',
   async (t) => {
-    const { admin, service } = await startTestService(t)
+    const running = await startTestService(t)
+    const { service } = running
+    const admin: typeof running.admin = (...request) => running.admin(...request)
     await admin('POST', '/meshes', { meshId: 'acme', trustDomain: 'acme.example' })
     const mesh = '/meshes/acme'
     const [{ name: own }] = (await admin('GET', `${mesh}/clusters`)).body.items
