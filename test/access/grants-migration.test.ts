@@ -9,7 +9,7 @@ t.test(
   'tokens of before keep what they could do: whoever had a mesh is its mesh-admin',
   async (t) => {
     const { db } = await testDatabase(t)
-    const rows = await db.transaction().execute(async (trx) => {
+    const rows = await (db as unknown as Kysely<unknown>).transaction().execute(async (trx) => {
       await sql`create schema before`.execute(trx)
       await sql`set local search_path to before`.execute(trx)
       await meshes(trx)
