@@ -1,5 +1,5 @@
 import { aliased } from './evaluate.ts'
-import { type HalfQuestion, judge, type Verdict } from './judge.ts'
+import { type HalfQuestion, judgeOpen, type OpenVerdict } from './judge.ts'
 import { type SubjectName } from './rule-index.ts'
 import { openHalfOf, type Parties } from './scene.ts'
 import {
@@ -9,7 +9,7 @@ import {
   type SnapshotRelationship,
   type SnapshotService,
 } from './snapshot.ts'
-import { NO_TERMS, type Terms, termsOf } from './terms.ts'
+import { NO_TERMS, type Terms, termsOf, termsUnder } from './terms.ts'
 
 /**
  * What rules made of a service between two meshes: `offered` to a peer; of a peer's offers `imported`, or
@@ -52,19 +52,19 @@ export function offered(snapshot: Snapshot, relationship: string, at: Date): Bin
   return bindingsOf(
     snapshot,
     { kind: 'export', peer },
-    { services: snapshot.services.values(), at },
+    { services: inOrder(snapshot.services), at },
   )
 }
 
 /** What a mesh makes of everything that a peer offers, by name; conflicts as for {@link offered}. */
 export function bound(snapshot: Snapshot, relationship: string, at: Date): Binding[] {
   const peer = snapshot.relationships.get(relationship)
-  const services = snapshot.offers.get(relationship)?.values()
-  if (peer === undefined || services === undefined) return []
-  return bindingsOf(snapshot, { kind: 'import', peer }, { services, at })
+  const offers = snapshot.offers.get(relationship)
+  if (peer === undefined || offers === undefined) return []
+  return bindingsOf(snapshot, { kind: 'import', peer }, { services: inOrder(offers), at })
 }
 
-/** What rules make of these services; those of ours that no rule allows the peer are left out. */
+/** What rules make of these services, in their order; those of ours that no rule allows the peer are left out. */
 export function bindingsOf(
   snapshot: Snapshot,
   scene: Between,
@@ -77,16 +77,27 @@ export function bindingsOf(
   }
   // Without aliases every service has a name of its own.
   const keepers = snapshot.rules.hasAliases ? keepersOf(drafts) : new Map<string, Draft>()
-  return drafts
-    .toSorted((a, b) => compareTexts(a.key, b.key))
-    .map((draft) => bindingOf(snapshot, scene, { draft, keepers }))
+  return drafts.map((draft) => bindingOf(snapshot, scene, { draft, keepers }))
+}
+
+const ORDERED = new WeakMap<ReadonlyMap<string, SnapshotService>, readonly SnapshotService[]>()
+
+/** Services by name; a snapshot is asked for the list of every peer, so they are put in order once. */
+export function inOrder(services: ReadonlyMap<string, SnapshotService>): readonly SnapshotService[] {
+  const known = ORDERED.get(services)
+  if (known !== undefined) return known
+  const ordered = [...services]
+    .toSorted(([a], [b]) => compareTexts(a, b))
+    .map(([, service]) => service)
+  ORDERED.set(services, ordered)
+  return ordered
 }
 
 interface Draft {
   readonly service: SnapshotService
   readonly key: string
   readonly half: HalfQuestion
-  readonly verdict: Verdict
+  readonly verdict: OpenVerdict
   readonly name: string
 }
 
@@ -96,7 +107,7 @@ function draftOf(
   { service, at }: { readonly service: SnapshotService; readonly at: Date },
 ): Draft {
   const half = openHalfOf(snapshot, scene, { subject: service, labels: service.labels, at })
-  const verdict = judge(snapshot.rules, half)
+  const verdict = judgeOpen(snapshot.rules, half)
   const key = serviceKey(service)
   const as = verdict.allow?.rule.as
   const name = as === undefined ? key : serviceKey(aliased(service, as))
@@ -136,7 +147,9 @@ function bindingOf(
   const { name: peer } = scene.peer
   const isOpen = isAllowed(draft) && scene.peer.state === 'active'
   const { state, reason } = stateOf(scene, draft, other)
-  const terms = isOpen ? termsOf(snapshot.rules, half, service.ports) : NO_TERMS
+  const terms = isOpen
+    ? termsUnder(verdict, service, () => termsOf(snapshot.rules, half, service.ports))
+    : NO_TERMS
   const { ports, callers, refused, visibleTo } = terms
   return {
     subject: { namespace: service.namespace, name: service.name },

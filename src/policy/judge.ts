@@ -44,6 +44,25 @@ export function judge(index: RuleIndex, question: HalfQuestion): Verdict {
   return { allow, deny }
 }
 
+/** What the rules of one half say, and whether any keeps out somebody whom the question leaves open. */
+export interface OpenVerdict extends Verdict {
+  readonly keepsSomeOut: boolean
+}
+
+/** As {@link judge}, for a question that leaves everything open; one pass, since lists ask it of every service. */
+export function judgeOpen(index: RuleIndex, question: HalfQuestion): OpenVerdict {
+  let allow: PlacedRule | undefined
+  let deny: PlacedRule | undefined
+  let keepsSomeOut = false
+  visitBuckets(index, question, (bucket) => {
+    allow = firstApplicable(bucket.allow, question, allow)
+    if (bucket.deny.length === 0) return
+    deny = firstApplicable(bucket.deny, question, deny)
+    keepsSomeOut ||= bucket.deny.some((one) => applies(one, question, true))
+  })
+  return { allow, deny, keepsSomeOut }
+}
+
 /** Every applicable rule of an effect once, first in the total order first. */
 export function applicableRules(
   index: RuleIndex,

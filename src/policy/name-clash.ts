@@ -1,5 +1,5 @@
 import { ServiceError } from '../errors.ts'
-import { bindingsOf } from './bindings.ts'
+import { bindingsOf, inOrder } from './bindings.ts'
 import { audienceOf, isNamed } from './rule-reach.ts'
 import { type Rule, type ServiceSubject } from './rule.ts'
 import { serviceKey, type Snapshot, type SnapshotService } from './snapshot.ts'
@@ -16,7 +16,7 @@ export function requireFreeNames(snapshot: Snapshot, rule: Rule, at: Date): void
   for (const peer of audienceOf(snapshot, rule)) {
     if (peer === 'self') continue
     const all = rule.direction === 'export' ? snapshot.services : snapshot.offers.get(peer.name)
-    const services = [...(all?.values() ?? [])].filter(mayClash)
+    const services = all === undefined ? [] : inOrder(all).filter(mayClash)
     const scene = { kind: rule.direction, peer } as const
     const clash = bindingsOf(snapshot, scene, { services, at }).find(
       ({ conflictsWith, ruleId }) =>

@@ -1,6 +1,6 @@
 import { type Port } from '../catalog/service.ts'
 import { callerPaths } from './callers.ts'
-import { type HalfQuestion, openRules } from './judge.ts'
+import { type HalfQuestion, openRules, type OpenVerdict } from './judge.ts'
 import { type RuleIndex } from './rule-index.ts'
 import { type RuleContent } from './rule.ts'
 
@@ -43,6 +43,16 @@ export function termsOf(index: RuleIndex, half: HalfQuestion, ports: readonly Po
     ),
     visibleTo: merged(allows.flatMap(({ visibleTo }) => visibleTo?.map(({ text }) => text) ?? ALL)),
   }
+}
+
+/** The terms of a service with this verdict, as {@link termsOf}; found without another pass where nothing narrows it. */
+export function termsUnder(
+  { allow, keepsSomeOut }: OpenVerdict,
+  service: { readonly ports: readonly Port[] },
+  slowly: () => Terms,
+): Terms {
+  const isEasy = !keepsSomeOut && allow !== undefined && isPlain(allow.rule)
+  return isEasy ? plainTerms(service.ports) : slowly()
 }
 
 /** Patterns sorted, each once, without those that another one covers. */
