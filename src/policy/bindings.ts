@@ -83,7 +83,9 @@ export function bindingsOf(
 const ORDERED = new WeakMap<ReadonlyMap<string, SnapshotService>, readonly SnapshotService[]>()
 
 /** Services by name; a snapshot is asked for the list of every peer, so they are put in order once. */
-export function inOrder(services: ReadonlyMap<string, SnapshotService>): readonly SnapshotService[] {
+export function inOrder(
+  services: ReadonlyMap<string, SnapshotService>,
+): readonly SnapshotService[] {
   const known = ORDERED.get(services)
   if (known !== undefined) return known
   const ordered = [...services]
