@@ -23,7 +23,8 @@ export function requireFreeNames(snapshot: Snapshot, rule: Rule, at: Date): void
         conflictsWith !== undefined && [ruleId, conflictsWith.ruleId].includes(rule.id),
     )
     if (clash?.conflictsWith === undefined) continue
-    const [one, other] = [serviceKey(clash.subject), clash.conflictsWith.service]
+    const both = [serviceKey(clash.subject), clash.conflictsWith.service]
+    const [one, other] = clash.ruleId === rule.id ? both : both.toReversed()
     const preposition = rule.direction === 'export' ? 'to' : 'from'
     const detail = `${one} and ${other} would both be ${clash.name} ${preposition} ${peer.name}`
     throw new ServiceError('RULE_INVALID', detail, {
