@@ -1,4 +1,4 @@
-import { type Locality, type Topology, type TopologyGateway } from '../../mesh/topology/topology.ts'
+import { localityIn, type Topology, type TopologyGateway } from '../../mesh/topology/topology.ts'
 import { gatewaysOf, type PoolGateways, type PoolName, poolOf } from './gateways.ts'
 import { groupsOf, type Way } from './groups.ts'
 import { livingEndpoints } from './living.ts'
@@ -59,7 +59,7 @@ function isDirect({ topology, consumer }: RouteQuestion, endpoint: RoutedEndpoin
 
 function directWay(question: RouteQuestion, endpoint: RoutedEndpoint): Way {
   const { address, port, portName, network, cluster, weight } = endpoint
-  const locality = placeOf(question.topology, endpoint)
+  const locality = localityIn(question.topology, endpoint)
   return {
     target: {
       address,
@@ -119,7 +119,7 @@ function withEndpoint(question: RouteQuestion, before: Behind, endpoint: RoutedE
   const { topology, consumer } = question
   if (isDraining(topology, endpoint))
     return { active, draining: draining + endpoint.weight, nearest }
-  const near = nearnessOfAddress(consumer, placeOf(topology, endpoint))
+  const near = nearnessOfAddress(consumer, localityIn(topology, endpoint))
   return { active: active + endpoint.weight, draining, nearest: nearer(nearest, near) }
 }
 
@@ -166,22 +166,13 @@ function gatewayWay(
   const { service, consumer, topology } = question
   const number = service.ports.find((one) => one.name === portName)?.port ?? 0
   const sni = sniOf(gateway.sniMode, service, number)
-  const locality = placeOf(topology, gateway)
+  const locality = localityIn(topology, gateway)
   const isLast = isBackup || behind.active === 0
   return {
     target: { address, port, portName, viaGateway, sni, network, cluster, locality },
     tier: isLast ? 'last' : nearnessThroughGateway(consumer, locality, behind.nearest),
     shares: [{ amount: behind.active === 0 ? behind.draining : behind.active, weight, total }],
   }
-}
-
-/** Where something is: as said of it, else where its cluster is. */
-function placeOf(
-  { clusters }: Topology,
-  { locality, cluster }: { readonly locality: Locality; readonly cluster: string | undefined },
-): Locality {
-  if (locality.region !== undefined || cluster === undefined) return locality
-  return clusters.get(cluster)?.locality ?? locality
 }
 
 function isDraining({ clusters }: Topology, { cluster }: RoutedEndpoint): boolean {

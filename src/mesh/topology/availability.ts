@@ -2,6 +2,7 @@ import { localityTitle } from './locality.ts'
 import {
   isHeard,
   type Locality,
+  localityIn,
   type Topology,
   type TopologyCluster,
   type TopologyControlPlane,
@@ -32,10 +33,10 @@ export interface Availability {
 /**
  * The availability tier of a mesh: where its living control planes are, relative to where its clusters are.
  *
- * Only active control planes in active clusters that are heard count, and only clusters that are not disabled need one. Each tier needs
- * all tiers below it: in a region of one zone, one control plane per zone is still one per region. A place is served
- * several times when two control planes are there, or when every cluster there has its own. Clusters and control
- * planes of unknown locality count as one region of their own, so that nothing is claimed that nobody said.
+ * Only active control planes in active clusters that are heard count, and only clusters that are not disabled need
+ * one. Each tier needs all tiers below it: in a region of one zone, one control plane per zone is still one per region.
+ * A place is served several times when two control planes are there, or when every cluster there has its own. Clusters
+ * and control planes of unknown locality count as one region of their own, so that nothing is claimed that nobody said.
  */
 export function availabilityOf(topology: Topology, now: Date): Availability {
   const situation = situationOf(topology, now)
@@ -68,14 +69,15 @@ interface Situation {
   readonly missing: readonly string[]
 }
 
-function situationOf({ clusters, controlPlanes }: Topology, now: Date): Situation {
+function situationOf(topology: Topology, now: Date): Situation {
+  const { clusters, controlPlanes } = topology
   const enabled = [...clusters.values()].filter(({ state }) => state !== 'disabled')
   const living: Host[] = []
   const missing: string[] = []
   for (const plane of controlPlanes.values()) {
     const host = plane.cluster === undefined ? undefined : clusters.get(plane.cluster)
     const why = whyNotLiving(plane, host, now)
-    const locality = plane.locality.region === undefined ? (host?.locality ?? {}) : plane.locality
+    const locality = localityIn(topology, plane)
     if (why === undefined) living.push({ name: plane.name, locality, cluster: plane.cluster })
     else missing.push(`control plane ${plane.name} (${localityTitle(locality)}) ${why}`)
   }

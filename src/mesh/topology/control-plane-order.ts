@@ -2,6 +2,7 @@ import { quoted, ServiceError } from '../../errors.ts'
 import {
   isHeard,
   type Locality,
+  localityIn,
   type Topology,
   type TopologyCluster,
   type TopologyControlPlane,
@@ -64,8 +65,10 @@ function placeOf(plane: TopologyControlPlane, placing: Placing): OrderedControlP
   const { topology, of, rank } = placing
   const host = plane.cluster === undefined ? undefined : topology.clusters.get(plane.cluster)
   const { standing, why } = standingOf(plane, host, placing.now)
-  const locality = plane.locality.region === undefined ? (host?.locality ?? {}) : plane.locality
-  const near = plane.cluster === of.name ? 'in this cluster' : nearness(of.locality, locality)
+  const near =
+    plane.cluster === of.name
+      ? 'in this cluster'
+      : nearness(of.locality, localityIn(topology, plane))
   const reason = `rank ${rank}, ${why}, ${near}`
   return { name: plane.name, address: plane.address, standing, rank, reason }
 }

@@ -4,7 +4,7 @@ import { type KeptCluster, listClusters } from './cluster-store.ts'
 import { type KeptControlPlane, listControlPlanes } from './control-plane-store.ts'
 import { type KeptGateway, listGateways } from './gateway-store.ts'
 import { type KeptNetwork, listNetworks } from './network-store.ts'
-import type { Locality, Topology } from './topology.ts'
+import { localityIn, type Topology } from './topology.ts'
 
 /** The topology of a mesh with versions and moments of its objects. */
 export interface KeptTopology extends Topology {
@@ -24,22 +24,15 @@ export async function loadTopology(db: Db, meshId: MeshId): Promise<KeptTopology
   const networks = await listNetworks(db, meshId)
   const gateways = await listGateways(db, meshId)
   const controlPlanes = await listControlPlanes(db, meshId)
-  const placed = byName(clusters)
+  const placed = { clusters: byName(clusters) }
   return {
-    clusters: placed,
+    ...placed,
     networks: byName(networks),
-    gateways: gateways.map((gateway) => inItsPlace(gateway, placed)),
-    controlPlanes: byName(controlPlanes.map((plane) => inItsPlace(plane, placed))),
+    gateways: gateways.map((one) => ({ ...one, locality: localityIn(placed, one) })),
+    controlPlanes: byName(
+      controlPlanes.map((one) => ({ ...one, locality: localityIn(placed, one) })),
+    ),
   }
-}
-
-/** What names no locality of its own is where the cluster is that runs it. */
-function inItsPlace<
-  T extends { readonly cluster: string | undefined; readonly locality: Locality },
->(object: T, clusters: ReadonlyMap<string, KeptCluster>): T {
-  const host = object.cluster === undefined ? undefined : clusters.get(object.cluster)
-  if (host === undefined || object.locality.region !== undefined) return object
-  return { ...object, locality: host.locality }
 }
 
 function byName<T extends { readonly name: string }>(items: readonly T[]): Map<string, T> {

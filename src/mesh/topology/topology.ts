@@ -67,6 +67,15 @@ export interface Topology {
   readonly controlPlanes: ReadonlyMap<string, TopologyControlPlane>
 }
 
+/** Where something is: as is said of it, else where the cluster is that runs it. */
+export function localityIn(
+  { clusters }: Pick<Topology, 'clusters'>,
+  { locality, cluster }: { readonly locality: Locality; readonly cluster: string | undefined },
+): Locality {
+  if (locality.region !== undefined || cluster === undefined) return locality
+  return clusters.get(cluster)?.locality ?? locality
+}
+
 /** Heartbeats that may be missed before something counts as gone. */
 const MISSED = 3
 
