@@ -35,19 +35,22 @@ export async function listControlPlanes(db: Db, meshId: MeshId): Promise<KeptCon
   return (await query.execute()).map(controlPlaneOf)
 }
 
-/** The control plane of this name; locked until the transaction ends where `lock` says so. */
-export async function findControlPlane(
-  db: Db,
+/** The control planes of these names, by name, locked until the transaction ends; those that there are. */
+export async function lockControlPlanes(
+  trx: Db,
   meshId: MeshId,
-  { name, lock = 'none' }: { readonly name: string; readonly lock?: 'none' | 'update' },
-): Promise<KeptControlPlane | undefined> {
-  const query = db
+  names: readonly string[],
+): Promise<KeptControlPlane[]> {
+  if (names.length === 0) return []
+  const rows = await trx
     .selectFrom('control_plane')
     .select(COLUMNS)
     .where('mesh_id', '=', meshId)
-    .where('name', '=', name)
-  const row = await (lock === 'update' ? query.forUpdate() : query).executeTakeFirst()
-  return row === undefined ? undefined : controlPlaneOf(row)
+    .where('name', 'in', [...names])
+    .orderBy('name')
+    .forUpdate()
+    .execute()
+  return rows.map(controlPlaneOf)
 }
 
 /** Stores a new control plane; throws a unique violation for a taken name. */

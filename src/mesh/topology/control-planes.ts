@@ -152,7 +152,7 @@ export async function lockedPlane(
   meshId: MeshId,
   name: string,
 ): Promise<KeptControlPlane> {
-  const plane = await store.findControlPlane(trx, meshId, { name, lock: 'update' })
+  const [plane] = await store.lockControlPlanes(trx, meshId, [name])
   if (plane === undefined) throw noSuchObject('control plane', name, meshId)
   return plane
 }

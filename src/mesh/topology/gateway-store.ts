@@ -39,19 +39,22 @@ export async function listGateways(db: Db, meshId: MeshId): Promise<KeptGateway[
   return (await query.execute()).map(gatewayOf)
 }
 
-/** The gateway of this name; locked until the transaction ends where `lock` says so. */
-export async function findGateway(
-  db: Db,
+/** The gateways of these names, by name, locked until the transaction ends; those that there are. */
+export async function lockGateways(
+  trx: Db,
   meshId: MeshId,
-  { name, lock = 'none' }: { readonly name: string; readonly lock?: 'none' | 'update' },
-): Promise<KeptGateway | undefined> {
-  const query = db
+  names: readonly string[],
+): Promise<KeptGateway[]> {
+  if (names.length === 0) return []
+  const rows = await trx
     .selectFrom('gateway')
     .select(COLUMNS)
     .where('mesh_id', '=', meshId)
-    .where('name', '=', name)
-  const row = await (lock === 'update' ? query.forUpdate() : query).executeTakeFirst()
-  return row === undefined ? undefined : gatewayOf(row)
+    .where('name', 'in', [...names])
+    .orderBy('name')
+    .forUpdate()
+    .execute()
+  return rows.map(gatewayOf)
 }
 
 /** Stores a new gateway; throws a unique violation for a taken name. */

@@ -140,7 +140,7 @@ export async function deleteGateway(
 
 /** The gateway of this name, locked; throws NOT_FOUND. */
 export async function lockedGateway(trx: Db, meshId: MeshId, name: string): Promise<KeptGateway> {
-  const gateway = await store.findGateway(trx, meshId, { name, lock: 'update' })
+  const [gateway] = await store.lockGateways(trx, meshId, [name])
   if (gateway === undefined) throw noSuchObject('gateway', name, meshId)
   return gateway
 }

@@ -3,14 +3,14 @@ import type { MeshId } from '../../db/ids.ts'
 import type { Db } from '../../db/schema.ts'
 import { quoted, ServiceError } from '../../errors.ts'
 import {
-  findControlPlane,
   type KeptControlPlane,
+  lockControlPlanes,
   touchControlPlanes,
 } from './control-plane-store.ts'
-import { findGateway, type KeptGateway, touchGateways } from './gateway-store.ts'
-import { noSuchObject, type TopologyContext } from './hold-topology.ts'
-import { requireOwnPlane } from './control-planes.ts'
-import { requireOwnGateway } from './gateways.ts'
+import { lockedPlane, requireOwnPlane } from './control-planes.ts'
+import { type KeptGateway, lockGateways, touchGateways } from './gateway-store.ts'
+import { lockedGateway, requireOwnGateway } from './gateways.ts'
+import type { TopologyContext } from './hold-topology.ts'
 import { type Heard, isHeard } from './topology.ts'
 
 /** Most control planes, and most gateways, that one report names. */
@@ -41,17 +41,11 @@ export async function hearCluster(
   if (Math.max(controlPlanes.length, gateways.length) > MAX_HEARD) {
     throw new ServiceError('INVALID_REQUEST', `one report names at most ${MAX_HEARD} of each`)
   }
-  const heard: Heard[] = []
-  for (const name of new Set(controlPlanes.toSorted())) {
-    const plane = await findControlPlane(trx, meshId, { name, lock: 'update' })
-    if (plane?.cluster !== cluster) throw notItsOwn(cluster, 'control plane', name)
-    heard.push(plane)
-  }
-  for (const name of new Set(gateways.toSorted())) {
-    const gateway = await findGateway(trx, meshId, { name, lock: 'update' })
-    if (gateway?.cluster !== cluster) throw notItsOwn(cluster, 'gateway', name)
-    heard.push(gateway)
-  }
+  const planes = await lockControlPlanes(trx, meshId, controlPlanes)
+  requireItsOwn(planes, { cluster, kind: 'control plane', names: controlPlanes })
+  const ways = await lockGateways(trx, meshId, gateways)
+  requireItsOwn(ways, { cluster, kind: 'gateway', names: gateways })
+  const heard: readonly Heard[] = [...planes, ...ways]
   await touchControlPlanes(trx, meshId, { names: controlPlanes, at: now })
   await touchGateways(trx, meshId, { names: gateways, at: now })
   if (heard.some((one) => !isHeard(one, now))) await bumpChange(trx, meshId, 'mesh')
@@ -69,8 +63,7 @@ export async function hearControlPlane(
   meshId: MeshId,
   { name, context }: Heartbeat,
 ): Promise<KeptControlPlane> {
-  const plane = await findControlPlane(trx, meshId, { name, lock: 'update' })
-  if (plane === undefined) throw noSuchObject('control plane', name, meshId)
+  const plane = await lockedPlane(trx, meshId, name)
   requireOwnPlane(context, plane)
   await touchControlPlanes(trx, meshId, { names: [name], at: context.now })
   if (!isHeard(plane, context.now)) await bumpChange(trx, meshId, 'mesh')
@@ -83,16 +76,27 @@ export async function hearGateway(
   meshId: MeshId,
   { name, context }: Heartbeat,
 ): Promise<KeptGateway> {
-  const gateway = await findGateway(trx, meshId, { name, lock: 'update' })
-  if (gateway === undefined) throw noSuchObject('gateway', name, meshId)
+  const gateway = await lockedGateway(trx, meshId, name)
   requireOwnGateway(context, gateway)
   await touchGateways(trx, meshId, { names: [name], at: context.now })
   if (!isHeard(gateway, context.now)) await bumpChange(trx, meshId, 'mesh')
   return { ...gateway, seenAt: context.now }
 }
 
-function notItsOwn(cluster: string, kind: string, name: string): ServiceError {
-  return new ServiceError(
+interface Claimed {
+  readonly cluster: string
+  readonly kind: 'control plane' | 'gateway'
+  readonly names: readonly string[]
+}
+
+function requireItsOwn(
+  found: readonly (KeptControlPlane | KeptGateway)[],
+  { cluster, kind, names }: Claimed,
+): void {
+  const own = new Set(found.filter((one) => one.cluster === cluster).map((one) => one.name))
+  const name = names.toSorted().find((one) => !own.has(one))
+  if (name === undefined) return
+  throw new ServiceError(
     'FORBIDDEN',
     `a reporter of cluster ${cluster} speaks for what that cluster runs, and ${kind} ${quoted(name)} is none of it`,
     { next: `entente ${kind.replace(' ', '-')} list` },
