@@ -14,7 +14,9 @@ export function checkCluster(cluster: KeptCluster, topology: KeptTopology): void
   checkNames(cluster, topology)
   checkRole(cluster, topology)
   checkGateways(cluster, topology)
-  if (cluster.state === 'disabled') checkSomebodySigns(cluster.name, topology)
+  const unsigned =
+    cluster.state === 'disabled' ? unsignedWithout(cluster.name, topology) : undefined
+  if (unsigned !== undefined) throw unsigned
 }
 
 function checkOnce(rule: TopologyRule, names: readonly string[], pointer: string): void {
@@ -66,12 +68,13 @@ function checkGateways({ name, networks }: KeptCluster, { gateways }: KeptTopolo
   })
 }
 
-function checkSomebodySigns(name: string, topology: KeptTopology): void {
+/** The refusal to do without a cluster whose intermediate is the only one that signs. */
+function unsignedWithout(name: string, topology: KeptTopology): ServiceError | undefined {
   const others = [...topology.clusters.values()].filter(
     (one) => one.name !== name && one.state !== 'disabled' && one.issuing === 'managed',
   )
-  if (others.length > 0) return
-  throw illegal('somebody-signs', `cluster ${quoted(name)} is the only enabled one`)
+  if (others.length > 0) return undefined
+  return illegal('somebody-signs', `cluster ${quoted(name)} is the only enabled one`)
 }
 
 function unknown(kind: 'network' | 'control plane', name: string, pointer: string): ServiceError {
@@ -108,11 +111,8 @@ export function endOfCluster(topology: KeptTopology, name: string): Ending {
     const effect = `ends with it: a way into network ${gateway.network}`
     ended.push({ kind: 'gateway', name: gateway.name, effect, blocks: true })
   }
-  try {
-    checkSomebodySigns(name, topology)
-  } catch (fault) {
-    if (fault instanceof ServiceError) faults.push(fault)
-  }
+  const unsigned = unsignedWithout(name, topology)
+  if (unsigned !== undefined) faults.push(unsigned)
   return { ended, faults }
 }
 
