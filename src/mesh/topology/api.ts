@@ -291,8 +291,6 @@ export const EndedGatewayBody = Type.Object({ ...GatewayBody.properties, ended: 
 export type ClusterView = Static<typeof ClusterDetailBody>
 /** The answer to the making of a cluster. */
 export type CreatedClusterView = Static<typeof CreatedClusterBody>
-/** The answer to the deletion of a cluster. */
-export type EndedClusterView = Static<typeof EndedClusterBody>
 /** The answer to the move of a cluster. */
 export type MovedClusterView = Static<typeof MovedClusterBody>
 /** A control plane on the wire. */

@@ -17,8 +17,12 @@ import type { KeptTopology } from './find-topology.ts'
 import { checkCluster, endOfCluster } from './cluster-rules.ts'
 import * as store from './cluster-store.ts'
 import type { KeptCluster } from './cluster-store.ts'
-import { deleteControlPlane, insertControlPlane } from './control-plane-store.ts'
-import { type KeptControlPlane, releaseControlPlane } from './control-plane-store.ts'
+import {
+  deleteControlPlane,
+  insertControlPlane,
+  type KeptControlPlane,
+  releaseControlPlane,
+} from './control-plane-store.ts'
 import { deleteGateways } from './gateway-store.ts'
 import { checkRoom, illegal } from './rules.ts'
 import type { Locality } from './topology.ts'
