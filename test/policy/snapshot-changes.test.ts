@@ -173,6 +173,11 @@ t.test('what a log tells is judged before anything is loaded', async (t) => {
   t.equal(changedKeys([named(4n, 'rule', 'a'), named(5n, 'planet', 'x')], range), undefined)
   const many = Array.from({ length: MAX_CHANGED + 1 }, (_, i) => named(4n, 'service', `n/s${i}`))
   t.equal(changedKeys([...many, named(5n, 'rule', 'a')], range), undefined)
+  const twice = [4n, 5n].flatMap((revision) =>
+    Array.from({ length: 300 }, (_, i) => named(revision, 'service', `n/s${i}`)),
+  )
+  const read = twice.slice(0, MAX_CHANGED + 1)
+  t.equal(changedKeys(read, range), undefined, 'the last revision may name more than was read')
 })
 
 t.test('what one replica changes the other sees, each from the snapshot that it has', async (t) => {
