@@ -51,7 +51,8 @@ export const resolveRoutes = async (app: App, options: ResolveRoutesOptions): Pr
       const question = readQuestion(request.query, await options.now(options.db))
       const scope = ownerScopeOf(request.principal, 'policy.resolve', meshId)
       if (!isForOwnWorkload(scope, question)) requireSubject(scope, question)
-      const resolution = await resolve(options, meshId, question)
+      const hidesPorts = !speaksFor(scope, question)
+      const resolution = await resolve(options, meshId, { ...question, hidesPorts })
       options.metrics.resolutions.inc({ listener: 'admin', outcome: outcomeOf(resolution) })
       const view = viewFor(scope, question, resolution)
       const etag = weakEtagOf({ ...view, at: '', revision: '' })
@@ -79,10 +80,19 @@ function readQuestion(query: ResolveQueryView, now: Date): ResolveQuestion {
   }
 }
 
-/** Whether it is asked how a workload of one's own namespaces reaches something, or they reach a peer's service. */
+/**
+ * Whether it is asked how a workload of one's own namespaces reaches something, or they reach a peer's service; a
+ * caller whose path names no namespace is in nobody's, whatever the question says.
+ */
 function isForOwnWorkload(scope: OwnerScope, { of, caller, consumer }: ResolveQuestion): boolean {
   if (caller === undefined && of === undefined) return false
-  return isOwned(scope, [consumer.namespace ?? ''])
+  const { namespace } = caller === undefined ? consumer : callerFacts(pathOf(caller))
+  return isOwned(scope, namespace === undefined ? [] : [namespace])
+}
+
+/** Whether the service is one's own, or a peer's, whose offer is for everybody here to read. */
+function speaksFor(scope: OwnerScope, { of, subject }: ResolveQuestion): boolean {
+  return of !== undefined || isOwned(scope, [subject.namespace])
 }
 
 /** Only who speaks for a service of ours is shown the rules about it; throws FORBIDDEN. */
@@ -100,9 +110,8 @@ function viewFor(
   question: ResolveQuestion,
   resolution: Resolution,
 ): ResolveView {
-  const { of, subject, consumer } = question
-  const view = viewResolution(resolution, consumer.namespace)
-  if (of !== undefined || isOwned(scope, [subject.namespace])) return view
+  const view = viewResolution(resolution, question.consumer.namespace)
+  if (speaksFor(scope, question)) return view
   if (view.decision === 'deny') requireSubject(scope, question)
   return { ...view, steps: [] }
 }

@@ -59,6 +59,7 @@ export const workloadResolveRoutes = async (
         subject,
         of,
         port,
+        hidesPorts: true,
         caller: workload.spiffeId,
         consumer: { ...consumer, cluster, namespace },
         at: now,

@@ -29,6 +29,8 @@ export interface ResolveQuestion {
   readonly caller?: SpiffeId | undefined
   /** Name or number of the only port of interest. */
   readonly port?: string | undefined
+  /** Who asks does not speak for the service: a port that it does not have is denied as one that is closed. */
+  readonly hidesPorts?: boolean | undefined
   /** Decides which rules have ended. */
   readonly at: Date
   /** Decides what is stale. */
@@ -71,8 +73,9 @@ export async function resolve(
   const resolved = { snapshot, query, answer, consumer }
   if (answer.decision === 'deny') return { ...resolved, found: undefined }
   const asked = portsOf(snapshot, question)
+  if (asked === undefined) return { ...resolved, ...denied(snapshot, query, question.port) }
   const ports = asked.filter((port) => isAllowed(snapshot, query, port))
-  if (ports.length === 0) return { ...resolved, ...denied(snapshot, query, asked) }
+  if (ports.length === 0) return { ...resolved, ...denied(snapshot, query, asked[0]?.name) }
   const { subject, of, now } = question
   const service = { namespace: subject.namespace, name: subject.name, ports }
   const route = await findRoute(db, meshId, { service, of, consumer, topology, now })
@@ -105,19 +108,24 @@ function isAllowed(snapshot: Snapshot, query: Query, port: Port): boolean {
 function denied(
   snapshot: Snapshot,
   query: Query,
-  [first]: readonly Port[],
+  port: string | undefined,
 ): Pick<Resolution, 'query' | 'answer' | 'found'> {
-  const ofPort = { ...query, port: first?.name }
+  const ofPort = { ...query, port }
   return { query: ofPort, answer: evaluate(snapshot, ofPort), found: undefined }
 }
 
-function portsOf(snapshot: Snapshot, { subject, of, port }: ResolveQuestion): readonly Port[] {
+/** The ports that are asked about; undefined for one that the service does not have, where that is not to be told. */
+function portsOf(
+  snapshot: Snapshot,
+  { subject, of, port, hidesPorts }: ResolveQuestion,
+): readonly Port[] | undefined {
   const key = serviceKey(subject)
   const service = of === undefined ? snapshot.services.get(key) : snapshot.offers.get(of)?.get(key)
   const ports = service?.ports ?? []
   if (port === undefined) return ports
   const wanted = ports.filter((one) => one.name === port || String(one.port) === port)
   if (wanted.length > 0) return wanted
+  if (hidesPorts === true) return undefined
   const known = ports.map((one) => `${one.name} (${one.port})`).join(', ')
   const detail = `${key} has no port ${quoted(port)}; it has ${known}`
   throw new ServiceError('INVALID_REQUEST', detail, {

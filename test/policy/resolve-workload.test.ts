@@ -102,6 +102,35 @@ t.test('what a workload may not call looks exactly like what does not exist', as
   t.same(await ask('service=market/quotes&of=globex'), hidden)
 })
 
+t.test('a port that is closed to a workload looks like one that does not exist', async (t) => {
+  const service = await acme(t)
+  const { db } = service.database
+  await inTransaction(db, async (trx) => {
+    const context = { actor: 'tester', now: service.clock.now() }
+    const ports = [
+      { name: 'http', port: 80 },
+      { name: 'admin', port: 9090 },
+    ]
+    const till = { namespace: 'shop', name: 'till' }
+    const draft = { ...till, ports, identities: ['/ns/shop/sa/till'] }
+    await createService(trx, service.meshId, { draft, context })
+    const rule = { ...TO_BAR, subject: { ...till, ports: ['http'] } }
+    await createRule(trx, service.meshId, { draft: rule, context })
+  })
+  const as = await service.join('/ns/bar/sa/web')
+  const ask = async (port: string) => {
+    const query = `service=shop/till&network=vpc-a&port=${port}`
+    const { status, body } = await service.call('GET', `/resolve?${query}`, { as })
+    const { instance, ...rest } = body
+    return { status, ...rest, instance: typeof instance }
+  }
+  t.equal((await ask('http')).status, 200)
+  const closed = await ask('admin')
+  t.match(closed, { status: 404, code: 'NOT_FOUND' })
+  t.same(await ask('none'), closed)
+  t.same(await ask('9090'), closed)
+})
+
 t.test('a workload whose entry is tied to a cluster asks from there alone', async (t) => {
   const { call, join } = await acme(t)
   const as = await join('/ns/bar/sa/tied')

@@ -219,6 +219,10 @@ t.test(
     t.match(none.body, { status: 403, code: 'FORBIDDEN' }, 'as if one did not ask for a workload')
     t.match((await ask({ caller: 'spiffe://acme.example/ns/shop/sa/x' })).body, { status: 403 })
     t.match((await ask({ caller, namespace: 'shop' })).body, { status: 400 })
+    const nowhere = { caller: 'spiffe://acme.example/billing', namespace: 'web' }
+    t.match((await ask(nowhere)).body, { status: 403 }, 'a caller in no namespace is nobody’s')
+    const port = await ask({ caller, port: 'smtp' })
+    t.match(port.body, { status: 403 }, 'nor is told which ports others have')
     t.match((await ask({ service: 'web/front' })).body, { decision: 'deny' })
   },
 )
