@@ -16,13 +16,19 @@ const NOWHERE: ReadonlySet<string> = new Set([
 export function addressFault(text: string): string | undefined {
   if (isIP(text) === 0) {
     const wrong = dnsNameFault(text)
-    return wrong === undefined
-      ? undefined
-      : `address ${quoted(text)} is no IP address, and ${wrong}`
+    if (wrong !== undefined) return `address ${quoted(text)} is no IP address, and ${wrong}`
+    return isLocalName(text)
+      ? `address ${quoted(text)} is whoever looks it up, which nobody elsewhere can reach`
+      : undefined
   }
   if (text.includes('%')) return `address ${quoted(text)} has a zone, which means nothing elsewhere`
   const range = ipaddr.process(text).range()
   return NOWHERE.has(range)
     ? `address ${quoted(text)} is ${range}, which nobody elsewhere can reach`
     : undefined
+}
+
+/** Names that every machine takes for its own loopback address (RFC 6761 §6.3). */
+function isLocalName(text: string): boolean {
+  return text === 'localhost' || text.endsWith('.localhost')
 }

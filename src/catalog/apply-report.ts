@@ -101,10 +101,10 @@ export async function applyDelta(
   const read = await readAgainst(trx, meshId, { reporting, items })
   const before = await store.endpointsOfReporter(trx, meshId, reporting)
   const names = new Set(read.endpoints.map(endpointKey))
-  const removed = removals.filter((one) => {
-    const key = endpointKey(one)
-    return before.has(key) && !names.has(key)
-  })
+  // Each once, however often it is named: what is left is counted.
+  const removed = [...new Set(removals.map(endpointKey))].flatMap((key) =>
+    names.has(key) ? [] : (before.get(key) ?? []),
+  )
   const next = { ...state, revision: state.revision + 1n, seenAt: reporting.now }
   return write(trx, meshId, { reporting, next, before, read, removed })
 }

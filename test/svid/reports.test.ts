@@ -225,6 +225,17 @@ t.test('a change is taken on the report before it and on no other', async (t) =>
   )
 })
 
+t.test('an endpoint that is removed twice by one change counts as one', async (t) => {
+  const { db, meshId, call, reporter } = await reporting(t)
+  const east = await reporter('/east', 'east')
+  await call('PUT', AT, { as: east, body: { endpoints: pods(3) } })
+  const removal = { namespace: 'shop', service: 'cart', workloadUid: 'pod-0', port: 8080 }
+  const body = { afterRevision: '1', removals: [removal, removal, removal] }
+  const changed = await call('PATCH', AT, { as: east, body })
+  t.match(changed, { status: 200, body: { endpoints: 2, removed: 1 } })
+  t.equal((await seen(db, meshId)).length, 2)
+})
+
 t.test('a list that shrinks to less than half must say that it means it', async (t) => {
   const { db, meshId, clock, call, reporter } = await reporting(t)
   const east = await reporter('/east', 'east')
@@ -272,11 +283,22 @@ t.test(
       pod('a'),
       pod('d', { zone: 'z' }),
       pod('e', { network: 'nowhere' }),
+      pod('f', { address: 'localhost' }),
+      pod('g', { address: 'cart.localhost' }),
+      pod('h', { address: '0x7f000001' }),
     ])
     t.equal(refused.status, 422)
     t.same(
       refused.body.errors.map((one: { pointer: string }) => one.pointer),
-      ['/endpoints/1/address', '/endpoints/2', '/endpoints/3/zone', '/endpoints/4/network'],
+      [
+        '/endpoints/1/address',
+        '/endpoints/2',
+        '/endpoints/3/zone',
+        '/endpoints/4/network',
+        '/endpoints/5/address',
+        '/endpoints/6/address',
+        '/endpoints/7/address',
+      ],
     )
     for (const odd of [
       { ...pod('a'), more: 1 },
