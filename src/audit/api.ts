@@ -12,7 +12,10 @@ const RecordNumber = Type.String({ pattern: '^[0-9]{1,19}$' })
 
 /** One record of the audit log. */
 export const AuditRecordBody = Type.Object({
-  n: Type.String({ description: 'Its number: the only order of the log' }),
+  n: Type.Union([Type.String(), Type.Null()], {
+    description:
+      'Its number in the log of the service: the only order of the log; null for readers of some meshes, whom its gaps would tell of others',
+  }),
   at: Type.String({ format: 'date-time' }),
   meshId: Type.Union([Type.String(), Type.Null()]),
   actor: Type.String(),

@@ -1,7 +1,7 @@
 import type { FastifyRequest } from 'fastify'
 import type { Db } from '../db/schema.ts'
 import type { App } from '../http/listener.ts'
-import { decodeNumberCursor, pageOf, pageSchema } from '../http/page.ts'
+import { decodeHashCursor, pageOf, pageSchema } from '../http/page.ts'
 import {
   AuditQuery,
   AuditRecordBody,
@@ -41,11 +41,12 @@ export const auditRoutes = async (app: App, options: AuditRoutesOptions): Promis
     },
     async (request) => {
       const { limit, cursor, mesh, bytes, ...filter } = request.query
-      const behind = decodeNumberCursor(cursor)
-      const wanted = { ...filter, meshId: mesh, meshes: meshesOf(request), behind }
+      const meshes = meshesOf(request)
+      const wanted = { ...filter, meshId: mesh, meshes, behind: decodeHashCursor(cursor) }
       const rows = await findRecords(db, { ...wanted, limit: limit + 1 })
-      const { items, nextCursor } = pageOf(rows, limit, (row) => [String(row.n)])
-      return { items: items.map((row) => viewRecord(row, bytes === true)), nextCursor }
+      const { items, nextCursor } = pageOf(rows, limit, (row) => [hashText(row) ?? ''])
+      const view = { isNumbered: meshes === undefined, withBytes: bytes === true }
+      return { items: items.map((row) => viewRecord(row, view)), nextCursor }
     },
   )
 
@@ -79,16 +80,23 @@ export const auditRoutes = async (app: App, options: AuditRoutesOptions): Promis
   )
 }
 
-function viewRecord(record: SealedRecord, withBytes: boolean): AuditRecordView {
+function viewRecord(
+  record: SealedRecord,
+  { isNumbered, withBytes }: { readonly isNumbered: boolean; readonly withBytes: boolean },
+): AuditRecordView {
   return {
-    n: String(record.n),
+    n: isNumbered ? String(record.n) : null,
     at: record.at.toISOString(),
     meshId: record.mesh_id,
     actor: record.actor,
     action: record.action,
     object: record.object,
     body: fieldsOf(record.body)?.body ?? null,
-    hash: record.hash === null ? null : Buffer.from(record.hash).toString('hex'),
+    hash: hashText(record),
     ...(withBytes ? { bytes: Buffer.from(record.body).toString('utf8') } : {}),
   }
+}
+
+function hashText({ hash }: SealedRecord): string | null {
+  return hash === null ? null : Buffer.from(hash).toString('hex')
 }

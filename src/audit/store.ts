@@ -145,8 +145,8 @@ export interface RecordFilter {
   readonly actor?: string | undefined
   readonly action?: string | undefined
   readonly order: 'newest' | 'oldest'
-  /** Continue behind this number, in the chosen order. */
-  readonly behind?: bigint | undefined
+  /** Continue behind the record with this hash, in the chosen order. */
+  readonly behind?: Uint8Array | undefined
   readonly limit: number
 }
 
@@ -161,7 +161,12 @@ export async function findRecords(db: Db, filter: RecordFilter): Promise<SealedR
   if (filter.object !== undefined) query = query.where('object', '=', filter.object)
   if (filter.actor !== undefined) query = query.where('actor', '=', filter.actor)
   if (filter.action !== undefined) query = query.where('action', '=', filter.action)
-  if (filter.behind !== undefined) query = query.where('n', newest ? '<' : '>', filter.behind)
+  const { behind } = filter
+  if (behind !== undefined) {
+    query = query.where('n', newest ? '<' : '>', (eb) =>
+      eb.selectFrom('audit_record').select('n').where('hash', '=', behind),
+    )
+  }
   const rows = await query
     .orderBy('n', newest ? 'desc' : 'asc')
     .limit(filter.limit)

@@ -80,6 +80,14 @@ export function decodeNumberCursor(cursor: string | undefined): bigint | undefin
   throw notOurs()
 }
 
+/** The SHA-256 in a cursor, for lists whose order must not show; throws as {@link decodeCursor} does. */
+export function decodeHashCursor(cursor: string | undefined): Uint8Array | undefined {
+  const hex = decodeCursor(cursor, 1)?.[0]
+  if (hex === undefined) return undefined
+  if (/^[0-9a-f]{64}$/.test(hex)) return Buffer.from(hex, 'hex')
+  throw notOurs()
+}
+
 function notOurs(): ServiceError {
   return new ServiceError('INVALID_REQUEST', 'the cursor is not one that this list gave out', {
     next: 'leave the cursor out to begin with the first page',

@@ -75,7 +75,7 @@ t.test('of two meshes with equal names everywhere', async (t) => {
   t.test('page by page there is neither more nor less, and no cursor tells', async (t) => {
     const lists = operations.filter(({ key }) => after.get(key)?.text.startsWith('{"items":'))
     t.ok(lists.length > 15, `${lists.length} lists`)
-    for (const { key, path } of lists.filter(({ key }) => key !== 'GET /v1/audit')) {
+    for (const { key, path } of lists) {
       const base = fill(path, (one) => subjectOf(one).own(acme))
       let [cursor, count] = ['', 0]
       do {
@@ -86,6 +86,7 @@ t.test('of two meshes with equal names everywhere', async (t) => {
         })
         const page = JSON.parse(seen.text) as { items: object[]; nextCursor: string | null }
         count += page.items.length
+        if (key === 'GET /v1/audit') t.match(page.items, [{ n: null }], 'no gap tells of others')
         cursor = page.nextCursor ?? ''
         const text = Buffer.from(cursor, 'base64url').toString()
         t.ok(isClean(seen) && isClean({ ...seen, text }), `${key} ${text}`)

@@ -52,7 +52,7 @@ async function listRecords(cli: Cli, options: ListOptions): Promise<void> {
     table(
       records,
       [
-        { title: 'n', value: (record) => record.n },
+        { title: 'n', value: (record) => record.n ?? '-' },
         { title: 'at', value: (record) => record.at },
         { title: 'mesh', value: (record) => record.meshId ?? '-' },
         { title: 'actor', value: (record) => record.actor },
