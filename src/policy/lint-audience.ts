@@ -3,7 +3,7 @@ import { type Rule } from './rule.ts'
 import { type Snapshot } from './snapshot.ts'
 
 /** The mesh itself among the members of an audience. */
-export const SELF = Symbol('self')
+const SELF = Symbol('self')
 
 /** The names of relationships that a rule's audience comes to, groups resolved. */
 export function membersOf(snapshot: Snapshot, rule: Rule): ReadonlySet<string> {

@@ -36,7 +36,7 @@ export const lintRoutes = async (app: App, options: LintRoutesOptions): Promise<
       const { limit, cursor } = request.query
       const after = decodeCursor(cursor, 3)
       const snapshot = await snapshots.current(parseMeshId(request.params.meshId))
-      const rest = lint(snapshot, { at: await now(db) }).filter(
+      const rest = lint(snapshot, await now(db)).filter(
         (finding) => after === undefined || compareKeys(findingKey(finding), after) > 0,
       )
       const { items, nextCursor } = pageOf(rest, limit, findingKey)

@@ -3,7 +3,7 @@ import { includesSelf, membersOf } from './lint-audience.ts'
 import { deleteCommand, type LintFinding, onRule, ruleTitle } from './lint-finding.ts'
 import { emptyPatternMap, entryOf, type PatternMap, visitFitting } from './pattern-map.ts'
 import { type Pattern } from './pattern.ts'
-import { type Rule } from './rule.ts'
+import { hasEnded, type Rule } from './rule.ts'
 import { type Snapshot } from './snapshot.ts'
 
 /** Denies by the beginning of what they speak of, so that an allow is compared with few. */
@@ -38,11 +38,6 @@ export function lintShadow(rule: Rule, denies: Denies, snapshot: Snapshot): Lint
   const tells = `rule ${ruleTitle(over)} denies all of it, and one deny outweighs every allow`
   const next = [deleteCommand(rule), `entente rule show ${ruleTitle(over)}`]
   return [onRule('rule.shadowed', rule, { tells, next })]
-}
-
-/** Whether a rule has ended at a moment. */
-export function hasEnded({ expiresAt }: Rule, at: Date): boolean {
-  return expiresAt !== undefined && at >= expiresAt
 }
 
 function isNarrow({ subject, clusters, visibleTo }: Rule): boolean {

@@ -10,7 +10,7 @@ import { type Snapshot, type SnapshotService } from './snapshot.ts'
 export type Shelves = ReadonlyMap<string, readonly SnapshotService[]>
 
 /** Services by namespace. */
-export function shelve(services: Iterable<SnapshotService>): Shelves {
+function shelve(services: Iterable<SnapshotService>): Shelves {
   return Map.groupBy(services, ({ namespace }) => namespace)
 }
 

@@ -1,4 +1,4 @@
-import { type LintFinding, onRule, ruleTitle } from './lint-finding.ts'
+import { deleteCommand, type LintFinding, onRule } from './lint-finding.ts'
 import { type Pattern } from './pattern.ts'
 import { type Rule } from './rule.ts'
 
@@ -13,18 +13,16 @@ function lintSubjectWidth(rule: Rule): LintFinding[] {
   if (rule.audience.kind !== 'all' || !isEverything(rule)) return []
   if (rule.subject.kind === 'identity') {
     const tells = 'every identity of ours may be presented to every peer, also to those to come'
-    const next = ['entente rule export --identity PATTERN --to PEER for what is meant, then']
-    return [
-      onRule('rule.identities-to-all', rule, {
-        tells,
-        next: [...next, `entente rule delete ${ruleTitle(rule)}`],
-      }),
+    const next = [
+      'entente rule export --identity PATTERN --to PEER for what is meant, then',
+      deleteCommand(rule),
     ]
+    return [onRule('rule.identities-to-all', rule, { tells, next })]
   }
   const tells = 'every service of ours is open to every peer, also to those to come'
   const next = [
     'entente rule export NAMESPACE/NAME --to PEER for what is meant, then',
-    `entente rule delete ${ruleTitle(rule)}`,
+    deleteCommand(rule),
   ]
   return [onRule('rule.everything-to-all', rule, { tells, next })]
 }

@@ -2,25 +2,20 @@ import { evaluate } from './evaluate.ts'
 import { lintAudience, lintReach } from './lint-audience.ts'
 import { SEVERITIES } from './lint-api.ts'
 import { deleteCommand, LINT_CODES, type LintFinding, onRule } from './lint-finding.ts'
-import { collectDenies, hasEnded, lintShadow } from './lint-shadow.ts'
+import { collectDenies, lintShadow } from './lint-shadow.ts'
 import { lintSubject, subjectContext } from './lint-subjects.ts'
 import { lintWidth } from './lint-width.ts'
-import { type Rule } from './rule.ts'
+import { hasEnded, type Rule } from './rule.ts'
 import { serviceKey, type Snapshot, type SnapshotOffer } from './snapshot.ts'
 
-/** What of a lint the snapshot does not tell. */
-export interface LintExtras {
-  readonly at: Date
-}
-
 /**
- * What about the rules and offers of a mesh is probably not meant: rules that can never match, that open more than
+ * What about the rules and offers of a mesh is probably not meant at a moment: rules that can never match, that open more than
  * they seem to, and offers that nobody imports; the gravest first, then by code and object.
  *
  * Whether a peer imports what we export only the peer knows; what no active relationship reaches nobody can import.
  * Pure. Costs some microseconds a rule and one decision an offer.
  */
-export function lint(snapshot: Snapshot, { at }: LintExtras): LintFinding[] {
+export function lint(snapshot: Snapshot, at: Date): LintFinding[] {
   const context = subjectContext(snapshot)
   const rules = [...snapshot.rules.byId.values()]
   const denies = collectDenies(rules, at)

@@ -1,7 +1,7 @@
 import { aliased } from './evaluate.ts'
 import { judge } from './judge.ts'
 import { audienceOf, isNamed, type Peer, peerTitle, sceneWith, subjectsOf } from './rule-reach.ts'
-import { type Rule } from './rule.ts'
+import { hasEnded, type Rule } from './rule.ts'
 import { openHalfOf } from './scene.ts'
 import { serviceKey, type Snapshot, type SnapshotService } from './snapshot.ts'
 import { merged, NO_TERMS, type Terms, termsOf } from './terms.ts'
@@ -174,10 +174,10 @@ function identityPatterns(
   wanted: Pick<Rule, 'direction' | 'effect'> & { readonly peer: Peer; readonly at: Date },
 ): readonly string[] {
   const found = [...snapshot.rules.byId.values()].flatMap((rule) => {
-    const { subject, direction, effect, expiresAt } = rule
+    const { subject, direction, effect } = rule
     if (subject.kind !== 'identity') return []
     if (direction !== wanted.direction || effect !== wanted.effect) return []
-    if (expiresAt !== undefined && expiresAt <= wanted.at) return []
+    if (hasEnded(rule, wanted.at)) return []
     return audienceOf(snapshot, rule).includes(wanted.peer) ? [subject.path.text] : []
   })
   return merged(found)

@@ -21,7 +21,7 @@ export function ruleLine(rule: RuleContent): string {
 }
 
 /** What a rule speaks of, in short. */
-export function subjectLine(subject: Subject): string {
+function subjectLine(subject: Subject): string {
   if (subject.kind === 'identity') return `identity ${subject.path.text}`
   const { namespace, name, labels, ports } = subject
   return [

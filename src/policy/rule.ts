@@ -89,6 +89,11 @@ export interface StoredRule extends Rule {
   readonly version: bigint
 }
 
+/** Whether a rule applies no more at a moment. */
+export function hasEnded({ expiresAt }: Pick<Rule, 'expiresAt'>, at: Date): boolean {
+  return expiresAt !== undefined && at >= expiresAt
+}
+
 /** An audience as a person writes it. */
 export interface AudienceDraft {
   readonly kind: AudienceKind

@@ -187,8 +187,7 @@ function requirement(operator: string, ...values: string[]) {
   return { key: 'tier', operator, ...(values.length > 0 && { values }) }
 }
 
-const codesOf = (snapshot: Snapshot): string[] =>
-  lint(snapshot, { at: LATE }).map(({ code }) => code)
+const codesOf = (snapshot: Snapshot): string[] => lint(snapshot, LATE).map(({ code }) => code)
 
 t.test(
   'each sort of rule that is not as it seems is found, and its neighbours are not',
@@ -233,7 +232,7 @@ t.test(
       { ...offer, relationship: 'globex' },
       { ...offer, relationship: 'hooli' },
     ]
-    t.same(lint(meshWith([], { offers }), { at: EARLY }), [
+    t.same(lint(meshWith([], { offers }), EARLY), [
       {
         code: 'offer.not-imported',
         severity: 'notice',
@@ -243,8 +242,8 @@ t.test(
       },
     ])
     const imports = rule({ direction: 'import', subject: everything })
-    t.same(lint(meshWith([imports], { offers }), { at: EARLY }), [])
-    t.same(lint(meshWith([{ ...imports, effect: 'deny' }], { offers }), { at: EARLY }), [])
+    t.same(lint(meshWith([imports], { offers }), EARLY), [])
+    t.same(lint(meshWith([{ ...imports, effect: 'deny' }], { offers }), EARLY), [])
     const hidden = { ...imports, visibleTo: ['nowhere'] }
     t.same(codesOf(meshWith([hidden], { offers })), ['rule.visible-to-nobody'])
     t.same(codesOf(meshWith([{ ...imports, visibleTo: ['pa*'] }], { offers })), [])
@@ -257,7 +256,7 @@ t.test(
     const drafts = TABLE.flatMap(([, some]) => some)
     const findings = lint(
       meshWith(drafts.map((draft, i) => (i % 2 === 0 ? draft : { ...draft, name: `n${i}` }))),
-      { at: LATE },
+      LATE,
     )
     t.ok(findings.length > 15)
     for (const { code, severity, object, message, next } of findings) {
