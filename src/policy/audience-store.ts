@@ -45,8 +45,8 @@ export async function withAudiences(
   rows: readonly RuleRow[],
 ): Promise<StoredRule[]> {
   const ids = rows.filter((row) => row.audience === 'peers').map(({ id }) => id)
-  const peers = ids.length === 0 ? new Map() : byRule(await peersOfRules(db, meshId, ids))
-  const groups = ids.length === 0 ? new Map() : byRule(await groupsOfRules(db, meshId, ids))
+  const peers = byRule(ids.length === 0 ? [] : await peersOfRules(db, meshId, ids))
+  const groups = byRule(ids.length === 0 ? [] : await groupsOfRules(db, meshId, ids))
   return rows.map((row) =>
     ruleOf(row, { relationships: peers.get(row.id) ?? [], groups: groups.get(row.id) ?? [] }),
   )

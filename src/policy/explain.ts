@@ -47,8 +47,8 @@ export function questionOf({ service, caller, ...rest }: Asked, at: Date): Query
  * A decision with its chain of reasons and, on a deny, the smallest change that would allow it.
  *
  * A call is denied too when no bundle authenticates its other side, and both when another service has the name that
- * rules give this one. Whether there is a way to the service is told and
- * decides nothing: it comes and goes with its endpoints.
+ * rules give this one. Whether there is a way to the service is told and decides nothing: it comes and goes with its
+ * endpoints.
  */
 export function explain(snapshot: Snapshot, query: Query, facts: ExplainFacts = {}): ExplainView {
   const answer = evaluate(snapshot, query)

@@ -4,7 +4,7 @@ import { type Db } from '../db/schema.ts'
 import { type FieldError, quoted, ServiceError } from '../errors.ts'
 import { relationshipsOf } from '../federation/find-relationship.ts'
 import { groupsOf } from '../federation/group/peer-groups.ts'
-import { loadTopology } from '../mesh/topology/find-topology.ts'
+import { clustersOf } from '../mesh/find-mesh.ts'
 import { type RuleDraft } from './rule.ts'
 
 /** The ids of the relationships that a draft names; throws RULE_INVALID for those and groups that do not exist. */
@@ -35,7 +35,7 @@ export async function requireClusters(
   { clusters = [] }: RuleDraft,
 ): Promise<void> {
   if (clusters.length === 0) return
-  const known = (await loadTopology(trx, meshId)).clusters
+  const known = new Set((await clustersOf(trx, meshId)).map(({ name }) => name))
   const fields = clusters.flatMap((name, index): FieldError[] =>
     known.has(name)
       ? []
