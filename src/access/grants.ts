@@ -4,6 +4,7 @@ import type { Db } from '../db/schema.ts'
 import { isUniqueViolation } from '../db/failures.ts'
 import { ServiceError, quoted } from '../errors.ts'
 import { requireMayGrant } from './may-grant.ts'
+import { noSuchMesh } from './no-such-mesh.ts'
 import { type OwnerScope, ownerMeshesOf } from './owner-scope.ts'
 import { type Grant, type Principal, scopeText } from './principal.ts'
 import * as store from './store.ts'
@@ -99,9 +100,7 @@ export function isSeen(grants: readonly StoredGrant[], meshes: OwnerScope): bool
 /** Throws NOT_FOUND when the mesh of a grant does not exist; ask only after {@link requireMayGrant}. */
 export async function requireMesh(trx: Db, { scope }: Grant): Promise<void> {
   if (scope.kind === 'everything' || (await store.hasMesh(trx, scope.meshId))) return
-  throw new ServiceError('NOT_FOUND', `there is no mesh ${quoted(scope.meshId)}`, {
-    next: 'entente mesh list',
-  })
+  throw noSuchMesh(scope.meshId)
 }
 
 /** The refusal for a token that does not exist or is not seen. */

@@ -1,3 +1,4 @@
+import { noSuchMesh } from '../access/no-such-mesh.ts'
 import { requireOwned } from '../access/owner-scope.ts'
 import { requireQuota } from '../access/quota/require-quota.ts'
 import { type ChangeContext, recordAudit } from '../audit/record.ts'
@@ -6,7 +7,7 @@ import { isForeignKeyViolation, isUniqueViolation } from '../db/failures.ts'
 import { type MeshId } from '../db/ids.ts'
 import { type Db } from '../db/schema.ts'
 import { ServiceError } from '../errors.ts'
-import { loadMesh, noSuchMesh, trustDomainsOf } from '../mesh/find-mesh.ts'
+import { loadMesh, trustDomainsOf } from '../mesh/find-mesh.ts'
 import { mergeLabels } from './label.ts'
 import {
   type Owner,

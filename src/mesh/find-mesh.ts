@@ -1,3 +1,4 @@
+import { noSuchMesh } from '../access/no-such-mesh.ts'
 import type { MeshId } from '../db/ids.ts'
 import type { Db } from '../db/schema.ts'
 import { quoted, ServiceError } from '../errors.ts'
@@ -92,13 +93,6 @@ export async function bundleEndpointOfDomain(
 ): Promise<BundleEndpoint> {
   const primary = domain.isPrimary ? domain : await primaryTrustDomain(db, domain.meshId)
   return bundleEndpointOf(domain, primary, publicUrl)
-}
-
-/** The refusal for a mesh that does not exist, or is not the caller's to see. */
-export function noSuchMesh(meshId: string): ServiceError {
-  return new ServiceError('NOT_FOUND', `there is no mesh ${quoted(meshId)}`, {
-    next: 'entente mesh list',
-  })
 }
 
 function noSuchDomain(meshId: MeshId, name: string): ServiceError {

@@ -1,6 +1,7 @@
 import { type ChangeContext, recordAudit } from '../../audit/record.ts'
 import type { Db } from '../../db/schema.ts'
-import { ServiceError, quoted } from '../../errors.ts'
+import { ServiceError } from '../../errors.ts'
+import { noSuchMesh } from '../no-such-mesh.ts'
 import { type QuotaLimits, type QuotaOwner, beyondMesh } from './quota.ts'
 import * as store from './quota-store.ts'
 
@@ -29,13 +30,6 @@ export async function setQuotas(
     at: context.now,
   })
   return limits
-}
-
-/** The refusal for a mesh that does not exist. */
-export function noSuchMesh(meshId: string): ServiceError {
-  return new ServiceError('NOT_FOUND', `there is no mesh ${quoted(meshId)}`, {
-    next: 'entente mesh list',
-  })
 }
 
 async function requireWithinMesh(trx: Db, owner: QuotaOwner, limits: QuotaLimits): Promise<void> {

@@ -4,9 +4,10 @@ import type { DbClock } from '../../db/time.ts'
 import { DryRunQuery } from '../../http/dry-run.ts'
 import type { App } from '../../http/listener.ts'
 import { decodeCursor, pageOf, pageSchema } from '../../http/page.ts'
+import { noSuchMesh } from '../no-such-mesh.ts'
 import { ownerScopeOf, requireOwned } from '../owner-scope.ts'
 import { hasMesh } from '../store.ts'
-import { noSuchMesh, setQuotas } from './change-quotas.ts'
+import { setQuotas } from './change-quotas.ts'
 import type { QuotaLimits } from './quota.ts'
 import {
   MeshQuotasBody,
