@@ -24,6 +24,13 @@ export function parseMeshId(text: string): MeshId {
   return text as MeshId
 }
 
+const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
+
+/** Whether a text has the form of an identifier: a UUID in lower case, as {@link newId} writes them. */
+export function isId(text: string): boolean {
+  return UUID.test(text)
+}
+
 /** A new random identifier (UUID v4, RFC 9562 §5.4). */
 export function newId(): string {
   return randomUUID()

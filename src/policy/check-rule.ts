@@ -1,4 +1,4 @@
-import { isLabel } from '../db/ids.ts'
+import { isId, isLabel } from '../db/ids.ts'
 import { type FieldError, isServiceError, quoted, ServiceError } from '../errors.ts'
 import { selectorErrors } from './label-selector.ts'
 import { parseNamePattern, parsePathPattern } from './pattern.ts'
@@ -20,13 +20,6 @@ export const MAX_CALLERS = 64
 export const MAX_NAMES = 64
 /** Longest note, in characters. */
 export const MAX_NOTE_LENGTH = 500
-
-const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
-
-/** Whether a text names a rule by its id; no rule has such a name. */
-export function isRuleId(text: string): boolean {
-  return UUID.test(text)
-}
 
 /**
  * Refuses a draft that may not stand: RULE_INVALID with one field error per thing that is wrong.
@@ -62,8 +55,9 @@ function concerns({ pointer }: FieldError, touched: readonly (keyof RuleDraft)[]
   return touched.some((name) => `${pointer}/`.startsWith(`/${name}/`))
 }
 
+// A text in the form of an id names a rule by it.
 function nameErrors({ name }: RuleDraft): FieldError[] {
-  if (name === undefined || (isLabel(name) && !isRuleId(name))) return []
+  if (name === undefined || (isLabel(name) && !isId(name))) return []
   const wanted = 'must be a DNS label: 1 to 63 of a-z, 0-9 and -, and no UUID'
   return [refusal('/name', `name ${quoted(name)} ${wanted}`)]
 }

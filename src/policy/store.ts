@@ -1,8 +1,7 @@
 import { sql } from 'kysely'
-import { type MeshId } from '../db/ids.ts'
+import { isId, type MeshId } from '../db/ids.ts'
 import { type Db } from '../db/schema.ts'
 import { deleteAudience, insertAudience, type RuleWrite, withAudiences } from './audience-store.ts'
-import { isRuleId } from './check-rule.ts'
 import { columnsOf, RULE } from './rule-row-store.ts'
 import { type StoredRule } from './rule.ts'
 import { type Revisions } from './snapshot.ts'
@@ -91,7 +90,7 @@ export interface RulePage {
 
 /** Rules by id. */
 export async function listRules(db: Db, meshId: MeshId, page: RulePage): Promise<StoredRule[]> {
-  let query = db.selectFrom('rule').select(RULE).where('mesh_id', '=', meshId).orderBy('id')
+  let query = allRules(db, meshId)
   if (page.direction !== undefined) query = query.where('direction', '=', page.direction)
   if (page.ownerScope !== undefined) {
     query = query.where(sql<boolean>`owner_scope <@ ${JSON.stringify(page.ownerScope)}::jsonb`)
@@ -108,19 +107,12 @@ export async function rulesNaming(
   meshId: MeshId,
   relationshipId: string,
 ): Promise<StoredRule[]> {
-  const rows = await db
-    .selectFrom('rule')
-    .select(RULE)
+  const ids = db
+    .selectFrom('rule_peer')
+    .select('rule_id')
     .where('mesh_id', '=', meshId)
-    .where('id', 'in', (eb) =>
-      eb
-        .selectFrom('rule_peer')
-        .select('rule_id')
-        .where('mesh_id', '=', meshId)
-        .where('relationship_id', '=', relationshipId),
-    )
-    .orderBy('id')
-    .execute()
+    .where('relationship_id', '=', relationshipId)
+  const rows = await allRules(db, meshId).where('id', 'in', ids).execute()
   return withAudiences(db, meshId, rows)
 }
 
@@ -130,19 +122,12 @@ export async function rulesNamingGroup(
   meshId: MeshId,
   group: string,
 ): Promise<StoredRule[]> {
-  const rows = await db
-    .selectFrom('rule')
-    .select(RULE)
+  const ids = db
+    .selectFrom('rule_group')
+    .select('rule_id')
     .where('mesh_id', '=', meshId)
-    .where('id', 'in', (eb) =>
-      eb
-        .selectFrom('rule_group')
-        .select('rule_id')
-        .where('mesh_id', '=', meshId)
-        .where('group_name', '=', group),
-    )
-    .orderBy('id')
-    .execute()
+    .where('group_name', '=', group)
+  const rows = await allRules(db, meshId).where('id', 'in', ids).execute()
   return withAudiences(db, meshId, rows)
 }
 
@@ -168,9 +153,13 @@ export async function readRevisions(db: Db, meshId: MeshId): Promise<Revisions> 
   return { mesh: of('mesh'), relationship: of('relationship'), rule: of('rule') }
 }
 
+function allRules(db: Db, meshId: MeshId) {
+  return db.selectFrom('rule').select(RULE).where('mesh_id', '=', meshId).orderBy('id')
+}
+
 // No name has the form of an id.
 function oneRule(db: Db, meshId: MeshId, idOrName: string) {
-  const column = isRuleId(idOrName) ? 'id' : 'name'
+  const column = isId(idOrName) ? 'id' : 'name'
   return db
     .selectFrom('rule')
     .select(RULE)

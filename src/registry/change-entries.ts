@@ -4,7 +4,7 @@ import { requireQuota } from '../access/quota/require-quota.ts'
 import { type ChangeContext, recordAudit } from '../audit/record.ts'
 import { bumpChange } from '../db/changes.ts'
 import { isForeignKeyViolation, isUniqueViolation } from '../db/failures.ts'
-import { type MeshId, newId } from '../db/ids.ts'
+import { isId, type MeshId, newId } from '../db/ids.ts'
 import { type Db } from '../db/schema.ts'
 import { forgetReporter, type Reporter } from '../catalog/endpoint-reporter.ts'
 import { quoted, ServiceError } from '../errors.ts'
@@ -138,11 +138,9 @@ export async function ownerOf(
   return { meshId, settings, now, trustDomains, clusters }
 }
 
-const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
-
 /** The id of the entry that a text names by its id, its SPIFFE ID or the path of it; throws NOT_FOUND, ENTRY_INVALID. */
 async function idOf(db: Db, meshId: MeshId, text: string): Promise<string> {
-  if (UUID.test(text)) return text
+  if (isId(text)) return text
   const trustDomains = await trustDomainsOf(db, meshId)
   const { spiffeId } = parseEntryId(text, { meshId, trustDomains })
   const entry = await store.findEntryBySpiffeId(db, meshId, spiffeId)

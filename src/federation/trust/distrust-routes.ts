@@ -1,6 +1,6 @@
 import { Type } from 'typebox'
 import { inTransaction } from '../../db/connect.ts'
-import { parseMeshId } from '../../db/ids.ts'
+import { isId, parseMeshId } from '../../db/ids.ts'
 import { ServiceError } from '../../errors.ts'
 import { DryRunQuery } from '../../http/dry-run.ts'
 import { type App } from '../../http/listener.ts'
@@ -153,13 +153,11 @@ function viewKey(key: DistrustedKey): DistrustedKeyView {
   }
 }
 
-const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
-
 function placeOf(cursor: string | undefined): { since: Date; id: string } | undefined {
   const key = decodeCursor(cursor, 2)
   if (key === undefined) return undefined
   const since = new Date(key[0] ?? '')
   const id = key[1] ?? ''
-  if (!Number.isNaN(since.getTime()) && UUID.test(id)) return { since, id }
+  if (!Number.isNaN(since.getTime()) && isId(id)) return { since, id }
   throw new ServiceError('INVALID_REQUEST', 'cursor was not made by this list')
 }

@@ -1,5 +1,5 @@
 import { Type } from 'typebox'
-import { parseMeshId } from '../../db/ids.ts'
+import { isId, parseMeshId } from '../../db/ids.ts'
 import { type Db } from '../../db/schema.ts'
 import { type DbClock } from '../../db/time.ts'
 import { ServiceError } from '../../errors.ts'
@@ -77,12 +77,11 @@ function placeIn(cursor: string | undefined): { at: string; after: TrustPlace } 
   const parts = decodeCursor(cursor, 4)
   if (parts === undefined) return undefined
   const [at = '', section, trustDomain = '', key = ''] = parts
-  const isOurs = section === 'own' || (section === 'peer' && UUID.test(key))
+  const isOurs = section === 'own' || (section === 'peer' && isId(key))
   if (isOurs && MOMENT.test(at)) return { at, after: { section, trustDomain, key } }
   throw new ServiceError('INVALID_REQUEST', 'the cursor is not one that this list gave out', {
     next: 'leave the cursor out to begin with the first page',
   })
 }
 
-const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
 const MOMENT = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/
