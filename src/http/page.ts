@@ -1,4 +1,5 @@
 import { type TSchema, Type } from 'typebox'
+import { isId } from '../db/ids.ts'
 import { ServiceError } from '../errors.ts'
 
 /** Query of every list: at most 500 items a page, and where to go on. */
@@ -63,12 +64,10 @@ function isText(part: unknown): boolean {
   return typeof part === 'string' && !part.includes('\0')
 }
 
-const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
-
 /** The UUID in a cursor of a list by id; throws as {@link decodeCursor} does, also when it holds another text. */
 export function decodeIdCursor(cursor: string | undefined): string | undefined {
   const id = decodeCursor(cursor, 1)?.[0]
-  if (id === undefined || UUID.test(id)) return id
+  if (id === undefined || isId(id)) return id
   throw notOurs()
 }
 
