@@ -2,7 +2,7 @@ import { type RawBuilder, type Selectable, sql, type SqlBool } from 'kysely'
 import { type MeshId } from '../db/ids.ts'
 import { type EndpointReporterTable, type EndpointTable } from '../db/schema-policy.ts'
 import { type Db } from '../db/schema.ts'
-import { type Locality } from '../mesh/topology/topology.ts'
+import { localityOf } from '../mesh/topology/locality.ts'
 import { type ReportedEndpoint } from './endpoint.ts'
 
 /** Which endpoints are wanted. */
@@ -86,13 +86,5 @@ function endpointOf(row: EndpointRow): ReportedEndpoint {
     isHealthy: row.is_healthy,
     reporter: row.reporter,
     freshUntil: new Date(row.seen_at.getTime() + row.ttl_seconds * 1000),
-  }
-}
-
-function localityOf({ region, zone, subzone }: EndpointRow): Locality {
-  return {
-    ...(region === null ? {} : { region }),
-    ...(zone === null ? {} : { zone }),
-    ...(subzone === null ? {} : { subzone }),
   }
 }

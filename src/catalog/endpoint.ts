@@ -13,7 +13,7 @@ export interface ReportedEndpoint {
   readonly service: string
   /** What the platform calls the workload, as a pod's uid. */
   readonly workloadUid: string
-  /** An IP address in the network. */
+  /** An IP address or DNS name in the network. */
   readonly address: string
   readonly port: number
   /** The name of the service's port that it stands for. */

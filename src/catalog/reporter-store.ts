@@ -1,5 +1,7 @@
-import { sql } from 'kysely'
+import { type Selectable, sql } from 'kysely'
+import { chunksOf } from '../db/chunks.ts'
 import { type MeshId } from '../db/ids.ts'
+import { type EndpointReporterTable } from '../db/schema-policy.ts'
 import { type Db } from '../db/schema.ts'
 import { type SpiffeId } from '../spiffe/spiffe-id.ts'
 import { type EndpointDraft, endpointKey } from './report.ts'
@@ -20,6 +22,8 @@ export interface ReporterState {
   readonly seenAt: Date
 }
 
+const STATE = ['revision', 'ttl_seconds', 'full_at', 'seen_at'] as const
+
 /** How a reporter stands, locked until the transaction ends; undefined before its first report. */
 export async function lockReporter(
   trx: Db,
@@ -28,15 +32,13 @@ export async function lockReporter(
 ): Promise<ReporterState | undefined> {
   const row = await trx
     .selectFrom('endpoint_reporter')
-    .select(['revision', 'ttl_seconds', 'full_at', 'seen_at'])
+    .select(STATE)
     .where('mesh_id', '=', meshId)
     .where('cluster', '=', cluster)
     .where('reporter', '=', reporter)
     .forUpdate()
     .executeTakeFirst()
-  if (row === undefined) return undefined
-  const { revision, ttl_seconds: ttlSeconds, full_at: fullAt, seen_at: seenAt } = row
-  return { revision, ttlSeconds, fullAt, seenAt }
+  return row && stateOf(row)
 }
 
 /**
@@ -73,6 +75,13 @@ export async function saveReporter(
     .execute()
 }
 
+function stateOf(
+  row: Pick<Selectable<EndpointReporterTable>, (typeof STATE)[number]>,
+): ReporterState {
+  const { revision, ttl_seconds: ttlSeconds, full_at: fullAt, seen_at: seenAt } = row
+  return { revision, ttlSeconds, fullAt, seenAt }
+}
+
 function columnsOf({ revision, ttlSeconds, fullAt, seenAt }: ReporterState) {
   return { revision, ttl_seconds: ttlSeconds, full_at: fullAt, seen_at: seenAt }
 }
@@ -89,11 +98,9 @@ export async function touchReporter(
     .where('mesh_id', '=', meshId)
     .where('cluster', '=', cluster)
     .where('reporter', '=', reporter)
-    .returning(['revision', 'ttl_seconds', 'full_at', 'seen_at'])
+    .returning(STATE)
     .executeTakeFirst()
-  if (row === undefined) return undefined
-  const { revision, ttl_seconds: ttlSeconds, full_at: fullAt, seen_at: seenAt } = row
-  return { revision, ttlSeconds, fullAt, seenAt }
+  return row && stateOf(row)
 }
 
 /** Forgets a reporter with all its endpoints of a cluster. */
@@ -174,7 +181,7 @@ export async function upsertEndpoints(
   meshId: MeshId,
   { endpoints, cluster, reporter, now }: Writing & { readonly endpoints: readonly EndpointDraft[] },
 ): Promise<void> {
-  for (const chunk of chunksOf(endpoints)) {
+  for (const chunk of chunksOf(endpoints, CHUNK)) {
     await sql`
       insert into endpoint (mesh_id, cluster, reporter, namespace, service, workload_uid, port,
         port_name, network, address, region, zone, subzone, weight, is_healthy, reported_at)
@@ -201,7 +208,7 @@ export async function deleteEndpoints(
   meshId: MeshId,
   { names, cluster, reporter }: ReporterKey & { readonly names: readonly EndpointName[] },
 ): Promise<void> {
-  for (const chunk of chunksOf(names)) {
+  for (const chunk of chunksOf(names, CHUNK)) {
     await sql`
       delete from endpoint using jsonb_to_recordset(${JSON.stringify(chunk)}::jsonb)
         as e (namespace text, service text, "workloadUid" text, port integer)
@@ -252,8 +259,4 @@ export async function countByCluster(db: Db, now: Date): Promise<ClusterCount[]>
     cluster: row.cluster,
     count: Number(row.count),
   }))
-}
-
-function* chunksOf<T>(items: readonly T[]): Generator<readonly T[]> {
-  for (let start = 0; start < items.length; start += CHUNK) yield items.slice(start, start + CHUNK)
 }

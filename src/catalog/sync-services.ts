@@ -1,6 +1,7 @@
 import { requireQuota } from '../access/quota/require-quota.ts'
 import { type ChangeContext, recordAudit } from '../audit/record.ts'
 import { bumpObjects } from '../db/changes.ts'
+import { chunksOf } from '../db/chunks.ts'
 import { type MeshId } from '../db/ids.ts'
 import { type Db } from '../db/schema.ts'
 import { type FieldError, isServiceError, quoted, ServiceError } from '../errors.ts'
@@ -163,14 +164,14 @@ async function settle(
     }),
     ...plan.deleted.map((before) => ({ service: serviceTitle(before), before: told(before) })),
   ]
-  for (let start = 0; start < changes.length; start += AUDITED_TOGETHER) {
+  for (const some of chunksOf(changes, AUDITED_TOGETHER)) {
     await recordAudit(trx, {
       meshId,
       at: context.now,
       actor: context.actor,
       action: 'service.sync',
       object: `services/${source}`,
-      body: { changes: changes.slice(start, start + AUDITED_TOGETHER) },
+      body: { changes: some },
     })
   }
   if (changes.length === 0) return

@@ -1,4 +1,5 @@
 import { sql } from 'kysely'
+import { chunksOf } from '../db/chunks.ts'
 import { type MeshId } from '../db/ids.ts'
 import { type Db } from '../db/schema.ts'
 import { type SourcedContent } from './plan-sync.ts'
@@ -66,7 +67,7 @@ export async function writeServices(
   meshId: MeshId,
   services: readonly Service[],
 ): Promise<void> {
-  for (const chunk of chunksOf(services)) {
+  for (const chunk of chunksOf(services, CHUNK)) {
     const rows = JSON.stringify(
       chunk.map((service) => ({ ...service, version: String(service.version) })),
     )
@@ -97,7 +98,7 @@ export async function deleteServices(
   meshId: MeshId,
   names: readonly ServiceName[],
 ): Promise<void> {
-  for (const chunk of chunksOf(names)) {
+  for (const chunk of chunksOf(names, CHUNK)) {
     await sql`
       delete from service s using jsonb_to_recordset(${namesText(chunk)}::jsonb)
         as d (namespace text, name text)
@@ -117,7 +118,7 @@ export async function writeSaid(
     readonly unsaid: readonly SourcedContent[]
   },
 ): Promise<void> {
-  for (const chunk of chunksOf(said)) {
+  for (const chunk of chunksOf(said, CHUNK)) {
     const rows = JSON.stringify(
       chunk.map(({ ports, identities, labels, ...rest }) => ({
         ...rest,
@@ -132,7 +133,7 @@ export async function writeSaid(
       on conflict (mesh_id, source, namespace, name)
       do update set content = excluded.content`.execute(trx)
   }
-  for (const chunk of chunksOf(unsaid)) {
+  for (const chunk of chunksOf(unsaid, CHUNK)) {
     const [first] = chunk
     await sql`
       delete from service_source s using jsonb_to_recordset(${namesText(chunk)}::jsonb)
@@ -144,8 +145,4 @@ export async function writeSaid(
 
 function namesText(names: readonly ServiceName[]): string {
   return JSON.stringify(names.map(({ namespace, name }) => ({ namespace, name })))
-}
-
-function* chunksOf<T>(items: readonly T[]): Generator<readonly T[]> {
-  for (let start = 0; start < items.length; start += CHUNK) yield items.slice(start, start + CHUNK)
 }

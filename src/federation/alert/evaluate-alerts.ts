@@ -1,4 +1,5 @@
 import { addSeconds } from '../../clock.ts'
+import { chunksOf } from '../../db/chunks.ts'
 import { inTransaction } from '../../db/connect.ts'
 import { claimLease, holdsLease, type Lease } from '../../db/lease.ts'
 import { type Db } from '../../db/schema.ts'
@@ -162,8 +163,6 @@ function numbersOf(alerts: readonly store.Alert[]): bigint[] {
   return alerts.map(({ nr }) => nr)
 }
 
-function chunks<T>(all: readonly T[]): T[][] {
-  return Array.from({ length: Math.ceil(all.length / CHUNK) }, (_, index) =>
-    all.slice(index * CHUNK, (index + 1) * CHUNK),
-  )
+function chunks<T>(all: readonly T[]): (readonly T[])[] {
+  return [...chunksOf(all, CHUNK)]
 }
