@@ -1,5 +1,4 @@
 import { type RouteSummary } from '../catalog/route/summary.ts'
-import { quoted, ServiceError } from '../errors.ts'
 import { type RelationshipView } from '../federation/api.ts'
 import { parseSpiffeId, trustDomainOf } from '../spiffe/spiffe-id.ts'
 import { type Answer, type Query } from './answer.ts'
@@ -8,8 +7,8 @@ import { bound, offered } from './bindings.ts'
 import { evaluate } from './evaluate.ts'
 import { identityList } from './identity-list.ts'
 import { smallestChange } from './remedy.ts'
-import { type SubjectName } from './rule-index.ts'
 import { sceneOf } from './scene.ts'
+import { parseServiceName } from './service-name.ts'
 import { serviceKey, type Snapshot } from './snapshot.ts'
 import { bundleStep, consentText, type TrustStep } from './trust-steps.ts'
 
@@ -129,17 +128,4 @@ function nameSteps(snapshot: Snapshot, query: Query): TrustStep[] {
 function identitySteps(snapshot: Snapshot, query: Query): ExplainView['steps'] {
   const reason = identityList(snapshot, query)
   return reason === undefined ? [] : [{ step: 'identities', outcome: 'allow', reason }]
-}
-
-/** A service as it is written everywhere, `namespace/name`; throws INVALID_REQUEST. */
-export function parseServiceName(text: string): SubjectName {
-  const [namespace = '', name = '', ...rest] = text.split('/')
-  if (namespace !== '' && name !== '' && rest.length === 0) return { namespace, name }
-  throw new ServiceError(
-    'INVALID_REQUEST',
-    `${quoted(text)} is no service; wanted namespace/name`,
-    {
-      fields: [{ in: 'querystring', pointer: '/service', detail: 'wanted namespace/name' }],
-    },
-  )
 }

@@ -8,7 +8,7 @@ import { isKnown, weakEtagOf } from '../http/weak-etag.ts'
 import { MeshParams } from '../mesh/api.ts'
 import { parseSpiffeId, pathOf } from '../spiffe/spiffe-id.ts'
 import { callerFacts } from './callers.ts'
-import { parseServiceName } from './explain.ts'
+import { parseServiceName } from './service-name.ts'
 import {
   ResolveBody,
   ResolveQuery,

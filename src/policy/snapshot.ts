@@ -1,6 +1,6 @@
 import { type OfferGateway } from '../catalog/endpoint.ts'
 import { type Labels } from '../catalog/label.ts'
-import { type Port } from '../catalog/service.ts'
+import { type Port, serviceTitle } from '../catalog/service.ts'
 import { type MeshId } from '../db/ids.ts'
 import { type RelationshipState } from '../db/schema.ts'
 import { type PeerGroupMember } from '../federation/group/peer-group.ts'
@@ -88,9 +88,9 @@ export interface Snapshot {
   readonly rules: RuleIndex
 }
 
-/** How a service is written everywhere, and its key here: `namespace/name`. */
-export function serviceKey({ namespace, name }: SubjectName): string {
-  return `${namespace}/${name}`
+/** The key of a service here and in the log of changes: its title, `namespace/name`. */
+export function serviceKey(name: SubjectName): string {
+  return serviceTitle(name)
 }
 
 /** One number for how far all topics have come. */
