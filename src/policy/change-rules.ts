@@ -14,11 +14,6 @@ import { draftOf, readRule, type RuleDraft, type StoredRule } from './rule.ts'
 import { ruleLine } from './rule-line.ts'
 import * as store from './store.ts'
 
-/** Who changes rules, when, and for which namespaces that author may speak; undefined = the whole mesh. */
-export interface RuleContext extends ChangeContext {
-  readonly ownerScope?: OwnerScope
-}
-
 /**
  * Adds a rule, in the caller's transaction.
  *
@@ -28,7 +23,7 @@ export interface RuleContext extends ChangeContext {
 export async function createRule(
   trx: Db,
   meshId: MeshId,
-  { draft: wanted, context }: { readonly draft: RuleDraft; readonly context: RuleContext },
+  { draft: wanted, context }: { readonly draft: RuleDraft; readonly context: ChangeContext },
 ): Promise<StoredRule> {
   await loadMesh(trx, meshId)
   checkRule(wanted, context.now)
@@ -64,7 +59,7 @@ export type RuleChange = Partial<
 export interface RuleEdit {
   /** Its id or its name. */
   readonly rule: string
-  readonly context: RuleContext
+  readonly context: ChangeContext
   /** Refuses when the caller did not see the version that is there. */
   readonly requireVersion: (version: bigint) => void
 }
@@ -138,7 +133,7 @@ function noSuchRule(meshId: MeshId, target: string): ServiceError {
 async function lockedRule(
   trx: Db,
   meshId: MeshId,
-  { target, context }: { readonly target: string; readonly context: RuleContext },
+  { target, context }: { readonly target: string; readonly context: ChangeContext },
 ): Promise<StoredRule> {
   await loadMesh(trx, meshId)
   const rule = await store.lockRule(trx, meshId, target)

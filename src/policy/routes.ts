@@ -2,6 +2,7 @@ import { type FastifyRequest } from 'fastify'
 import { type Static } from 'typebox'
 import { ownerScopeOf } from '../access/owner-scope.ts'
 import { type Action } from '../access/actions.ts'
+import { type ChangeContext } from '../audit/record.ts'
 import { type Db, inTransaction } from '../db/connect.ts'
 import { type MeshId, parseMeshId } from '../db/ids.ts'
 import { type DbClock } from '../db/time.ts'
@@ -21,14 +22,7 @@ import {
   RuleParams,
   RulesQuery,
 } from './api.ts'
-import {
-  changeRule,
-  createRule,
-  deleteRule,
-  loadRule,
-  type RuleChange,
-  type RuleContext,
-} from './change-rules.ts'
+import { changeRule, createRule, deleteRule, loadRule, type RuleChange } from './change-rules.ts'
 import { readSubject } from './subject-body.ts'
 import { changeRuleIndex } from './build-rule-index.ts'
 import { loadSnapshot } from './load-snapshot.ts'
@@ -57,7 +51,7 @@ export const ruleRoutes = async (app: App, { db, now }: RuleRoutesOptions): Prom
       params,
     }: Pick<FastifyRequest<{ Params: { meshId: string } }>, 'principal' | 'params'>,
     action: Action,
-  ): Promise<RuleContext> => ({
+  ): Promise<ChangeContext> => ({
     actor: principal.name,
     now: await now(trx),
     ownerScope: ownerScopeOf(principal, action, params.meshId),
@@ -204,7 +198,7 @@ export const ruleRoutes = async (app: App, { db, now }: RuleRoutesOptions): Prom
 
 interface Outcome extends Omit<ChangeOfRule, 'after'> {
   readonly rule: StoredRule
-  readonly context: RuleContext
+  readonly context: ChangeContext
 }
 
 async function outcomeOf(
