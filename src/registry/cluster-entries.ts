@@ -11,6 +11,8 @@ import { createEntry, deleteEntry, ownerOf } from './change-entries.ts'
 import { entriesTiedTo } from './cluster-entry-store.ts'
 import { type Entry, type EntryDraft, type EntryOwner, groupOf, isExpired } from './entry.ts'
 
+export { holdTied } from './cluster-entry-store.ts'
+
 /** Entries named one by one; a last line tells how many more there are. */
 const MOST_NAMED = 50
 

@@ -19,3 +19,20 @@ export async function entriesTiedTo(db: Db, meshId: MeshId, cluster: string): Pr
     .execute()
   return rows.map((row) => ({ id: row.id, spiffeId: row.spiffe_id }))
 }
+
+/** Whether an entry is still tied to a cluster; if so it stays as it is until the transaction ends. */
+export async function holdTied(
+  trx: Db,
+  meshId: MeshId,
+  { id, cluster }: { readonly id: string; readonly cluster: string },
+): Promise<boolean> {
+  const row = await trx
+    .selectFrom('entry')
+    .select('id')
+    .where('mesh_id', '=', meshId)
+    .where('id', '=', id)
+    .where('cluster', '=', cluster)
+    .forShare()
+    .executeTakeFirst()
+  return row !== undefined
+}

@@ -1,5 +1,5 @@
 import { type FastifyRequest } from 'fastify'
-import { applyDelta, applyFull, heartbeat, type ReporterKey } from '../catalog/apply-report.ts'
+import { applyDelta, applyFull, heartbeat, type Reporting } from '../catalog/apply-report.ts'
 import {
   DeltaReportBody,
   FullReportBody,
@@ -10,11 +10,14 @@ import {
 import { viewHeartbeat, viewReport } from '../catalog/view-endpoint.ts'
 import { type MeshId } from '../db/ids.ts'
 import { inTransaction } from '../db/connect.ts'
+import { type Db } from '../db/schema.ts'
 import { quoted, ServiceError } from '../errors.ts'
 import { Buckets } from '../federation/token-buckets.ts'
 import { hearCluster } from '../mesh/topology/hear.ts'
 import { type App, toServiceError } from '../http/listener.ts'
 import { type Metrics } from '../http/metrics.ts'
+import { holdTied } from '../registry/cluster-entries.ts'
+import { type SpiffeId } from '../spiffe/spiffe-id.ts'
 import { type Callers } from './caller.ts'
 import { type IssueDeps } from './deps.ts'
 import { admitBySvid } from './evidence.ts'
@@ -38,11 +41,12 @@ const RATE = { perSecond: 1, burst: 20 }
  */
 export const reportRoutes = async (app: App, options: ReportRoutesOptions): Promise<void> => {
   const { deps, callers, metrics } = options
-  const { db, now } = deps
   const buckets = new Buckets(deps.clock, RATE)
-  // Before the body is read: who is nobody, or too busy, sends no four megabytes.
+  const reporters = new WeakMap<FastifyRequest, Reporter>()
+  // Before the body is read: who is nobody, no reporter, or too busy, sends no four megabytes.
   app.addHook('onRequest', async (request) => {
     buckets.take(callerOf(request, callers).svid.id)
+    reporters.set(request, await reporterOf(options, request))
   })
   const count = (request: FastifyRequest, outcome: string): void =>
     metrics.reports.inc({ kind: KINDS.get(request.method) ?? 'other', outcome })
@@ -65,12 +69,11 @@ export const reportRoutes = async (app: App, options: ReportRoutesOptions): Prom
       },
     },
     async (request) => {
-      const { meshId, ...key } = await reporterOf(options, request)
       const { endpoints, ttlSeconds, intentional } = request.body
-      const outcome = await inTransaction(db, async (trx) => {
-        const reporting = { ...key, now: await now(trx) }
-        return applyFull(trx, meshId, { reporting, endpoints, ttlSeconds, intentional })
-      })
+      const key = namedIn(request, reporters.get(request))
+      const outcome = await taken(deps, key, (trx, reporting) =>
+        applyFull(trx, key.meshId, { reporting, endpoints, ttlSeconds, intentional }),
+      )
       return viewReport(key, outcome)
     },
   )
@@ -87,13 +90,12 @@ export const reportRoutes = async (app: App, options: ReportRoutesOptions): Prom
       },
     },
     async (request) => {
-      const { meshId, ...key } = await reporterOf(options, request)
       const { upserts = [], removals = [] } = request.body
       const afterRevision = BigInt(request.body.afterRevision)
-      const outcome = await inTransaction(db, async (trx) => {
-        const reporting = { ...key, now: await now(trx) }
-        return applyDelta(trx, meshId, { reporting, afterRevision, upserts, removals })
-      })
+      const key = namedIn(request, reporters.get(request))
+      const outcome = await taken(deps, key, (trx, reporting) =>
+        applyDelta(trx, key.meshId, { reporting, afterRevision, upserts, removals }),
+      )
       return viewReport(key, outcome)
     },
   )
@@ -109,12 +111,11 @@ export const reportRoutes = async (app: App, options: ReportRoutesOptions): Prom
       },
     },
     async (request) => {
-      const { meshId, ...key } = await reporterOf(options, request)
       const { controlPlanes = [], gateways = [] } = request.body
-      const outcome = await inTransaction(db, async (trx) => {
-        const reporting = { ...key, now: await now(trx) }
-        await hearCluster(trx, meshId, { ...reporting, controlPlanes, gateways })
-        return heartbeat(trx, meshId, reporting)
+      const key = namedIn(request, reporters.get(request))
+      const outcome = await taken(deps, key, async (trx, reporting) => {
+        await hearCluster(trx, key.meshId, { ...reporting, controlPlanes, gateways })
+        return heartbeat(trx, key.meshId, reporting)
       })
       return viewHeartbeat(key, outcome)
     },
@@ -127,27 +128,65 @@ const KINDS: ReadonlyMap<string, string> = new Map([
   ['POST', 'heartbeat'],
 ])
 
+/** Who reports, of which cluster, and the entry that says so. */
+interface Reporter {
+  readonly meshId: MeshId
+  readonly entryId: string
+  readonly cluster: string
+  readonly reporter: SpiffeId
+}
+
 /**
  * Who reports, and of which cluster: as its entry says, whose SVID must hold as for a renewal.
  *
- * Throws EVIDENCE_REFUSED, FORBIDDEN (its entry is tied to no cluster, or the body names another one).
+ * Throws EVIDENCE_REFUSED, FORBIDDEN (its entry is tied to no cluster).
  */
 async function reporterOf(
   { deps, callers }: ReportRoutesOptions,
-  request: FastifyRequest<{ Body: { cluster?: string } }>,
-): Promise<ReporterKey & { readonly meshId: MeshId }> {
+  request: FastifyRequest,
+): Promise<Reporter> {
   const caller = callerOf(request, callers)
   const { reader, reattestAfterSeconds, clock } = deps
   const { entry } = await admitBySvid(caller, { reader, reattestAfterSeconds, now: clock.now() })
-  const { cluster, spiffeId: reporter } = entry
-  const { cluster: named } = request.body
+  const { cluster, spiffeId: reporter, id: entryId } = entry
   if (cluster === undefined) throw tiedToNone(reporter)
-  if (named === undefined || named === cluster) return { meshId: caller.meshId, cluster, reporter }
+  return { meshId: caller.meshId, cluster, reporter, entryId }
+}
+
+/** The reporter of a request whose body names its cluster or none; throws FORBIDDEN for another one. */
+function namedIn(
+  { body }: FastifyRequest<{ Body: { cluster?: string } }>,
+  found: Reporter | undefined,
+): Reporter {
+  if (found === undefined) throw new Error('a report without a reporter')
+  const { cluster, reporter } = found
+  if (body.cluster === undefined || body.cluster === cluster) return found
   throw new ServiceError(
     'FORBIDDEN',
-    `${reporter} reports cluster ${cluster}, not ${quoted(named)}`,
+    `${reporter} reports cluster ${cluster}, not ${quoted(body.cluster)}`,
     { next: `entente entry change ${reporter} --cluster CLUSTER, or report by another identity` },
   )
+}
+
+/**
+ * Takes what a reporter says in one transaction, in which its entry stays tied to the cluster: whoever unties it
+ * waits, and then finds what was taken. Throws CONFLICT where that happened while the body was on its way.
+ */
+async function taken<T>(
+  { db, now }: ReportRoutesOptions['deps'],
+  { meshId, entryId: id, ...key }: Reporter,
+  take: (trx: Db, reporting: Reporting) => Promise<T>,
+): Promise<T> {
+  return inTransaction(db, async (trx) => {
+    if (!(await holdTied(trx, meshId, { ...key, id }))) throw untied(key.reporter)
+    return take(trx, { ...key, now: await now(trx) })
+  })
+}
+
+function untied(id: string): ServiceError {
+  return new ServiceError('CONFLICT', `the entry of ${id} went or left its cluster meanwhile`, {
+    next: 'send the report again',
+  })
 }
 
 function tiedToNone(id: string): ServiceError {

@@ -29,12 +29,21 @@ interface Reporting extends IssuingService {
 
 const context = { actor: 'tester', now: new Date() }
 
+const nothing = async (): Promise<void> => {}
+
 /** A workload listener with the clusters east and west, each in a network of its own, and the service shop/cart. */
-async function reporting(t: Test): Promise<Reporting> {
+async function reporting(t: Test, afterLookUp = nothing): Promise<Reporting> {
   let captured: IssueDeps | undefined
   const metrics = createMetrics()
   const service = await issuingService(t, {
-    deps: (deps) => (captured = deps),
+    deps: (deps) => {
+      const find: IssueDeps['reader']['find'] = async (key) => {
+        const found = await deps.reader.find(key)
+        await afterLookUp()
+        return found
+      }
+      return (captured = { ...deps, reader: { find } })
+    },
     mount: (app, { callers }) => {
       if (captured !== undefined) app.register(reportRoutes, { deps: captured, callers, metrics })
     },
@@ -400,6 +409,39 @@ t.test('an entry that moves to another cluster, or goes, takes its reports along
   const ended = await inTransaction(db, (trx) => deleteEntry(trx, meshId, at))
   t.equal(ended.reportedEndpoints, 1)
   t.same(await seen(db, meshId), [])
+})
+
+t.test('what was on its way when an entry went or left its cluster is not taken', async (t) => {
+  let meanwhile = nothing
+  const { db, meshId, call, reporter } = await reporting(t, () => meanwhile())
+  const put = (as: Awaited<ReturnType<typeof reporter>>) =>
+    call('PUT', AT, { as, body: { endpoints: [pod('a')] } })
+  const east = await reporter('/east', 'east')
+  const { id } = await db
+    .selectFrom('entry')
+    .select('id')
+    .where('spiffe_id', '=', eastId)
+    .executeTakeFirstOrThrow()
+  const at = { id, context, requireVersion: () => undefined }
+  meanwhile = async () => {
+    const change = { cluster: 'west' }
+    await inTransaction(db, (trx) => changeEntry(trx, meshId, { ...at, change }))
+  }
+  t.match(await put(east), { status: 409, body: { code: 'CONFLICT', next: /again/ } })
+  meanwhile = async () => {
+    await inTransaction(db, (trx) => deleteEntry(trx, meshId, at))
+  }
+  t.match(await put(east), { status: 409, body: { code: 'CONFLICT' } })
+  t.same(await seen(db, meshId), [])
+})
+
+t.test('who is tied to no cluster is refused before the body is read', async (t) => {
+  const { call, reporter } = await reporting(t)
+  const plain = await reporter('/plain')
+  for (const method of ['PUT', 'PATCH']) {
+    const answer = await call(method, AT, { as: plain, body: { no: 'report' } })
+    t.match(answer, { status: 403, body: { code: 'FORBIDDEN' } })
+  }
 })
 
 t.test('a reporter that never stops is told to wait, before its body is read', async (t) => {
