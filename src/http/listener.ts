@@ -89,7 +89,7 @@ export function createApp(options: AppOptions): App {
   app.setNotFoundHandler(async () => {
     throw new ServiceError('NOT_FOUND', 'there is nothing at this path')
   })
-  app.addHook('preHandler', async (request) => refuseNul(request))
+  app.addHook('preHandler', async (request) => refuseUnstorable(request))
   app.addHook('onResponse', async (request, reply) => observe(options, request, reply))
   return app
 }
@@ -135,15 +135,18 @@ function strictValidator(): FastifySchemaCompiler<object> {
   return ({ schema, httpPart }) => (httpPart === 'body' ? body : text).compile(schema)
 }
 
-/** No text of ours holds a NUL, and the database cannot store one or even look for it. */
-function refuseNul({ params, query, body }: FastifyRequest): void {
-  if (![params, query, body].some(holdsNul)) return
-  throw new ServiceError('INVALID_REQUEST', 'a value holds a NUL character, which nothing here may')
+/** No text of ours holds a NUL or half of a character, and the database cannot store one or even look for it. */
+function refuseUnstorable({ params, query, body }: FastifyRequest): void {
+  if (![params, query, body].some(isUnstorable)) return
+  throw new ServiceError(
+    'INVALID_REQUEST',
+    'a value holds a NUL character, or half of a character, which nothing here may',
+  )
 }
 
-function holdsNul(value: unknown): boolean {
-  if (typeof value === 'string') return value.includes('\0')
-  return typeof value === 'object' && value !== null && Object.values(value).some(holdsNul)
+function isUnstorable(value: unknown): boolean {
+  if (typeof value === 'string') return value.includes('\0') || !value.isWellFormed()
+  return typeof value === 'object' && value !== null && Object.values(value).some(isUnstorable)
 }
 
 interface Failure {

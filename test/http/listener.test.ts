@@ -64,7 +64,7 @@ t.test('unknown fields are refused with their pointer and oversize bodies with 4
   t.equal(notJson.statusCode, 400)
 })
 
-t.test('a NUL is refused wherever it stands', async (t) => {
+t.test('a NUL, or half of a character, is refused wherever it stands', async (t) => {
   const { app } = testApp()
   app.get('/named/:name', { schema: { params: Type.Object({ name: Type.String() }) } }, () => 'ok')
   const refused = { code: 'INVALID_REQUEST', detail: /NUL/ }
@@ -72,6 +72,11 @@ t.test('a NUL is refused wherever it stands', async (t) => {
   t.match((await app.inject('/named/a?q=%00')).json(), refused)
   const body = { method: 'POST', url: '/things/3', payload: { name: 'a\0' } } as const
   t.match((await app.inject(body)).json(), refused)
+  const half = {
+    payload: String.raw`{"name":"a\ud800"}`,
+    headers: { 'content-type': 'application/json' },
+  }
+  t.match((await app.inject({ ...body, ...half })).json(), { ...refused, detail: /half/ })
   const escaped = { ...body, payload: { name: String.raw`a\u0000` } }
   t.equal((await app.inject(escaped)).statusCode, 200, 'six characters that only look like one')
 })
