@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto'
 import { readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { parseAllDocuments } from 'yaml'
-import { quoted } from '../../errors.ts'
+import { type Document, parseAllDocuments } from 'yaml'
+import { messageOf, quoted } from '../../errors.ts'
 import { type Cli } from '../cli.ts'
 import { CliFailure, EXIT, type RefusedField, usageFailure } from '../failure.ts'
 import { canonical } from './compare.ts'
@@ -105,9 +105,18 @@ function valuesIn(file: string, text: string): Value[] {
     const place = places ? `${shown} document ${index + 1}` : shown
     const [error] = document.errors
     if (error !== undefined) return [{ place, value: undefined, fault: firstLine(error.message) }]
-    const value: unknown = document.toJS()
-    return value === null ? [] : [{ place, value }]
+    const { value, fault } = expanded(document)
+    return value === null ? [] : [{ place, value, ...(fault !== undefined && { fault }) }]
   })
+}
+
+/** What a document holds; aliases are expanded a hundred times at most. */
+function expanded(document: Document.Parsed): Omit<Value, 'place'> {
+  try {
+    return { value: document.toJS({ maxAliasCount: 100 }) }
+  } catch (thrown) {
+    return { value: undefined, fault: firstLine(messageOf(thrown)) }
+  }
 }
 
 function firstLine(text: string): string {
