@@ -3,6 +3,7 @@ import { addSeconds } from '../clock.ts'
 import { newId } from '../db/ids.ts'
 import type { Db } from '../db/schema.ts'
 import { ServiceError, quoted } from '../errors.ts'
+import { type StoredGrant, findGrants, insertGrants } from './grant-store.ts'
 import {
   type GrantContext,
   isSeen,
@@ -15,11 +16,8 @@ import { mayGrant, requireMayGrant } from './may-grant.ts'
 import { type OwnerScope, ownerMeshesOf } from './owner-scope.ts'
 import type { Grant, Principal } from './principal.ts'
 import {
-  type StoredGrant,
   type StoredToken,
-  findGrants,
   findToken,
-  insertGrants,
   insertToken,
   lockPlatformAdmins,
   revokeToken,

@@ -3,7 +3,8 @@ import { addSeconds } from '../clock.ts'
 import { inTransaction } from '../db/connect.ts'
 import type { MeshId } from '../db/ids.ts'
 import type { Db } from '../db/schema.ts'
-import { deleteDeadTokens, deleteMeshGrants } from './store.ts'
+import { deleteMeshGrants } from './grant-store.ts'
+import { deleteDeadTokens } from './store.ts'
 
 /**
  * Takes away every grant on a mesh that is deleted, so that a later mesh of the same name does not inherit them.

@@ -5,10 +5,10 @@ import { DryRunQuery } from '../http/dry-run.ts'
 import type { App } from '../http/listener.ts'
 import { decodeIdCursor, pageOf, pageSchema } from '../http/page.ts'
 import { CreateGrantBody, CreatedGrantBody, GrantsQuery, TokenGrantBody } from './api.ts'
+import { listGrants } from './grant-store.ts'
 import { contextOf, createGrant, deleteGrant, loadGrant } from './grants.ts'
 import { ownerMeshesOf } from './owner-scope.ts'
 import { readGrant } from './read-grant.ts'
-import { listGrants } from './store.ts'
 import { viewTokenGrant } from './view.ts'
 
 const Params = Type.Object({ grantId: Type.String({ format: 'uuid' }) })

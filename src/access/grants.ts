@@ -3,12 +3,13 @@ import { newId } from '../db/ids.ts'
 import type { Db } from '../db/schema.ts'
 import { isUniqueViolation } from '../db/failures.ts'
 import { ServiceError, quoted } from '../errors.ts'
+import * as store from './grant-store.ts'
+import type { StoredGrant } from './grant-store.ts'
 import { requireMayGrant } from './may-grant.ts'
 import { noSuchMesh } from './no-such-mesh.ts'
 import { type OwnerScope, ownerMeshesOf } from './owner-scope.ts'
 import { type Grant, type Principal, scopeText } from './principal.ts'
-import * as store from './store.ts'
-import type { StoredGrant } from './store.ts'
+import { hasMesh, lockPlatformAdmins, lockToken } from './store.ts'
 
 /** Grants that one token can have. */
 export const MAX_GRANTS_PER_TOKEN = 64
@@ -36,7 +37,7 @@ export async function createGrant(
 ): Promise<StoredGrant> {
   requireMayGrant(context.principal, grant)
   await requireMesh(trx, grant)
-  const token = await store.lockToken(trx, tokenId)
+  const token = await lockToken(trx, tokenId)
   const held = (await store.findGrantsOf(trx, [tokenId])).get(tokenId) ?? []
   const meshes = ownerMeshesOf(context.principal, 'grant.create')
   if (token === undefined || token.revokedAt !== undefined || !isSeen(held, meshes)) {
@@ -65,7 +66,7 @@ export async function deleteGrant(
   id: string,
   context: GrantContext,
 ): Promise<StoredGrant> {
-  const admins = await store.lockPlatformAdmins(trx, context.now)
+  const admins = await lockPlatformAdmins(trx, context.now)
   const grant = await loadGrant(trx, id, ownerMeshesOf(context.principal, 'grant.delete'))
   requireMayGrant(context.principal, grant)
   const isLast = admins.length === 1 && admins[0] === grant.tokenId
@@ -99,7 +100,7 @@ export function isSeen(grants: readonly StoredGrant[], meshes: OwnerScope): bool
 
 /** Throws NOT_FOUND when the mesh of a grant does not exist; ask only after {@link requireMayGrant}. */
 export async function requireMesh(trx: Db, { scope }: Grant): Promise<void> {
-  if (scope.kind === 'everything' || (await store.hasMesh(trx, scope.meshId))) return
+  if (scope.kind === 'everything' || (await hasMesh(trx, scope.meshId))) return
   throw noSuchMesh(scope.meshId)
 }
 

@@ -7,10 +7,11 @@ import type { App } from '../http/listener.ts'
 import { PageQuery, decodeIdCursor, pageOf, pageSchema } from '../http/page.ts'
 import { ApiTokenBody, CreateApiTokenBody, CreatedApiTokenBody, WhoamiBody } from './api.ts'
 import { createApiToken, loadApiToken, revokeApiToken } from './api-tokens.ts'
+import { findGrantsOf } from './grant-store.ts'
 import { contextOf, seenGrants } from './grants.ts'
 import { ownerMeshesOf } from './owner-scope.ts'
 import { readGrant } from './read-grant.ts'
-import { findGrantsOf, listTokens } from './store.ts'
+import { listTokens } from './store.ts'
 import { viewCreatedToken, viewPrincipal, viewToken } from './view.ts'
 
 /** What the access routes need. */

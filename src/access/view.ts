@@ -8,7 +8,7 @@ import type {
 import { ACTIONS, isAction } from './actions.ts'
 import type { TokenWithGrants } from './api-tokens.ts'
 import { type HeldGrant, type Principal, isAllowed } from './principal.ts'
-import type { StoredGrant } from './store.ts'
+import type { StoredGrant } from './grant-store.ts'
 
 /** A token as the API shows it; never its hash. */
 export function viewToken({ token, grants }: TokenWithGrants): ApiTokenView {

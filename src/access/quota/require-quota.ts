@@ -8,7 +8,7 @@ export interface Addition {
   readonly kind: Exclude<QuotaKind, 'svidsPerDay'>
   /** Namespaces that it will count in, beside the mesh: one that several of them lie in stands as often. */
   readonly namespaces?: readonly string[]
-  /** How many in the mesh; default one. */
+  /** How many more in the mesh; default one. */
   readonly count?: number
 }
 
@@ -27,8 +27,9 @@ export async function requireQuota(
   for (const name of namespaces) added.set(name, (added.get(name) ?? 0) + 1)
   const quotas = await lockQuotas(trx, meshId, { kind, namespaces: [...added.keys()] })
   for (const { namespace, max } of quotas) {
-    const found = await countUsed(trx, { meshId, namespace }, kind)
     const more = namespace === undefined ? count : (added.get(namespace) ?? 0)
+    if (more === 0) continue
+    const found = await countUsed(trx, { meshId, namespace }, kind)
     if (found + more > max) throw quotaExceeded({ meshId, namespace, kind, found, limit: max })
   }
 }
