@@ -15,7 +15,7 @@ import { objectWord } from '../declarative/documents.ts'
 import { type Leftover, type Planned, readLive } from '../declarative/plan.ts'
 import { changeLines } from '../declarative/print.ts'
 import { type ApiDescription } from '../declarative/schemas.ts'
-import { collect } from './service.ts'
+import { collect } from './service-words.ts'
 
 interface Options {
   readonly filename: readonly string[]

@@ -5,7 +5,7 @@ import { path } from '../client.ts'
 import { printDocuments } from '../declarative/print.ts'
 import { CliFailure, usageFailure } from '../failure.ts'
 import { table } from '../output.ts'
-import { collect } from './service.ts'
+import { collect } from './service-words.ts'
 
 interface ContentOptions {
   readonly x509Ttl?: number

@@ -10,7 +10,7 @@ import { path } from '../client.ts'
 import { usageFailure } from '../failure.ts'
 import { printDocuments } from '../declarative/print.ts'
 import { table } from '../output.ts'
-import { collect } from './service.ts'
+import { collect } from './service-words.ts'
 
 interface CreateOptions {
   readonly member: readonly string[]

@@ -6,7 +6,7 @@ import { type Conversion } from '../convert/draft.ts'
 import { type Refusal } from '../convert/input-node.ts'
 import { type Origin, ORIGINS } from '../convert/options.ts'
 import { CliExit, EXIT } from '../failure.ts'
-import { collect } from './service.ts'
+import { collect } from './service-words.ts'
 
 interface Options {
   readonly from: Origin

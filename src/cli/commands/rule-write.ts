@@ -5,7 +5,7 @@ import { path } from '../client.ts'
 import { usageFailure } from '../failure.ts'
 import { readSelector } from '../label-selector.ts'
 import { sayOutcome } from './rule-text.ts'
-import { collect, readServiceName } from './service.ts'
+import { collect, readServiceName } from './service-words.ts'
 
 interface RuleOptions {
   readonly to?: readonly string[]

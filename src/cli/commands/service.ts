@@ -16,8 +16,6 @@ import { registerServiceEndpoints } from './service-endpoints.ts'
 import { registerServiceSync } from './service-sync.ts'
 import { collect, readServiceName } from './service-words.ts'
 
-export { collect, readServiceName } from './service-words.ts'
-
 interface PortOption {
   readonly name: string
   readonly port: number

@@ -19,7 +19,7 @@ import { type Cli } from '../cli.ts'
 import { CliFailure, usageFailure } from '../failure.ts'
 import { readSvidFolder, type SvidFolder, writeSvidFolder } from '../svid-folder.ts'
 import { type Anchors, anchorsByKey, callWorkloadListener } from '../workload-client.ts'
-import { collect } from './service.ts'
+import { collect } from './service-words.ts'
 
 interface FetchOptions {
   readonly out: string
