@@ -4,8 +4,6 @@ import { listEndpoints } from './endpoint-store.ts'
 import { type ReportedEndpoint } from './endpoint.ts'
 import { type ServiceName } from './service.ts'
 
-export { type ReportedEndpoint } from './endpoint.ts'
-
 /**
  * Every endpoint of a service of a mesh, of all its clusters: one namespace is the same in all of them.
  *

@@ -84,7 +84,7 @@ export function planSync(scene: SyncScene): SyncPlan {
 }
 
 /** What one service becomes of what its sources say, the oldest first; of two that differ the older one counts. */
-export function mergeContents(contents: readonly SourcedContent[]): {
+function mergeContents(contents: readonly SourcedContent[]): {
   readonly ports: readonly Port[]
   readonly identities: ServiceContent['identities']
   readonly labels: Labels

@@ -30,7 +30,7 @@ export function table<T>(rows: readonly T[], columns: readonly Column<T>[], empt
 }
 
 /** Whether a value was made by {@link table}. */
-export function isTable(value: unknown): value is Table {
+function isTable(value: unknown): value is Table {
   return typeof value === 'object' && value !== null && 'kind' in value && value.kind === 'table'
 }
 

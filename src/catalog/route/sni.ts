@@ -8,7 +8,7 @@ import { type ServiceName } from '../service.ts'
  * service of Kubernetes by the cluster domain, `cluster.local` unless the cluster was installed otherwise, whatever
  * the trust domain is. The names with a mesh's DNS suffix are those of importers, which no exporter knows.
  */
-export function exporterHost({ namespace, name }: ServiceName): string {
+function exporterHost({ namespace, name }: ServiceName): string {
   return `${name}.${namespace}.svc.cluster.local`
 }
 

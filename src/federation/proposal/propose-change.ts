@@ -114,7 +114,7 @@ export async function dropProposal(
 }
 
 /** The open proposal of this id or digest; throws NOT_FOUND. */
-export async function loadProposal(
+async function loadProposal(
   db: Db,
   relationship: Relationship,
   name: ProposalName,
