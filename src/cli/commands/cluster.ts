@@ -3,7 +3,7 @@ import {
   type ClusterView,
   type CreatedClusterView,
   type MovedClusterView,
-} from '../../mesh/topology/api.ts'
+} from '../../mesh/topology/cluster-api.ts'
 import { type Cli } from '../cli.ts'
 import { printDocuments } from '../declarative/print.ts'
 import { usageFailure } from '../failure.ts'

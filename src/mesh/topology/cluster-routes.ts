@@ -7,6 +7,7 @@ import type { App } from '../../http/listener.ts'
 import { decodeCursor, pageOf, PageQuery, pageSchema } from '../../http/page.ts'
 import { MeshParams } from '../api.ts'
 import { loadMesh } from '../find-mesh.ts'
+import { DeleteQuery } from './api.ts'
 import {
   ChangeClusterBody,
   ClusterDetailBody,
@@ -14,9 +15,8 @@ import {
   type ClusterView,
   CreateClusterBody,
   CreatedClusterBody,
-  DeleteQuery,
   EndedClusterBody,
-} from './api.ts'
+} from './cluster-api.ts'
 import type { KeptCluster } from './cluster-store.ts'
 import { changeCluster, createCluster, deleteCluster } from './clusters.ts'
 import { loadTopology } from './find-topology.ts'

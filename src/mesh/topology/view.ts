@@ -1,4 +1,5 @@
-import type { ClusterView, ControlPlaneView, GatewayView, NetworkView } from './api.ts'
+import type { ControlPlaneView, GatewayView, NetworkView } from './api.ts'
+import type { ClusterView } from './cluster-api.ts'
 import type { KeptCluster } from './cluster-store.ts'
 import { orderedControlPlanes } from './control-plane-order.ts'
 import type { KeptControlPlane } from './control-plane-store.ts'
