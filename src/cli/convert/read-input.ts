@@ -1,7 +1,6 @@
-import { parseAllDocuments } from 'yaml'
-import { messageOf } from '../../errors.ts'
 import { isJsonRecord, type JsonRecord } from '../declarative/json-schema.ts'
 import { CliFailure, EXIT } from '../failure.ts'
+import { yamlValues } from '../yaml-text.ts'
 import { InputNode, type Source } from './input-node.ts'
 
 /** Largest input, in bytes. */
@@ -42,16 +41,10 @@ export function readInput(file: string, bytes: Uint8Array, form: InputForm): Inp
 }
 
 function parse(place: string, text: string, { hint }: InputForm): unknown[] {
-  try {
-    const parsed = parseAllDocuments(text, { uniqueKeys: true, logLevel: 'error' })
-    const documents = Array.isArray(parsed) ? parsed : []
-    const error = documents.flatMap(({ errors }) => errors)[0]
-    if (error !== undefined) throw error
-    return documents.map((document): unknown => document.toJS({ maxAliasCount: 100 }))
-  } catch (error) {
-    const [line = ''] = messageOf(error).split('\n', 1)
-    throw unreadable(place, `no YAML or JSON: ${line}`, hint)
-  }
+  const values = yamlValues(text)
+  const fault = values.find((one) => one.fault !== undefined)?.fault
+  if (fault !== undefined) throw unreadable(place, `no YAML or JSON: ${fault}`, hint)
+  return values.map(({ value }) => value)
 }
 
 function expand(value: JsonRecord, place: string, { spelling }: InputForm): InputNode[] {

@@ -1,14 +1,14 @@
 import { createHash } from 'node:crypto'
 import { readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { type Document, parseAllDocuments } from 'yaml'
-import { messageOf, quoted } from '../../errors.ts'
+import { quoted } from '../../errors.ts'
 import { type Cli } from '../cli.ts'
 import { CliFailure, EXIT, type RefusedField, usageFailure } from '../failure.ts'
 import { canonical } from './compare.ts'
 import { isJsonRecord, type JsonRecord } from './json-schema.ts'
 import { type Kind } from './kind.ts'
 import { findKind, isNested, KINDS, nameIn } from './kinds.ts'
+import { yamlValues, type YamlValue } from '../yaml-text.ts'
 
 /** One document of a file: an object as it should be. */
 export interface ObjectDocument {
@@ -20,6 +20,9 @@ export interface ObjectDocument {
   /** The body as the API takes it. */
   readonly body: JsonRecord
 }
+
+/** Largest file, in bytes. */
+const MAX_FILE_BYTES = 16 * 1024 * 1024
 
 const EXTENSION = /\.(ya?ml|json)$/
 
@@ -36,8 +39,7 @@ export async function readDocuments(
   const documents: ObjectDocument[] = []
   const faults: RefusedField[] = []
   for (const file of await filesOf(names)) {
-    const text = new TextDecoder().decode(await cli.readInput(file))
-    for (const { place, value, fault } of valuesIn(file, text)) {
+    for (const { place, value, fault } of valuesIn(file, await cli.readInput(file))) {
       const read = fault ?? (await documentOf(cli, { place, value }))
       if (typeof read === 'string') faults.push({ in: place, detail: read })
       else documents.push(read)
@@ -89,38 +91,22 @@ async function isFolder(name: string): Promise<boolean> {
   }
 }
 
-interface Value {
+interface Value extends YamlValue {
   readonly place: string
-  readonly value: unknown
-  readonly fault?: string
 }
 
 /** The documents of one text; YAML holds JSON too. Empty ones are counted and left out. */
-function valuesIn(file: string, text: string): Value[] {
+function valuesIn(file: string, bytes: Uint8Array): Value[] {
   const shown = file === '-' ? 'stdin' : file
-  const parsed = parseAllDocuments(text, { uniqueKeys: true })
-  const documents = Array.isArray(parsed) ? parsed : []
-  const places = documents.length > 1
-  return documents.flatMap((document, index) => {
-    const place = places ? `${shown} document ${index + 1}` : shown
-    const [error] = document.errors
-    if (error !== undefined) return [{ place, value: undefined, fault: firstLine(error.message) }]
-    const { value, fault } = expanded(document)
-    return value === null ? [] : [{ place, value, ...(fault !== undefined && { fault }) }]
-  })
-}
-
-/** What a document holds; aliases are expanded a hundred times at most. */
-function expanded(document: Document.Parsed): Omit<Value, 'place'> {
-  try {
-    return { value: document.toJS({ maxAliasCount: 100 }) }
-  } catch (thrown) {
-    return { value: undefined, fault: firstLine(messageOf(thrown)) }
+  if (bytes.length > MAX_FILE_BYTES) {
+    const fault = `at most ${MAX_FILE_BYTES} bytes in a file, found ${bytes.length}`
+    return [{ place: shown, value: undefined, fault }]
   }
-}
-
-function firstLine(text: string): string {
-  return text.split('\n', 1)[0] ?? text
+  const values = yamlValues(new TextDecoder().decode(bytes))
+  return values.flatMap((one, index) => {
+    const place = values.length > 1 ? `${shown} document ${index + 1}` : shown
+    return one.value === null ? [] : [{ place, ...one }]
+  })
 }
 
 /** A document from what a file holds; a text tells what is wrong with it. */
