@@ -25,13 +25,14 @@ export interface AccessOptions {
 /**
  * Lets every route of this scope pass through the one table of actions: who asks (bearer token), and may they.
  *
- * Call it before the routes are registered: a route without a row of the table stops the service at start.
+ * Asks again when a body has come. Call it before the routes are registered: a route without a row of the table stops
+ * the service at start.
  */
 export function addAccess(app: App, options: AccessOptions): void {
   const authenticator = new Authenticator(options)
   app.decorateRequest('principal')
   app.addHook('onRoute', assertRow)
-  app.addHook('onRequest', async (request) => {
+  const letIn = async (request: FastifyRequest): Promise<void> => {
     const principal = await authenticator.authenticate({
       authorization: request.headers.authorization,
       count: countHeader(request.raw.rawHeaders, 'authorization'),
@@ -39,6 +40,11 @@ export function addAccess(app: App, options: AccessOptions): void {
     })
     request.principal = principal
     authorize(request, principal)
+  }
+  app.addHook('onRequest', letIn)
+  // A body may take its time, and its sender may have lost the right meanwhile.
+  app.addHook('preHandler', async (request) => {
+    if (request.body !== undefined) await letIn(request)
   })
 }
 

@@ -1,3 +1,6 @@
+import { once } from 'node:events'
+import { connect } from 'node:net'
+import { text } from 'node:stream/consumers'
 import t from 'tap'
 import type { AccessOptions } from '../../src/access/access-hook.ts'
 import { addAccess } from '../../src/access/access-hook.ts'
@@ -100,6 +103,32 @@ t.test('a token that ended or was revoked opens nothing from that moment on', as
   await clock.advance(2 * 3600_000)
   const ended = await call('GET', '/v1/whoami', { token: expiring.token })
   t.match(ended, { status: 401, body: { detail: 'the token has expired' } })
+})
+
+t.test('a request whose token was revoked while its body came is not done', async (t) => {
+  const { call, port } = await adminApp(t)
+  const made = await call('POST', '/v1/api-tokens', { body: { label: 'slow' } })
+  const body = JSON.stringify({ label: 'late' })
+  const socket = connect(port, '127.0.0.1')
+  t.teardown(() => socket.destroy())
+  const head = [
+    'POST /v1/api-tokens HTTP/1.1',
+    'host: localhost',
+    `authorization: Bearer ${made.body.token}`,
+    'content-type: application/json',
+    `content-length: ${body.length}`,
+    'expect: 100-continue',
+    'connection: close',
+  ]
+  socket.write(`${head.join('\r\n')}\r\n\r\n`)
+  await once(socket, 'data')
+  // The request was let in before its head was answered, or is let in now.
+  await call('GET', '/v1/whoami', { token: made.body.token })
+  t.equal((await call('DELETE', `/v1/api-tokens/${made.body.id}`)).status, 200)
+  socket.write(body)
+  t.match(await text(socket), /^HTTP\/1\.1 401 /)
+  const { items } = (await call('GET', '/v1/api-tokens')).body
+  t.notOk(items.some(({ label }: { label: string }) => label === 'late'))
 })
 
 t.test('a token for one mesh reaches that mesh and nothing of the service', async (t) => {
