@@ -1,3 +1,4 @@
+import { requireOwned } from '../../access/owner-scope.ts'
 import type { MeshId } from '../../db/ids.ts'
 import type { Db } from '../../db/schema.ts'
 import { quoted } from '../../errors.ts'
@@ -89,7 +90,7 @@ export interface ClusterChangeOptions {
  * Changes a cluster in the caller's transaction; a remote one that becomes primary gets a control plane of its own,
  * a primary one that becomes remote loses its own.
  *
- * Throws NOT_FOUND, PRECONDITION_FAILED, INVALID_REQUEST (a rule), CONFLICT.
+ * Throws NOT_FOUND, PRECONDITION_FAILED, INVALID_REQUEST (a rule), CONFLICT, FORBIDDEN.
  */
 export async function changeCluster(
   trx: Db,
@@ -106,6 +107,7 @@ export async function changeCluster(
     ...Object.fromEntries(Object.entries(rest).filter(([, value]) => value !== undefined)),
     version: before.version + 1n,
   }
+  requireOwnNetworks(context, { before, after, topology })
   const planes = planesAfter(before, { after, ownControlPlane, topology, meshId, context })
   const { made, ended } = planes
   checkCluster(after, planes.topology)
@@ -120,6 +122,24 @@ export async function changeCluster(
   }
   await settle(trx, meshId, { context, action: 'cluster.update', name, body })
   return after
+}
+
+/**
+ * Refuses (FORBIDDEN) networks that no cluster of somebody's grant is in: who is in a network receives what others
+ * send there.
+ */
+function requireOwnNetworks(
+  { ownerClusters }: TopologyContext,
+  {
+    before,
+    after,
+    topology,
+  }: Readonly<{ before: KeptCluster; after: KeptCluster; topology: KeptTopology }>,
+): void {
+  const within = after.networks.filter((name) => !before.networks.includes(name))
+  if (within.length === 0) return
+  const own = ownerClusters?.flatMap((name) => topology.clusters.get(name)?.networks ?? [])
+  requireOwned(own, { title: `cluster ${after.name}`, within })
 }
 
 /**

@@ -239,6 +239,31 @@ t.test(
   },
 )
 
+t.test(
+  'who has some clusters puts them into networks that these are in, and no others',
+  async (t) => {
+    const { callAny, ok } = await topologyApp(t)
+    for (const name of ['shared', 'foreign']) await ok('POST', 'networks', { name })
+    for (const [name, networks] of [
+      ['east', ['default']],
+      ['west', ['shared']],
+      ['far', ['foreign']],
+    ] as const) {
+      await ok('POST', 'clusters', { name, networks, role: 'primary' })
+    }
+    const grant = { role: 'cluster-admin', meshId: 'acme', clusters: ['east', 'west'] }
+    const made = await callAny('POST', '/v1/api-tokens', { body: { label: 'two', ...grant } })
+    const join = (networks: readonly string[]) =>
+      callAny('PATCH', '/v1/meshes/acme/clusters/east', {
+        token: made.body.token,
+        body: { networks },
+      })
+    t.match(await join(['default', 'foreign']), { status: 403, body: { code: 'FORBIDDEN' } })
+    t.match(await join(['default', 'shared']), { status: 200 })
+    t.match(await join(['shared']), { status: 200 })
+  },
+)
+
 t.test('every change is in the audit log, with what was there before', async (t) => {
   const { ok, db } = await topologyApp(t)
   await ok('POST', 'networks', { name: 'vpc' })
