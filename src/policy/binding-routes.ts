@@ -10,6 +10,7 @@ import { type App } from '../http/listener.ts'
 import { decodeCursor, pageOf, PageQuery, pageSchema } from '../http/page.ts'
 import { type Binding, bindingsOf, bound, offered } from './bindings.ts'
 import { ExportBody, ImportedOfferBody } from './offers-api.ts'
+import { seenBy } from './seen-rules.ts'
 import { type Snapshot } from './snapshot.ts'
 import { type Snapshots } from './snapshots.ts'
 import { viewExport, viewImported } from './view-binding.ts'
@@ -74,7 +75,8 @@ export const bindingRoutes = async (app: App, options: BindingRoutesOptions): Pr
         limit,
         (offer) => [offer.namespace, offer.name],
       )
-      const snapshot = await snapshots.current(meshId)
+      const scope = ownerScopeOf(request.principal, 'offer.list', meshId)
+      const snapshot = seenBy(await snapshots.current(meshId), scope)
       const at = await now(db)
       const bindings = bindingsOfOffers(snapshot, page.items, { peer: peer.name, at })
       const items = page.items.map((offer) =>

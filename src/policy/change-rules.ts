@@ -8,7 +8,7 @@ import { type Db } from '../db/schema.ts'
 import { quoted, ServiceError } from '../errors.ts'
 import { loadMesh } from '../mesh/find-mesh.ts'
 import { checkRule } from './check-rule.ts'
-import { ownersOf, requireAuthority } from './owned-rule.ts'
+import { ownersOf } from './owned-rule.ts'
 import { orGone, peerIdsOf, requireClusters } from './rule-references.ts'
 import { draftOf, readRule, type RuleDraft, type StoredRule } from './rule.ts'
 import { ruleLine } from './rule-line.ts'
@@ -73,8 +73,8 @@ export interface ChangedRule {
 /**
  * Changes a rule, in the caller's transaction.
  *
- * Throws NOT_FOUND, also for rules that are not the author's; RULE_INVALID, ALREADY_EXISTS, FORBIDDEN as
- * {@link createRule}; PRECONDITION_FAILED.
+ * Throws NOT_FOUND, also for rules that are not the author's; RULE_INVALID, ALREADY_EXISTS, FORBIDDEN,
+ * QUOTA_EXCEEDED as {@link createRule}; PRECONDITION_FAILED.
  */
 export async function changeRule(
   trx: Db,
@@ -83,10 +83,11 @@ export async function changeRule(
 ): Promise<ChangedRule> {
   const before = await lockedRule(trx, meshId, { target, context })
   requireVersion(before.version)
-  const draft = changed(draftOf(before), change)
+  const wanted = changed(draftOf(before), change)
   const touched = Object.keys(change) as (keyof RuleDraft)[]
-  checkRule(draft, context.now, touched)
-  requireAuthority(draft, context.ownerScope)
+  checkRule(wanted, context.now, touched)
+  const draft = { ...wanted, ...ownersOf(wanted, context.ownerScope) }
+  await requireRoomFor(trx, meshId, { before, draft })
   if (touched.includes('clusters')) await requireClusters(trx, meshId, draft)
   const peerIds = await peerIdsOf(trx, meshId, draft)
   const rule = { ...before, ...readRule(draft), version: before.version + 1n }
@@ -94,6 +95,18 @@ export async function changeRule(
   const body = { before: audited(before), after: audited(rule) }
   await settle(trx, meshId, { context, action: 'rule.update', rule, body })
   return { before, rule }
+}
+
+// In the mesh a rule that changes counts already, in namespaces that come to own it not yet.
+async function requireRoomFor(
+  trx: Db,
+  meshId: MeshId,
+  { before, draft }: { readonly before: StoredRule; readonly draft: RuleDraft },
+): Promise<void> {
+  const { ownerScope = [] } = draft
+  const namespaces = ownerScope.filter((name) => before.ownerScope?.includes(name) !== true)
+  if (namespaces.length === 0) return
+  await requireQuota(trx, meshId, { kind: 'rules', namespaces, count: 0 })
 }
 
 /** Deletes a rule, in the caller's transaction; throws NOT_FOUND, PRECONDITION_FAILED. */

@@ -9,6 +9,7 @@ import { ExplainBody, ExplainQuery } from './api.ts'
 import { callerFacts } from './callers.ts'
 import { factsOf, type FactsDeps } from './explain-facts.ts'
 import { explain, questionOf } from './explain.ts'
+import { seenBy } from './seen-rules.ts'
 import { serviceKey } from './snapshot.ts'
 import { type Snapshots } from './snapshots.ts'
 
@@ -39,8 +40,9 @@ export const explainRoutes = async (app: App, options: ExplainRoutesOptions): Pr
       const { at, network, ...asked } = request.query
       const moment = await now(db)
       const query = questionOf(asked, at === undefined ? moment : new Date(at))
-      requireExplainable(ownerScopeOf(request.principal, 'policy.explain', meshId), query)
-      const snapshot = await snapshots.current(meshId)
+      const scope = ownerScopeOf(request.principal, 'policy.explain', meshId)
+      requireExplainable(scope, query)
+      const snapshot = seenBy(await snapshots.current(meshId), scope)
       const consumer = { network, cluster: query.cluster }
       const facts = await factsOf(options, snapshot, { query, consumer, now: moment })
       return explain(snapshot, query, facts)

@@ -32,6 +32,7 @@ import { type ChangeOfRule, changesBetween } from './rule-changes.ts'
 import { type RuleChangesView } from './rule-effect-api.ts'
 import { effectOf } from './rule-effect.ts'
 import { type RuleDraft, type StoredRule } from './rule.ts'
+import { seenBy } from './seen-rules.ts'
 import { listRules } from './store.ts'
 import { type Snapshot } from './snapshot.ts'
 import { viewChanges, viewEffect, viewRule } from './view.ts'
@@ -186,7 +187,7 @@ export const ruleRoutes = async (app: App, { db, now }: RuleRoutesOptions): Prom
           const context = await contextOf(trx, request, 'rule.delete')
           const edit = { rule: request.params.rule, context, requireVersion }
           const rule = await deleteRule(trx, meshId, edit)
-          const after = await loadSnapshot(trx, meshId)
+          const after = seenBy(await loadSnapshot(trx, meshId), context.ownerScope)
           const change = { before: rule, after: undefined }
           return { ...viewRule(rule), changes: changesNow(after, change, context.now) }
         },
@@ -206,8 +207,9 @@ async function outcomeOf(
   meshId: MeshId,
   { before, rule, context }: Outcome,
 ): Promise<RuleOutcomeView> {
-  const snapshot = await loadSnapshot(trx, meshId)
-  requireFreeNames(snapshot, rule, context.now)
+  const whole = await loadSnapshot(trx, meshId)
+  requireFreeNames(whole, rule, context.now)
+  const snapshot = seenBy(whole, context.ownerScope)
   const effect = effectOf(snapshot, rule, context.now)
   return {
     ...viewRule(rule),

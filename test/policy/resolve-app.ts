@@ -2,6 +2,7 @@ import { type Test } from 'tap'
 import { offerRoutes } from '../../src/catalog/offer-routes.ts'
 import { serviceRoutes } from '../../src/catalog/routes.ts'
 import { createLogger } from '../../src/http/log.ts'
+import { bindingRoutes } from '../../src/policy/binding-routes.ts'
 import { explainRoutes } from '../../src/policy/explain-routes.ts'
 import { createMetrics } from '../../src/http/metrics.ts'
 import { resolveRoutes } from '../../src/policy/resolve-routes.ts'
@@ -37,6 +38,7 @@ export async function acmeInTwoNetworks(t: Test): Promise<ResolveApp> {
       v1.register(serviceRoutes, options)
       v1.register(offerRoutes, options)
       v1.register(ruleRoutes, options)
+      v1.register(bindingRoutes, options)
       v1.register(resolveRoutes, options)
       v1.register(explainRoutes, { ...options, ...trustDeps() })
     },
