@@ -223,6 +223,8 @@ t.test(
     t.match((await ask(nowhere)).body, { status: 403 }, 'a caller in no namespace is nobody’s')
     const port = await ask({ caller, port: 'smtp' })
     t.match(port.body, { status: 403 }, 'nor is told which ports others have')
+    const ahead = await ask({ caller, at: '2030-01-01T00:00:00Z' })
+    t.match(ahead.body, { status: 403 }, 'nor when their rules end')
     t.match((await ask({ service: 'web/front' })).body, { decision: 'deny' })
   },
 )
