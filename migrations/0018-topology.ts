@@ -76,6 +76,13 @@ export async function up(db: Kysely<unknown>): Promise<void> {
     foreign key (mesh_id, cluster) references cluster (mesh_id, name),
     check (zone is null or region is not null)
   )`.execute(db)
+  await sql`create index control_plane_of_cluster on control_plane (mesh_id, cluster)`.execute(db)
+  await sql`create index cluster_control_plane_of on cluster_control_plane (mesh_id, control_plane)`.execute(
+    db,
+  )
+  await sql`create index cluster_network_of on cluster_network (mesh_id, network)`.execute(db)
+  await sql`create index gateway_of_network on gateway (mesh_id, network)`.execute(db)
+  await sql`create index gateway_of_cluster on gateway (mesh_id, cluster)`.execute(db)
   await firstOfEachMesh(db)
 }
 

@@ -61,6 +61,7 @@ export async function up(db: Kysely<unknown>): Promise<void> {
   )`.execute(db)
   await sql`create index endpoint_of_service on endpoint
     (mesh_id, namespace, service, cluster, reporter, workload_uid, port)`.execute(db)
+  await sql`create index endpoint_of_network on endpoint (mesh_id, network)`.execute(db)
   await sql`create index endpoint_reporter_seen on endpoint_reporter (seen_at)`.execute(db)
   await sql`create index service_age on service (mesh_id, created_at)`.execute(db)
 }

@@ -15,23 +15,34 @@ export interface KeptTopology extends Topology {
 }
 
 /**
- * The shape of a mesh as its rows have it now, heartbeats included: six statements, none of them per object.
+ * The shape of a mesh as people wrote it, heartbeats included: six statements, none of them per object.
  *
  * A mesh that does not exist has an empty one.
  */
-export async function loadTopology(db: Db, meshId: MeshId): Promise<KeptTopology> {
+export async function loadKeptTopology(db: Db, meshId: MeshId): Promise<KeptTopology> {
   const clusters = await listClusters(db, meshId)
   const networks = await listNetworks(db, meshId)
   const gateways = await listGateways(db, meshId)
   const controlPlanes = await listControlPlanes(db, meshId)
-  const placed = { clusters: byName(clusters) }
   return {
-    ...placed,
+    clusters: byName(clusters),
     networks: byName(networks),
-    gateways: gateways.map((one) => ({ ...one, locality: localityIn(placed, one) })),
-    controlPlanes: byName(
-      controlPlanes.map((one) => ({ ...one, locality: localityIn(placed, one) })),
-    ),
+    gateways,
+    controlPlanes: byName(controlPlanes),
+  }
+}
+
+/** The shape of a mesh as decisions see it: what has no locality of its own has that of the cluster it runs in. */
+export async function loadTopology(db: Db, meshId: MeshId): Promise<KeptTopology> {
+  const kept = await loadKeptTopology(db, meshId)
+  const place = <T extends KeptGateway | KeptControlPlane>(one: T): T => ({
+    ...one,
+    locality: localityIn(kept, one),
+  })
+  return {
+    ...kept,
+    gateways: kept.gateways.map(place),
+    controlPlanes: byName([...kept.controlPlanes.values()].map(place)),
   }
 }
 

@@ -9,7 +9,7 @@ import { loadMesh } from '../find-mesh.ts'
 import type { Dependant } from '../hooks.ts'
 import type { Mesh } from '../mesh.ts'
 import { lockTopology } from './topology-store.ts'
-import { type KeptTopology, loadTopology } from './find-topology.ts'
+import { type KeptTopology, loadKeptTopology } from './find-topology.ts'
 
 /** Who changes a topology, when, and which clusters they may act on (undefined = all). */
 export interface TopologyContext extends ChangeContext {
@@ -25,7 +25,7 @@ export interface HeldTopology {
 /** Locks and reads the topology of a mesh, so that what is checked holds; throws NOT_FOUND. */
 export async function holdTopology(trx: Db, meshId: MeshId): Promise<HeldTopology> {
   if (!(await lockTopology(trx, meshId))) throw noSuchMesh(meshId)
-  return { mesh: await loadMesh(trx, meshId), topology: await loadTopology(trx, meshId) }
+  return { mesh: await loadMesh(trx, meshId), topology: await loadKeptTopology(trx, meshId) }
 }
 
 /** A change of a topology as the audit log has it. */

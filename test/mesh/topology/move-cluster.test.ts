@@ -10,7 +10,7 @@ import { endEndpointsOfPlace, endpointsOfPlace } from '../../../src/catalog/plac
 import { inTransaction } from '../../../src/db/connect.ts'
 import { parseMeshId } from '../../../src/db/ids.ts'
 import { createCluster } from '../../../src/mesh/topology/clusters.ts'
-import { loadTopology } from '../../../src/mesh/topology/find-topology.ts'
+import { loadKeptTopology, loadTopology } from '../../../src/mesh/topology/find-topology.ts'
 import { createGateway } from '../../../src/mesh/topology/gateways.ts'
 import type { TopologyHooks } from '../../../src/mesh/topology/hooks.ts'
 import { moveCluster, type MoveCluster } from '../../../src/mesh/topology/move-cluster.ts'
@@ -170,6 +170,8 @@ t.test(
     t.same(before.gateways, [])
     t.match(after.controlPlanes.get('east'), { kind: 'primary', cluster: 'east' })
     t.match(after.gateways, [{ name: 'gw', cluster: 'east', locality: { region: 'eu' } }])
+    const kept = await loadKeptTopology(db, GLOBEX)
+    t.same(kept.gateways[0]?.locality, {}, 'what its cluster is in was not written into it')
     const old = await listLiving(db, ACME, parseTrustDomain('acme.example'))
     t.same(
       old
