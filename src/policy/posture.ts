@@ -11,7 +11,7 @@ const OPEN_TO_SELF: RuleDraft = {
   effect: 'allow',
   subject: { namespace: '*', name: '*' },
   audience: { kind: 'self' },
-  note: 'made with the mesh; delete it to isolate namespaces from each other',
+  note: 'made with the mesh; without it each call within the mesh needs a rule of its own',
 }
 
 /** Gives a new mesh its posture as an ordinary rule, so that changing the posture is deleting or adding rules. */
