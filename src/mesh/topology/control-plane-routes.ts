@@ -15,7 +15,7 @@ import {
   ControlPlaneBody,
 } from './api.ts'
 import { noSuchObject } from './hold-topology.ts'
-import { loadKeptTopology } from './find-topology.ts'
+import { loadTopology } from './find-topology.ts'
 import { changeControlPlane, createControlPlane, deleteControlPlane } from './control-planes.ts'
 import { contextOf, meshOf, type TopologyRoutesOptions } from './route-options.ts'
 import { pageByName, viewControlPlane } from './view.ts'
@@ -77,7 +77,7 @@ export const controlPlaneRoutes = async (
       const { meshId } = await loadMesh(db, meshOf(request))
       const { limit, cursor } = request.query
       const after = decodeCursor(cursor, 1)?.[0]
-      const { controlPlanes } = await loadKeptTopology(db, meshId)
+      const { controlPlanes } = await loadTopology(db, meshId)
       const found = pageByName(controlPlanes.values(), { after, limit: limit + 1 })
       const at = await now(db)
       const page = pageOf(found, limit, ({ name }) => [name])
@@ -102,7 +102,7 @@ export const controlPlaneRoutes = async (
     async (request, reply) => {
       const { meshId } = await loadMesh(db, meshOf(request))
       const { name } = request.params
-      const plane = (await loadKeptTopology(db, meshId)).controlPlanes.get(name)
+      const plane = (await loadTopology(db, meshId)).controlPlanes.get(name)
       if (plane === undefined) throw noSuchObject('control plane', name, meshId)
       reply.header('etag', etagOf(plane.version))
       return viewControlPlane(plane, await now(db))

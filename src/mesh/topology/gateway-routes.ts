@@ -14,7 +14,7 @@ import {
   GatewayBody,
 } from './api.ts'
 import { noSuchObject } from './hold-topology.ts'
-import { loadKeptTopology } from './find-topology.ts'
+import { loadTopology } from './find-topology.ts'
 import { changeGateway, createGateway, deleteGateway } from './gateways.ts'
 import { contextOf, meshOf, type TopologyRoutesOptions } from './route-options.ts'
 import { pageByName, viewGateway } from './view.ts'
@@ -79,7 +79,7 @@ export const gatewayRoutes = async (
       const { meshId } = await loadMesh(db, meshOf(request))
       const { limit, cursor } = request.query
       const after = decodeCursor(cursor, 1)?.[0]
-      const { gateways } = await loadKeptTopology(db, meshId)
+      const { gateways } = await loadTopology(db, meshId)
       const found = pageByName(gateways, { after, limit: limit + 1 })
       const at = await now(db)
       const page = pageOf(found, limit, ({ name }) => [name])
@@ -101,7 +101,7 @@ export const gatewayRoutes = async (
     async (request, reply) => {
       const { meshId } = await loadMesh(db, meshOf(request))
       const { name } = request.params
-      const gateway = (await loadKeptTopology(db, meshId)).gateways.find((one) => one.name === name)
+      const gateway = (await loadTopology(db, meshId)).gateways.find((one) => one.name === name)
       if (gateway === undefined) throw noSuchObject('gateway', name, meshId)
       reply.header('etag', etagOf(gateway.version))
       return viewGateway(gateway, await now(db))
