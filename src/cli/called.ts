@@ -26,14 +26,23 @@ export function calledAs({ script, path, cwd, dataDir, mesh }: Started): string 
 
 /** Indented commands of ours in a text, begun with `called`; what is meant for another machine stays as it is. */
 export function asCalled(text: string, called: string): string {
-  return text.replace(
-    /^( {2,})(?:\.\/bin\/)?entente (?=[a-z])(.*)$/gm,
-    (_all, indent: string, rest: string) => {
-      // A command that names its mesh itself keeps to that.
-      const words = / --mesh /.test(rest) ? called.replace(/ --mesh \S+/, '') : called
-      return `${indent}${words} ${rest}`
-    },
-  )
+  const [flag = '', folder] = / --data-dir (\S+)/.exec(called) ?? []
+  // --data-dir would win over the token file, and the variable does not.
+  const place = folder === undefined ? '' : `ENTENTE_DATA_DIR=${folder} `
+  return text
+    .replace(
+      /^( {2,})(?:\.\/bin\/)?entente (?=[a-z])(.*)$/gm,
+      (_all, indent: string, rest: string) => {
+        // A command that names its mesh itself keeps to that.
+        const words = / --mesh /.test(rest) ? called.replace(/ --mesh \S+/, '') : called
+        return `${indent}${words} ${rest}`
+      },
+    )
+    .replace(
+      /^( {2,})(ENTENTE_TOKEN_FILE=\S+) entente (?=[a-z])/gm,
+      (_all, indent: string, token: string) =>
+        `${indent}${place}${token} ${called.replace(flag, '')} `,
+    )
 }
 
 function nearest(script: string, cwd: string): string {
