@@ -30,11 +30,7 @@ const FILES_HELP = 'a file, a folder of .yaml, .yml and .json files, or - for st
 
 /** `apply` and `diff`: the service as files have it. */
 export function registerApply(program: Command, cli: Cli): void {
-  shared(
-    program
-      .command('apply')
-      .description('bring meshes, relationships and peer groups to what files say'),
-  )
+  shared(program.command('apply').description('bring meshes and what is in them to what files say'))
     .option('--take-over', 'also objects that another owner applied')
     .option('--dry-run', 'show what would be done and change nothing')
     .action((options: Options) => apply(cli, options))

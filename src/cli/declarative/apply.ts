@@ -90,7 +90,7 @@ export async function checkPlan(cli: Cli, plan: Plan, options: ApplyOptions): Pr
   if (faults.length === 0) return
   throw new CliFailure('nothing was changed, because part of it would be refused', {
     fields: faults,
-    next: ['entente diff shows what differs'],
+    next: ['entente diff -f FILE'],
   })
 }
 

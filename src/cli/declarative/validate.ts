@@ -1,6 +1,7 @@
 import { type ErrorObject } from 'ajv'
 import { type RefusedField } from '../failure.ts'
 import { type ObjectDocument } from './documents.ts'
+import { type JsonSchema } from './json-schema.ts'
 import { type ApiDescription } from './schemas.ts'
 
 /** Checks documents against the service's own description of what it takes: unknown, missing and wrong members. */
@@ -10,7 +11,7 @@ export async function faultsIn(
 ): Promise<RefusedField[]> {
   const { Ajv } = await import('ajv')
   const formats = await import('ajv-formats')
-  const ajv = new Ajv({ strict: false, allErrors: true })
+  const ajv = new Ajv({ strict: false, allErrors: true, verbose: true })
   formats.default.default(ajv)
   return documents.flatMap(({ place, kind, body }) => {
     const validate = ajv.compile(description.of(kind).create)
@@ -25,12 +26,21 @@ function told(errors: readonly ErrorObject[]): readonly ErrorObject[] {
   return outside.length === 0 ? errors : outside
 }
 
-function fieldOf({ instancePath, params, message, keyword }: ErrorObject): RefusedField & {
+function fieldOf({
+  instancePath,
+  params,
+  message,
+  keyword,
+  parentSchema,
+}: ErrorObject): RefusedField & {
   readonly detail: string
 } {
   const extra: unknown = params['additionalProperty']
   if (typeof extra === 'string') {
-    return { pointer: `${instancePath}/${extra}`, detail: 'is no field that the service knows' }
+    const known = Object.keys((parentSchema as JsonSchema | undefined)?.properties ?? {})
+    const wanted = known.length === 0 ? '' : `, wanted one of ${known.join(', ')}`
+    const detail = `is no field that the service knows${wanted}`
+    return { pointer: `${instancePath}/${extra}`, detail }
   }
   const missing: unknown = params['missingProperty']
   if (typeof missing === 'string') {
