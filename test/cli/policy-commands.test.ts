@@ -33,6 +33,7 @@ t.test('services are added, listed, changed, shown and deleted', async (t) => {
   const added = await entente(...ADD_CART, '--port', 'grpc:9000/grpc')
   t.equal(added.code, 0, added.err)
   t.match(added.out, /next:\n {2}entente rule export shop\/cart --to RELATIONSHIP/)
+  t.match(added.out, /^ports +http:8080, grpc:9000\/grpc$/m)
   const { out } = await entente('service', 'list')
   t.match(
     out,
@@ -217,6 +218,7 @@ t.test(
       /^shop\/cart +market\/cart +offered +http +\/ns\/web\/\* +rule /m,
     )
     const shown = await entente('rule', 'export', '--identity', '/ns/web/*', '--to', 'globex')
+    t.notMatch(shown.out, /visible/, 'identities are allowed and denied')
     t.match(shown.out, /^ {2}\+ globex: identity \/ns\/web\/\* becomes allowed$/m)
     const both = await entente(
       'rule',

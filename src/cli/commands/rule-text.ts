@@ -6,10 +6,11 @@ import { formatNext } from '../output.ts'
 export function sayOutcome(outcome: RuleOutcomeView, dryRun: boolean): string {
   const { effectNow, line, id, name, direction } = outcome
   const verb = direction === 'export' ? 'visible to' : 'visible to us from'
+  const isOfIdentities = outcome.subject.identity !== undefined
   const head = dryRun ? `would add: ${line}` : `rule ${name ?? id}: ${line}`
   const lines = [
     head,
-    ...effectNow.reaches.map(({ peer, count, services }) => {
+    ...(isOfIdentities ? [] : effectNow.reaches).map(({ peer, count, services }) => {
       const more = count > services.length ? ` and ${count - services.length} more` : ''
       return count === 0
         ? `nothing of it is ${verb} ${peer} now`

@@ -59,7 +59,7 @@ export function registerService(program: Command, cli: Cli): void {
     .action(async (name: string) => {
       const view = await cli.get<ServiceView>(await targetOf(cli, name))
       if (cli.output === 'yaml') await printDocuments(cli, { kind: 'Service', views: [view] })
-      else cli.print(view)
+      else printServing(cli, view)
     })
   service
     .command('delete')
@@ -120,7 +120,8 @@ async function addService(cli: Cli, name: string, options: ServingOptions): Prom
       ? path`/meshes/${mesh}/services`
       : path`/meshes/${mesh}/relationships/${of}/offers`
   const body = { ...readServiceName(name), ports, identities, labels: labelsOf(options), gateways }
-  cli.print(
+  printServing(
+    cli,
     await cli.post<CreatedServiceView | CreatedOfferView>(target, body, { query: { dryRun } }),
   )
 }
@@ -136,7 +137,8 @@ async function changeService(cli: Cli, name: string, options: ServingOptions): P
     ...(identities.length > 0 && { identities }),
     labels,
   }
-  cli.print(await cli.patch<ServiceView>(await targetOf(cli, name), body, { query: { dryRun } }))
+  const target = await targetOf(cli, name)
+  printServing(cli, await cli.patch<ServiceView>(target, body, { query: { dryRun } }))
 }
 
 async function listServices(
@@ -186,13 +188,14 @@ async function deleteService(
   { of, dryRun }: ServingOptions,
 ): Promise<void> {
   if (of === undefined) {
-    cli.print(await cli.delete<ServiceView>(await targetOf(cli, name), { query: { dryRun } }))
+    const target = await targetOf(cli, name)
+    printServing(cli, await cli.delete<ServiceView>(target, { query: { dryRun } }))
     return
   }
   const { namespace, name: short } = readServiceName(name)
   const target = path`/meshes/${await cli.meshId()}/relationships/${of}/offers/${namespace}/${short}`
   const { text } = await cli.call('DELETE', target, { query: { dryRun } })
-  cli.print(JSON.parse(text) as OfferView)
+  printServing(cli, JSON.parse(text) as OfferView)
 }
 
 async function targetOf(cli: Cli, service: string): Promise<string> {
@@ -222,6 +225,20 @@ function readGateway(value: string, before: readonly GatewayOption[] = []): Gate
 
 function titleOf({ namespace, name }: Pick<ServiceView, 'namespace' | 'name'>): string {
   return `${namespace}/${name}`
+}
+
+/** A service or an offer; on a terminal with its ports, labels and gateways as the options write them. */
+function printServing(cli: Cli, view: ServiceView | OfferView): void {
+  if (cli.output !== 'table') return cli.print(view)
+  const labels = Object.entries(view.labels).map(([key, value]) => `${key}=${value}`)
+  const shown = { ...view, ports: portsOf(view), labels }
+  cli.print('gateways' in view ? { ...shown, gateways: view.gateways.map(gatewayText) } : shown)
+}
+
+function gatewayText({ address, port, region, zone }: OfferView['gateways'][number]): string {
+  const host = address.includes(':') ? `[${address}]` : address
+  const place = [region, zone].filter((part) => typeof part === 'string' && part !== '').join('/')
+  return `${host}:${port}${place === '' ? '' : `@${place}`}`
 }
 
 function portsOf({ ports }: Pick<ServiceView, 'ports'>): string[] {
