@@ -36,13 +36,15 @@ export interface Owned {
   readonly title: string
   /** Every namespace (or cluster) that it lies in or speaks for, as written; a pattern lies in none of one's own. */
   readonly within: readonly string[]
+  /** What its author can do, where that is known better. */
+  readonly next?: string | undefined
 }
 
 /**
  * Refuses to write what lies outside the namespaces (or clusters) that its author may speak for: the one place where
  * owner scopes are enforced on writes. Throws FORBIDDEN, the same whether or not anything is there.
  */
-export function requireOwned(ownerScope: OwnerScope, { title, within }: Owned): void {
+export function requireOwned(ownerScope: OwnerScope, { title, within, next }: Owned): void {
   if (isOwned(ownerScope, within)) return
   const outside = within.filter((name) => ownerScope?.includes(name) !== true)
   const found = within.length === 0 ? 'everything' : outside.map((name) => quoted(name)).join(', ')
@@ -50,7 +52,7 @@ export function requireOwned(ownerScope: OwnerScope, { title, within }: Owned): 
   throw new ServiceError(
     'FORBIDDEN',
     `${title} reaches ${found}, and your grant is good for ${own === '' ? 'nothing' : own} only`,
-    { next: 'name what is yours, or ask a mesh-admin for a grant: entente grant create' },
+    { next: next ?? 'name what is yours, or ask a mesh-admin for a grant: entente grant create' },
   )
 }
 

@@ -19,7 +19,7 @@ export function ownersOf(draft: RuleDraft, ownerScope: OwnerScope): Pick<RuleDra
  */
 export function requireAuthority(draft: RuleDraft, ownerScope: OwnerScope): void {
   const within = reachOf(draft)
-  requireOwned(ownerScope, { title: 'the rule', within })
+  requireOwned(ownerScope, { title: 'the rule', within, next: nextFor(draft) })
   if (draft.ownerScope === undefined) return
   requireOwned(ownerScope, { title: "the rule's owner scope", within: draft.ownerScope })
   if (isOwned(draft.ownerScope, within)) return
@@ -28,6 +28,14 @@ export function requireAuthority(draft: RuleDraft, ownerScope: OwnerScope): void
   throw new ServiceError('RULE_INVALID', detail, {
     fields: [{ in: 'body', pointer: '/ownerScope', detail }],
   })
+}
+
+/** An import reaches the whole mesh when nothing is said, which its author may not have meant. */
+function nextFor({ direction, visibleTo, as }: RuleDraft): string | undefined {
+  if (direction !== 'import') return undefined
+  if (as !== undefined) return 'a name is for the whole mesh: leave --as out, or ask a mesh-admin'
+  if (visibleTo !== undefined) return undefined
+  return 'say which of your namespaces see it: --visible-to NAMESPACE'
 }
 
 /**

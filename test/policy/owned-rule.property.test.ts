@@ -86,3 +86,14 @@ t.test('whoever has the whole mesh is not held back', async (t) => {
     }),
   )
 })
+
+t.test('who imports for the whole mesh is told how to import for a namespace', async (t) => {
+  const audience = { kind: 'all' } as const
+  const subject = { namespace: 'market', name: 'quotes' }
+  const draft: RuleDraft = { direction: 'import', effect: 'allow', subject, audience }
+  const next = /which of your namespaces see it: --visible-to/
+  t.throws(() => ownersOf(draft, ['shop']), { code: 'FORBIDDEN', next })
+  const renamed = { ...draft, visibleTo: ['shop'], as: { name: 'prices' } }
+  t.throws(() => ownersOf(renamed, ['shop']), { code: 'FORBIDDEN', next: /leave --as out/ })
+  t.same(ownersOf({ ...draft, visibleTo: ['shop'] }, ['shop']), { ownerScope: ['shop'] })
+})

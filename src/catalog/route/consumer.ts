@@ -50,7 +50,8 @@ function findNetwork(
   const [only, another] = known
   if (name === undefined) {
     if (only !== undefined && another === undefined) return only
-    throw refusal('network', `name the network of who asks; ${whose} ${listed(known)}`)
+    const detail = `name the network of who asks; ${whose} ${listed(known)}`
+    throw refusal('network', detail, 'say where who asks is: --from-network or --from-cluster')
   }
   if (!networks.has(name)) {
     throw refusal(
@@ -84,7 +85,10 @@ function listed(names: Iterable<string>): string {
   return `${all.slice(0, MAX_LISTED).join(', ')}${more}`
 }
 
-function refusal(field: string, detail: string): ServiceError {
+function refusal(field: string, detail: string, next?: string): ServiceError {
   const fields: FieldError[] = [{ in: 'querystring', pointer: `/${field}`, detail }]
-  return new ServiceError('INVALID_REQUEST', detail, { fields })
+  return new ServiceError('INVALID_REQUEST', detail, {
+    fields,
+    ...(next !== undefined && { next }),
+  })
 }
