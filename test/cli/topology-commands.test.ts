@@ -74,7 +74,7 @@ t.test('the commands of a topology', async (t) => {
       t.match(made, /place +eu\/eu-1[^]*east-1 \(rank 1, active .* in this cluster\)/)
       t.match(
         made,
-        /next:\n {2}entente join-token create --mesh acme --id \/reporter\/east --cluster east/,
+        /next:\n {2}entente entry create --mesh acme --id \/reporter\/east --cluster east/,
       )
       await ok(
         'control-plane create cloud --type managed --address cp.example:15012 --heartbeat 10',

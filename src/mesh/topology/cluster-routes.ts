@@ -185,7 +185,7 @@ async function viewNow(
 function nextAfterCreate({ name, networks }: ClusterView, meshId: MeshId): string[] {
   const network = networks[0] ?? 'default'
   return [
-    `entente join-token create --mesh ${meshId} --id /reporter/${name} --cluster ${name}`,
+    `entente entry create --mesh ${meshId} --id /reporter/${name} --cluster ${name}`,
     `entente gateway create ${name} --mesh ${meshId} --network ${network} --cluster ${name} --address HOST --port 15443`,
     `entente cluster show ${name} --mesh ${meshId}`,
   ]
