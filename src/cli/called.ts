@@ -31,7 +31,7 @@ export function asCalled(text: string, called: string): string {
   const place = folder === undefined ? '' : `ENTENTE_DATA_DIR=${folder} `
   return text
     .replace(
-      /^( {2,})(?:\.\/bin\/)?entente (?=[a-z])(.*)$/gm,
+      /^( {2,}(?:next: )?)(?:\.\/bin\/)?entente (?=[a-z])(.*)$/gm,
       (_all, indent: string, rest: string) => {
         // A command that names its mesh itself keeps to that.
         const words = / --mesh /.test(rest) ? called.replace(/ --mesh \S+/, '') : called

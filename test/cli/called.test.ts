@@ -20,6 +20,10 @@ t.test('only commands for this machine are begun so', async (t) => {
     'next:\n  ./bin/entente --data-dir d mesh list\n  # at globex: entente rule list\nentente is running\n',
   )
   t.equal(
+    asCalled('  next: entente mesh list', 'entente --mesh m'),
+    '  next: entente --mesh m mesh list',
+  )
+  t.equal(
     asCalled('  ENTENTE_TOKEN_FILE=t entente whoami', './bin/entente --data-dir d --mesh m'),
     '  ENTENTE_DATA_DIR=d ENTENTE_TOKEN_FILE=t ./bin/entente --mesh m whoami',
     'the flag would win over the token file',
