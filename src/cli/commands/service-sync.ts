@@ -161,7 +161,8 @@ function show(cli: Cli, { catalogue, reported, read, options }: Shown): void {
   if (catalogue !== undefined) sayCatalogue(cli, catalogue, would)
   if (endpoints === undefined) return
   const revision = 'revision' in endpoints ? ` (report ${endpoints.revision})` : ''
-  cli.say(`${endpoints.endpoints} endpoints ${would}reported${revision}`)
+  const noun = endpoints.endpoints === 1 ? 'endpoint' : 'endpoints'
+  cli.say(`${endpoints.endpoints} ${noun} ${would}reported${revision}`)
 }
 
 function sayCatalogue(cli: Cli, view: SyncedView, would: string): void {

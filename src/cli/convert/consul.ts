@@ -108,7 +108,7 @@ function addExport(draft: Draft, { from, scope, consumers }: ConsulExport): void
   }
   draft.rule(['consul', 'export', scope.namespace, scope.name], exportRule(scope, peers), from)
   draft.remark(
-    'the input has no service-intentions, so everybody at a consumer may call what it is shown; convert both together to keep the callers',
+    'the input has no service-intentions, so everybody at a consumer may call what it is shown; convert both in one file, with --- between, to keep the callers',
   )
 }
 

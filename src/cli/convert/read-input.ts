@@ -27,8 +27,8 @@ export function readInput(file: string, bytes: Uint8Array, form: InputForm): Inp
     throw unreadable(place, `at most ${MAX_INPUT_BYTES} bytes, found ${bytes.length}`)
   }
   const values = parse(place, new TextDecoder().decode(bytes), form)
-  const documents = values.flatMap((value, index) => {
-    const one = values.length > 1 ? `${place} document ${index + 1}` : place
+  const documents = values.flatMap(listed).flatMap((value, index, { length }) => {
+    const one = length > 1 ? `${place} document ${index + 1}` : place
     if (value !== null && !isJsonRecord(value)) {
       throw unreadable(one, 'wanted an object with a kind', form.hint)
     }
@@ -38,6 +38,11 @@ export function readInput(file: string, bytes: Uint8Array, form: InputForm): Inp
     throw unreadable(place, `at most ${MAX_INPUT_DOCUMENTS} documents, found ${documents.length}`)
   }
   return documents
+}
+
+/** A JSON text has no other way to hold several documents than a list. */
+function listed(value: unknown): readonly unknown[] {
+  return Array.isArray(value) ? value : [value]
 }
 
 function parse(place: string, text: string, { hint }: InputForm): unknown[] {

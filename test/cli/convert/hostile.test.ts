@@ -123,3 +123,11 @@ t.test('whatever a document holds, it is converted or refused and nothing else',
     SEED,
   )
 })
+
+t.test('a list of documents is read as they are one by one', async (t) => {
+  const one = { kind: 'ServiceExport', metadata: { namespace: 'shop', name: 'cart' } }
+  const two = { kind: 'ServiceExport', metadata: { namespace: 'shop', name: 'pay' } }
+  const text = [one, two].map((document) => JSON.stringify(document)).join('\n---\n')
+  t.strictSame(converted('mcs', [one, two]), converted('mcs', text))
+  t.throws(() => converted('mcs', [[one]]), CliFailure, 'but no list in a list')
+})
