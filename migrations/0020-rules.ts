@@ -13,9 +13,8 @@ export async function up(db: Kysely<unknown>): Promise<void> {
     add column as_name text,
     add column visible_to jsonb,
     add column owner_scope jsonb`.execute(db)
-  await sql`create unique index rule_name on rule (mesh_id, name) where name is not null`.execute(
-    db,
-  )
+  await sql`create unique index rule_name on rule (mesh_id, name, coalesce(owner_scope::text, ''))
+    where name is not null`.execute(db)
   await sql`create table rule_group (
     mesh_id text not null,
     rule_id uuid not null,

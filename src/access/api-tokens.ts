@@ -62,7 +62,7 @@ export async function createApiToken(
   requireMayGrant(context.principal, wanted.grant)
   await requireMesh(trx, wanted.grant)
   const secret = newToken()
-  const expiresAt = addSeconds(context.now, wanted.ttlSeconds)
+  const expiresAt = endOf(wanted, context)
   const stored = await storeToken(trx, {
     actor: context.actor,
     now: context.now,
@@ -70,6 +70,13 @@ export async function createApiToken(
     grants: [wanted.grant],
   })
   return { ...stored, secret }
+}
+
+// What somebody makes does not outlive what they made it with.
+function endOf({ ttlSeconds }: NewApiToken, { principal, now }: GrantContext): Date {
+  const wanted = addSeconds(now, ttlSeconds)
+  const most = principal.expiresAt
+  return most !== undefined && most < wanted ? most : wanted
 }
 
 /** What {@link storeToken} stores. */

@@ -1,4 +1,4 @@
-import { isOwned, type OwnerScope } from '../access/owner-scope.ts'
+import { type OwnerScope } from '../access/owner-scope.ts'
 import { requireQuota } from '../access/quota/require-quota.ts'
 import { type ChangeContext, recordAudit } from '../audit/record.ts'
 import { bumpObjects } from '../db/changes.ts'
@@ -129,11 +129,7 @@ export async function loadRule(
   { target, ownerScope }: { readonly target: string; readonly ownerScope?: OwnerScope },
 ): Promise<StoredRule> {
   await loadMesh(db, meshId)
-  const rule = await store.findRule(db, meshId, target)
-  if (rule === undefined || !isOwned(ownerScope, rule.ownerScope ?? [])) {
-    throw noSuchRule(meshId, target)
-  }
-  return rule
+  return oneOf(meshId, target, await store.findRules(db, meshId, { idOrName: target, ownerScope }))
 }
 
 function noSuchRule(meshId: MeshId, target: string): ServiceError {
@@ -149,9 +145,18 @@ async function lockedRule(
   { target, context }: { readonly target: string; readonly context: ChangeContext },
 ): Promise<StoredRule> {
   await loadMesh(trx, meshId)
-  const rule = await store.lockRule(trx, meshId, target)
-  if (rule === undefined || !isOwned(context.ownerScope, rule.ownerScope ?? [])) {
-    throw noSuchRule(meshId, target)
+  const { ownerScope } = context
+  return oneOf(meshId, target, await store.lockRules(trx, meshId, { idOrName: target, ownerScope }))
+}
+
+// Authors of namespaces may have given the same name; only a rule of the whole mesh goes before theirs.
+function oneOf(meshId: MeshId, target: string, rules: readonly StoredRule[]): StoredRule {
+  const [rule, another] = rules
+  if (rule === undefined) throw noSuchRule(meshId, target)
+  if (another !== undefined && rule.ownerScope !== undefined) {
+    throw new ServiceError('CONFLICT', `several namespaces have a rule ${quoted(target)}`, {
+      next: 'name it by its id: entente rule list',
+    })
   }
   return rule
 }

@@ -18,6 +18,8 @@ export const MAX_PEERS = 256
 export const MAX_CALLERS = 64
 /** Most ports, clusters or namespaces of ours that one rule names. */
 export const MAX_NAMES = 64
+/** Largest rule as JSON, in characters: room for as many relationships as one may name, and callers beside them. */
+const MAX_RULE_LENGTH = 32_768
 /** Longest note, in characters. */
 export const MAX_NOTE_LENGTH = 500
 
@@ -33,6 +35,7 @@ export function checkRule(
   now: Date,
   touched?: readonly (keyof RuleDraft)[],
 ): void {
+  requireSize(draft)
   const errors = [
     ...nameErrors(draft),
     ...subjectErrors(draft),
@@ -44,6 +47,13 @@ export function checkRule(
   const fields = touched === undefined ? errors : errors.filter((one) => concerns(one, touched))
   const [first] = fields
   if (first !== undefined) throw new ServiceError('RULE_INVALID', first.detail, { fields })
+}
+
+function requireSize(draft: RuleDraft): void {
+  const { length } = JSON.stringify(draft)
+  if (length <= MAX_RULE_LENGTH) return
+  const detail = `the rule takes ${length} characters, wanted at most ${MAX_RULE_LENGTH}; several rules add up`
+  throw new ServiceError('RULE_INVALID', detail, { fields: [{ in: 'body', pointer: '', detail }] })
 }
 
 // A change of what a rule speaks of or does can make any other member wrong.

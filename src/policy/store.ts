@@ -41,27 +41,31 @@ export async function deleteRule(trx: Db, meshId: MeshId, id: string): Promise<v
   await trx.deleteFrom('rule').where('mesh_id', '=', meshId).where('id', '=', id).execute()
 }
 
-/** The rule with this id or name. */
-export async function findRule(
+/** Which rule is meant, among those whose owner scope lies within; undefined = all. */
+export interface RuleTarget {
+  readonly idOrName: string
+  readonly ownerScope: readonly string[] | undefined
+}
+
+/** The rules with this id or name, that of the whole mesh first; names are unique for each owner scope. */
+export async function findRules(
   db: Db,
   meshId: MeshId,
-  idOrName: string,
-): Promise<StoredRule | undefined> {
-  const row = await oneRule(db, meshId, idOrName).executeTakeFirst()
-  return row === undefined ? undefined : (await withAudiences(db, meshId, [row]))[0]
+  target: RuleTarget,
+): Promise<readonly StoredRule[]> {
+  return withAudiences(db, meshId, await targetedRules(db, meshId, target).execute())
 }
 
-/** The rule with this id or name, locked until the transaction ends. */
-export async function lockRule(
+/** As {@link findRules}, locked until the transaction ends. */
+export async function lockRules(
   trx: Db,
   meshId: MeshId,
-  idOrName: string,
-): Promise<StoredRule | undefined> {
-  const row = await oneRule(trx, meshId, idOrName).forUpdate().executeTakeFirst()
-  return row === undefined ? undefined : (await withAudiences(trx, meshId, [row]))[0]
+  target: RuleTarget,
+): Promise<readonly StoredRule[]> {
+  return withAudiences(trx, meshId, await targetedRules(trx, meshId, target).forUpdate().execute())
 }
 
-/** Ids of rules by name; names that the mesh does not have are left out. */
+/** Ids of rules by name, those of the whole mesh before others; names that the mesh does not have are left out. */
 export async function rulesNamed(
   db: Db,
   meshId: MeshId,
@@ -73,6 +77,7 @@ export async function rulesNamed(
     .select(['id', 'name'])
     .where('mesh_id', '=', meshId)
     .where('name', 'in', names)
+    .orderBy(sql`owner_scope is null`)
     .execute()
   return new Map(rows.flatMap(({ id, name }) => (name === null ? [] : [[name, id]])))
 }
@@ -93,7 +98,7 @@ export async function listRules(db: Db, meshId: MeshId, page: RulePage): Promise
   let query = allRules(db, meshId)
   if (page.direction !== undefined) query = query.where('direction', '=', page.direction)
   if (page.ownerScope !== undefined) {
-    query = query.where(sql<boolean>`owner_scope <@ ${JSON.stringify(page.ownerScope)}::jsonb`)
+    query = query.where(isWithin(page.ownerScope))
   }
   if (page.ids !== undefined) query = query.where('id', 'in', page.ids)
   if (page.after !== undefined) query = query.where('id', '>', page.after)
@@ -158,11 +163,18 @@ function allRules(db: Db, meshId: MeshId) {
 }
 
 // No name has the form of an id.
-function oneRule(db: Db, meshId: MeshId, idOrName: string) {
-  const column = isId(idOrName) ? 'id' : 'name'
-  return db
+function targetedRules(db: Db, meshId: MeshId, { idOrName, ownerScope }: RuleTarget) {
+  const query = db
     .selectFrom('rule')
     .select(RULE)
     .where('mesh_id', '=', meshId)
-    .where(column, '=', idOrName)
+    .where(isId(idOrName) ? 'id' : 'name', '=', idOrName)
+    .orderBy(sql`owner_scope is not null`)
+    .orderBy('id')
+    .limit(2)
+  return ownerScope === undefined ? query : query.where(isWithin(ownerScope))
+}
+
+function isWithin(ownerScope: readonly string[]) {
+  return sql<boolean>`owner_scope <@ ${JSON.stringify(ownerScope)}::jsonb`
 }

@@ -158,3 +158,13 @@ t.test('a mesh that is made again under the same name gives old tokens nothing',
     .execute()
   t.same(records, [{ mesh_id: 'acme', object: 'mesh/acme' }])
 })
+
+t.test('a token made with a token ends no later than that', async (t) => {
+  const { call } = await adminApp(t)
+  const short = await call('POST', '/v1/api-tokens', { body: { label: 'short', ttlSeconds: 600 } })
+  const { token } = short.body
+  const long = { label: 'long', ttlSeconds: 86_400 }
+  const made = await call('POST', '/v1/api-tokens', { token, body: long })
+  t.equal(made.status, 201)
+  t.equal(made.body.expiresAt, short.body.expiresAt)
+})

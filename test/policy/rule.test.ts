@@ -161,3 +161,10 @@ t.test('a rule in one line tells all that it says', async (t) => {
     'import allow */cart [tier=front] ports http from globex, group eu as */basket visible to pay in clusters east',
   )
 })
+
+t.test('a rule has a largest size, whatever it is made of', async (t) => {
+  const relationships = Array.from({ length: MAX_PEERS }, (_, i) => `${'p'.repeat(60)}${i}`)
+  t.same(pointersOf({ audience: { kind: 'peers', relationships } }), [])
+  const paths = Array.from({ length: MAX_CALLERS }, (_, i) => `/${'x'.repeat(1500)}${i}`)
+  t.same(pointersOf({ audience: { ...draft.audience, callers: { paths } } }), [''])
+})

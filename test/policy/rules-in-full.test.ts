@@ -267,3 +267,27 @@ t.test('an author for some namespaces makes, changes and finds rules of those on
     'whoever owns it could change it later',
   )
 })
+
+t.test(
+  'authors of different namespaces may give one name, and none learns of the other',
+  async (t) => {
+    const { db, clock } = await acme(t)
+    const make = (namespace: string | undefined) => {
+      const ownerScope = namespace === undefined ? undefined : [namespace]
+      const context = { actor: 'dev', now: clock.now(), ownerScope }
+      const subject = { namespace: namespace ?? 'bank', name: 'x' }
+      const wanted = { ...draft, name: 'mine', subject }
+      return inTransaction(db, (trx) => createRule(trx, meshId, { draft: wanted, context }))
+    }
+    const load = (ownerScope?: readonly string[]) =>
+      loadRule(db, meshId, { target: 'mine', ...(ownerScope && { ownerScope }) })
+    const [shop, pay] = [await make('shop'), await make('pay')]
+    t.equal((await load(['shop'])).id, shop.id)
+    t.equal((await load(['pay'])).id, pay.id)
+    await t.rejects(load(['web']), { code: 'NOT_FOUND' })
+    await t.rejects(make('shop'), { code: 'ALREADY_EXISTS' })
+    await t.rejects(load(), { code: 'CONFLICT', message: /several namespaces have a rule "mine"/ })
+    const ofMesh = await make(undefined)
+    t.equal((await load()).id, ofMesh.id, 'a rule of the whole mesh goes before')
+  },
+)
