@@ -72,7 +72,7 @@ export interface RuleTable {
   priority: Generated<number>
   expires_at: Date | null
   note: string | null
-  /** What its author calls it, unique in the mesh. */
+  /** What its author calls it, unique for each owner scope. */
   name: Generated<string | null>
   /** Clusters that it is limited to; null = all. */
   clusters: ColumnType<readonly string[] | null, string | null | undefined, string | null>
