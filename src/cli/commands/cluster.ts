@@ -160,7 +160,7 @@ async function moveCluster(cli: Cli, name: string, options: MoveOptions): Promis
     table(moved.moved, [
       { title: 'WHAT', value: ({ kind }) => kind },
       { title: 'BEFORE', value: (one) => one.name },
-      { title: 'AFTER', value: ({ becomes }) => becomes ?? '(ends)' },
+      { title: 'AFTER', value: ({ becomes }) => becomes },
       { title: 'EFFECT', value: ({ effect }) => effect },
     ]),
   )

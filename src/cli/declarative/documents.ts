@@ -145,7 +145,8 @@ function wholeMesh(about: {
 }
 
 function wordOf(value: unknown): string {
-  return value === undefined ? 'is missing' : `is ${quoted(canonical(value), 60)}`
+  if (value === undefined) return 'is missing'
+  return `is ${quoted(typeof value === 'string' ? value : canonical(value), 60)}`
 }
 
 function kindWords(): string {
