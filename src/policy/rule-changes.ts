@@ -127,8 +127,8 @@ function itemsOf(service: SnapshotService, before: Seen, after: Seen): RuleChang
   if (after.terms === undefined) return [{ kind: 'hidden', subject, name: before.name, who: [] }]
   const [was, now] = [whoOf(before.terms), whoOf(after.terms)]
   const [keptOut, stillOut] = [before.terms.refused, after.terms.refused]
-  const allowed = [...without(now, was), ...without(keptOut, stillOut)]
-  const denied = [...without(was, now), ...without(stillOut, keptOut)]
+  const allowed = [...beyond(now, was), ...beyond(keptOut, stillOut)]
+  const denied = [...beyond(was, now), ...beyond(stillOut, keptOut)]
   return [
     ...(before.name === name
       ? []
@@ -181,6 +181,22 @@ function identityPatterns(
     return audienceOf(snapshot, rule).includes(wanted.peer) ? [subject.path.text] : []
   })
   return merged(found)
+}
+
+/** Patterns that no other covers; of one that others lie in, what is left: `* but /ns/web/*`. */
+function beyond(patterns: readonly string[], others: readonly string[]): string[] {
+  return patterns
+    .filter((pattern) => !others.some((other) => covers(other, pattern)))
+    .map((pattern) => {
+      const inside = others.filter((other) => covers(pattern, other))
+      return inside.length === 0 ? pattern : `${pattern} but ${inside.join(', ')}`
+    })
+}
+
+function covers(pattern: string, other: string): boolean {
+  if (pattern === other) return true
+  if (pattern === '*') return other.startsWith('/')
+  return pattern.endsWith('*') && other.startsWith(pattern.slice(0, -1))
 }
 
 function without(texts: readonly string[], others: readonly string[]): string[] {
