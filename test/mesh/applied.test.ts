@@ -74,7 +74,7 @@ t.test('what does not exist cannot have been applied', async (t) => {
   for (const [name, said] of [
     ['Relationship/nobody', 'mesh acme has no Relationship \\"nobody\\"'],
     ['Mesh/globex', 'mesh acme has no Mesh \\"globex\\"'],
-    ['Nonsense/x', 'there is no kind \\"Nonsense\\", wanted one of Mesh, Relationship, PeerGroup'],
+    ['Nonsense/x', 'there is no kind \\"Nonsense\\", wanted one of Mesh, Network, Cluster'],
     ['constructor/x', 'there is no kind'],
   ] as const) {
     const refused = await admin('PUT', `${AT}/${name}`, { owner: 'team', digest: D1 })
