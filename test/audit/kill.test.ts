@@ -14,6 +14,7 @@ import { migrate } from '../../src/db/migrate.ts'
 import { openPglite } from '../../src/db/pglite.ts'
 import { testSealer } from '../support/audit.ts'
 import { POSTGRES_URL, quiet, testPostgresUrl } from '../support/database.ts'
+import { testFolder } from '../support/test-folder.ts'
 
 /** Commits in turn: record, record, batch of the sealer, record, record, batch, … */
 const KILLS = [
@@ -53,7 +54,7 @@ async function writeUntilKilled(...argv: readonly string[]): Promise<string[]> {
 }
 
 t.test('a process killed around its commits leaves a log without loss, gap or break', async (t) => {
-  const folder = t.testdir()
+  const folder = testFolder(t)
   const place = await placeFor(t, folder)
   const kek = join(folder, 'kek')
   await createKekFile(kek)

@@ -15,6 +15,7 @@ import { bundleEndpointId, spiffeIdOf } from '../../src/spiffe/spiffe-id.ts'
 import { parseTrustDomain } from '../../src/spiffe/trust-domain.ts'
 import { testDatabase } from '../support/database.ts'
 import { makeMesh, testKeyring } from '../support/meshes.ts'
+import { testFolder } from '../support/test-folder.ts'
 
 const noChanges = { on: () => undefined }
 
@@ -118,7 +119,7 @@ t.test(
       }),
       issuer,
     )
-    const folder = t.testdir()
+    const folder = testFolder(t)
     const file = (name: string, der: Uint8Array): string => {
       const path = join(folder, name)
       writeFileSync(path, toPem(der))

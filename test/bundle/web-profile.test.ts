@@ -4,9 +4,10 @@ import t from 'tap'
 import { startTestService } from '../support/service.ts'
 import { tlsGet } from '../support/tls-get.ts'
 import { webPki } from '../support/web-pki.ts'
+import { testFolder } from '../support/test-folder.ts'
 
 t.test('web profile', async (t) => {
-  const folder = t.testdir({})
+  const folder = testFolder(t)
   const pki = webPki(folder)
   const certFile = join(folder, 'web.pem')
   const keyFile = join(folder, 'web.key')
@@ -14,7 +15,7 @@ t.test('web profile', async (t) => {
   writeFileSync(certFile, first.chain)
   writeFileSync(keyFile, first.key)
   const service = await startTestService(t, {
-    ENTENTE_DATA_DIR: t.testdirName,
+    ENTENTE_DATA_DIR: folder,
     ENTENTE_WEB_CERT_FILE: certFile,
     ENTENTE_WEB_KEY_FILE: keyFile,
     ENTENTE_DEFAULT_TLS: 'web',

@@ -6,6 +6,7 @@ import { tlsGet } from '../support/tls-get.ts'
 import { webPki } from '../support/web-pki.ts'
 import { buildGoProgram, GoProgram } from './go-program.ts'
 import { untilTrue } from '../support/until.ts'
+import { testFolder } from '../support/test-folder.ts'
 
 t.setTimeout(400_000)
 
@@ -82,7 +83,7 @@ t.test(
   { skip: 'missing' in built && built.missing },
   async (t) => {
     const { path } = built as { path: string }
-    const folder = t.testdir({})
+    const folder = testFolder(t)
     const pki = webPki(folder)
     const { chain, key } = pki.leaf(['localhost'], 30)
     writeFileSync(join(folder, 'web.pem'), chain)

@@ -12,6 +12,7 @@ import { until } from '../support/until.ts'
 import { FakeAuthority, FakePeer } from '../support/fake-peer.ts'
 import { startTestService, type TestService } from '../support/service.ts'
 import { tlsGet } from '../support/tls-get.ts'
+import { testFolder } from '../support/test-folder.ts'
 
 const LEGACY = parseTrustDomain('legacy.example')
 const PARTNER = parseTrustDomain('partner.example')
@@ -112,7 +113,7 @@ const isActive = ({ state }: { readonly state: string }) => state === 'active'
 t.test(
   'a running signer is adopted; what is quarantined of its partner, the relay does not hand out',
   async (t) => {
-    const folder = t.testdir({ service: {}, signer: {} })
+    const folder = testFolder(t, { service: {}, signer: {} })
     const service = await startTestService(t, {
       ENTENTE_DATA_DIR: join(folder, 'service'),
       ENTENTE_EGRESS_ALLOW: 'localhost',

@@ -11,6 +11,7 @@ import t from 'tap'
 import { createKekFile } from '../../src/db/kek-file.ts'
 import { type ServiceProcess, readyStatus, spawnProcess, startProcess } from '../support/process.ts'
 import { sixStarters } from '../support/starters.ts'
+import { testFolder } from '../support/test-folder.ts'
 
 // Some thirty processes start one after another; a busy machine may take five times the usual time.
 t.setTimeout(400_000)
@@ -49,7 +50,7 @@ async function secondsUntilEnd(service: ServiceProcess): Promise<number> {
 t.test(
   'SIGTERM: not ready, requests in hand are finished, exit 0 within ten seconds',
   async (t) => {
-    const folder = t.testdir()
+    const folder = testFolder(t)
     const service = await startProcess(t, { ENTENTE_DATA_DIR: folder })
     const inHand = await openRequest(service, folder)
     service.kill('SIGTERM')
@@ -75,7 +76,7 @@ t.test(
 )
 
 t.test('a second signal ends the process at once', async (t) => {
-  const folder = t.testdir()
+  const folder = testFolder(t)
   const service = await startProcess(t, { ENTENTE_DATA_DIR: folder })
   const inHand = await openRequest(service, folder)
   inHand.on('error', () => undefined)
@@ -92,7 +93,7 @@ t.test('a port in use names its variable', async (t) => {
   await once(holder, 'listening')
   t.teardown(() => holder.close())
   const { port } = holder.address() as AddressInfo
-  const folder = t.testdir()
+  const folder = testFolder(t)
   for (const name of ['FEDERATION', 'WORKLOAD', 'ADMIN', 'TELEMETRY']) {
     const variable = `ENTENTE_${name}_ADDRESS`
     const address = `127.0.0.1:${port}`
@@ -106,7 +107,7 @@ t.test('a port in use names its variable', async (t) => {
 t.test(
   'a data folder has one process: a second is refused; six at once after a kill, one runs',
   async (t) => {
-    const folder = t.testdir()
+    const folder = testFolder(t)
     let holder = await startProcess(t, { ENTENTE_DATA_DIR: folder })
     const second = await spawnProcess(t, { ENTENTE_DATA_DIR: folder })
     t.equal(await second.ended(), 1)
@@ -135,7 +136,7 @@ t.test(
 t.test(
   'a missing or wrong KEK stops the start, names what it affects, and creates nothing',
   async (t) => {
-    const folder = t.testdir()
+    const folder = testFolder(t)
     const first = await startProcess(t, { ENTENTE_DATA_DIR: folder })
     first.kill('SIGTERM')
     t.equal(await first.ended(), 0)
@@ -172,7 +173,7 @@ t.test('a bug that nobody caught is logged and ends the process with 1', async (
     rejection: "Promise.reject(new Error('a bug'))",
     exception: "throw new Error('a bug')",
   }
-  const folder = t.testdir()
+  const folder = testFolder(t)
   for (const [kind, bug] of Object.entries(bugs)) {
     const trigger = `process.on('SIGUSR2', () => { ${bug} })`
     const service = await startProcess(t, {
@@ -186,7 +187,7 @@ t.test('a bug that nobody caught is logged and ends the process with 1', async (
 })
 
 t.test('kek create and admin-token write their files once, for their owner only', async (t) => {
-  const folder = t.testdir()
+  const folder = testFolder(t)
   const entente = (...argv: string[]) =>
     run(process.execPath, ['bin/entente', ...argv], {
       env: { PATH: process.env['PATH'], ENTENTE_DATA_DIR: folder },

@@ -3,6 +3,7 @@ import { readFileSync, symlinkSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { promisify } from 'node:util'
 import t from 'tap'
+import { testFolder } from '../support/test-folder.ts'
 
 /** The walk of the README as one shell script, exactly as written; aliases work as they do when typed. */
 function walk(): string {
@@ -11,7 +12,7 @@ function walk(): string {
 }
 
 t.test('the walk of the README works as written', { timeout: 300_000 }, async (t) => {
-  const folder = t.testdir({})
+  const folder = testFolder(t)
   symlinkSync(resolve('bin'), join(folder, 'bin'))
   const path = `${resolve('node_modules/.bin')}:${process.env['PATH'] ?? ''}`
   const run = promisify(execFile)('bash', ['-c', walk()], {

@@ -13,6 +13,7 @@ import { parseTrustDomain, type TrustDomain } from '../../src/spiffe/trust-domai
 import { until } from '../support/until.ts'
 import { FakeAuthority } from '../support/fake-peer.ts'
 import { freePorts, startTestService, type TestService } from '../support/service.ts'
+import { testFolder } from '../support/test-folder.ts'
 
 /** A CA that lives for less than the time in which its service is down. */
 const LIVES = {
@@ -105,7 +106,7 @@ t.test(
   'a peer that was down for longer than its CA lives comes back by every recovery path',
   { timeout: 300_000 },
   async (t) => {
-    const folder = t.testdir({ acme: {}, globex: {} })
+    const folder = testFolder(t, { acme: {}, globex: {} })
     const { first, again } = await startGlobex(t, join(folder, 'globex'))
     let globex = first
     const carrier = await startCarrier(t, folder, () => bundleOf(globex))

@@ -13,6 +13,7 @@ import {
   startProcess,
 } from '../support/process.ts'
 import { untilTrue } from '../support/until.ts'
+import { testFolder } from '../support/test-folder.ts'
 
 const server = POSTGRES_URL
 const skip = server === undefined && 'needs ENTENTE_TEST_DATABASE_URL (a PostgreSQL server)'
@@ -76,7 +77,7 @@ t.test(
     if (server === undefined) return
     const link = await cuttableLink(t, await testPostgresUrl(t, server))
     const environment = {
-      ...postgresEnvironment(t.testdir({}), link.url),
+      ...postgresEnvironment(testFolder(t), link.url),
       ENTENTE_SERVE_STALE_SECONDS: '5',
     }
     const token = readFileSync(environment.ENTENTE_ADMIN_TOKEN_FILE, 'utf8').trim()

@@ -6,6 +6,7 @@ import { FakePeer } from '../support/fake-peer.ts'
 import { postgresEnvironment } from '../support/process.ts'
 import { startTestService } from '../support/service.ts'
 import { untilTrue } from '../support/until.ts'
+import { testFolder } from '../support/test-folder.ts'
 
 const server = POSTGRES_URL
 const skip = server === undefined && 'needs ENTENTE_TEST_DATABASE_URL (a PostgreSQL server)'
@@ -23,7 +24,7 @@ const statusOf = async (origin: string | undefined): Promise<number> => {
 }
 
 t.test('of acceptors at two replicas at once exactly one wins', { skip }, async (t) => {
-  const folder = t.testdir({ one: {}, two: {} })
+  const folder = testFolder(t, { one: {}, two: {} })
   const settings = {
     ...postgresEnvironment(folder, await testPostgresUrl(t, server ?? '')),
     ENTENTE_EGRESS_ALLOW: 'localhost',

@@ -11,6 +11,7 @@ import {
   startProcess,
 } from '../support/process.ts'
 import { untilTrue } from '../support/until.ts'
+import { testFolder } from '../support/test-folder.ts'
 
 const server = POSTGRES_URL
 const skip = server === undefined && 'needs ENTENTE_TEST_DATABASE_URL (a PostgreSQL server)'
@@ -45,7 +46,7 @@ t.test(
   async (t) => {
     if (server === undefined) return
     const environment = {
-      ...postgresEnvironment(t.testdir({}), await testPostgresUrl(t, server)),
+      ...postgresEnvironment(testFolder(t), await testPostgresUrl(t, server)),
       ENTENTE_POLL_MIN_SECONDS: '1',
       ENTENTE_EGRESS_ALLOW: 'localhost',
     }

@@ -1,6 +1,7 @@
 import { type Test } from 'tap'
 import { startTestService, type TestService } from './service.ts'
 import { until } from './until.ts'
+import { testFolder } from './test-folder.ts'
 
 /** One of two services that federate, with its one mesh. */
 export interface Side {
@@ -21,7 +22,7 @@ export async function ententePair(
   t: Pick<Test, 'teardown' | 'testdir'>,
   settings: { readonly hintSeconds?: number; readonly pollMinSeconds?: number } = {},
 ): Promise<Pair> {
-  const folder = t.testdir({ acme: {}, globex: {} })
+  const folder = testFolder(t, { acme: {}, globex: {} })
   const acme = await makeSide(t, { folder, mesh: 'acme', peer: 'globex', ...settings })
   const globex = await makeSide(t, { folder, mesh: 'globex', peer: 'acme', ...settings })
   await federate(acme, globex)

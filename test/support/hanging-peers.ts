@@ -19,6 +19,7 @@ import { quiet, testDatabase } from './database.ts'
 import { makeMesh, testKeyring } from './meshes.ts'
 import { quietFarm } from './quiet-farm.ts'
 import { seedPolls } from './seed-polls.ts'
+import { testFolder } from './test-folder.ts'
 
 /** So many peers that hang beside one that answers. */
 export interface Hanging {
@@ -71,7 +72,7 @@ export async function endureHanging(t: Test, hanging: Hanging): Promise<Endured>
   const { db } = database
   await makeMesh(db, testKeyring())
   const silent = await silentServer(t)
-  const farm = await quietFarm(t, { folder: t.testdir({}), names: ['healthy'], answerMs: 0 })
+  const farm = await quietFarm(t, { folder: testFolder(t), names: ['healthy'], answerMs: 0 })
   const scheduler = schedulerOf(database, { hanging, root: farm.root })
   const spreadMs = hanging.spreadSeconds * 1000
   await seedPolls(db, 'acme', [

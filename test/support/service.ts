@@ -8,6 +8,7 @@ import { systemClock } from '../../src/clock.ts'
 import { type Service, startService } from '../../src/compose.ts'
 import { parseConfig } from '../../src/config.ts'
 import { createLogger } from '../../src/http/log.ts'
+import { testFolder } from './test-folder.ts'
 
 /** A whole service of this test, in this process, on ports of its own. */
 export interface TestService {
@@ -57,7 +58,7 @@ export async function startTestService(
   settings: Record<string, string> = {},
 ): Promise<TestService> {
   const [federation = 0, workload = 0, admin = 0, telemetry = 0] = await freePorts(4)
-  const folder = settings['ENTENTE_DATA_DIR'] ?? t.testdir({})
+  const folder = settings['ENTENTE_DATA_DIR'] ?? testFolder(t)
   const publicUrl = `https://localhost:${federation}`
   const config = parseConfig({
     environment: {

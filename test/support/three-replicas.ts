@@ -8,6 +8,7 @@ import { quiet, testPostgresUrl } from './database.ts'
 import { adminCall, postgresEnvironment, type ServiceProcess, startProcess } from './process.ts'
 import { type QuietFarm, quietFarm } from './quiet-farm.ts'
 import { seedPolls } from './seed-polls.ts'
+import { testFolder } from './test-folder.ts'
 
 /** Three services on one Postgres that poll many peers together. */
 export interface ThreeReplicas {
@@ -30,7 +31,7 @@ export async function threeReplicas(
   server: string,
   { peers, intervalMs, answerMs }: Rhythm,
 ): Promise<ThreeReplicas> {
-  const folder = t.testdir({})
+  const folder = testFolder(t)
   const names = Array.from({ length: peers }, (_, index) => `peer-${index}`)
   const farm = await quietFarm(t, { folder, names, answerMs })
   const roots = join(folder, 'roots.pem')

@@ -2,6 +2,7 @@ import { connect, createServer, type AddressInfo, type Socket } from 'node:net'
 import t, { type Test } from 'tap'
 import { freePorts } from '../../support/service.ts'
 import { accept, inviteOf, party, partyIn } from './support.ts'
+import { testFolder } from '../../support/test-folder.ts'
 
 /** More than any GET of a bundle sends up, less than a handshake. */
 const HANDSHAKE_BYTES = 3000
@@ -56,7 +57,7 @@ const proxyTo = async (t: Test, targetPort: () => number): Promise<Proxy> => {
 t.test(
   'a reply that was lost is given again, even to an acceptor that was restarted',
   async (t) => {
-    const folder = t.testdir({ acme: {}, globex: {} })
+    const folder = testFolder(t, { acme: {}, globex: {} })
     const [listening = 0] = await freePorts(1)
     const proxy = await proxyTo(t, () => listening)
     const acme = await party(t, 'acme', {
