@@ -1,6 +1,10 @@
-import { type Query } from '../src/policy/answer.ts'
-import { evaluate } from '../src/policy/evaluate.ts'
-import { buildSnapshot, type Snapshot, type SnapshotInput } from '../src/policy/snapshot.ts'
+import { type Query } from '../src/policy/decision/answer.ts'
+import { evaluate } from '../src/policy/decision/evaluate.ts'
+import {
+  buildSnapshot,
+  type Snapshot,
+  type SnapshotInput,
+} from '../src/policy/snapshot/snapshot.ts'
 import {
   type Bench,
   type Figure,

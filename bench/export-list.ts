@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
-import { type Binding, offered } from '../src/policy/bindings.ts'
-import { type RuleDraft, readRule } from '../src/policy/rule.ts'
-import { buildSnapshot, serviceKey, type SnapshotInput } from '../src/policy/snapshot.ts'
+import { type Binding, offered } from '../src/policy/binding/bindings.ts'
+import { type RuleDraft, readRule } from '../src/policy/rule/rule.ts'
+import { buildSnapshot, serviceKey, type SnapshotInput } from '../src/policy/snapshot/snapshot.ts'
 import {
   type Bench,
   type Figure,

@@ -1,8 +1,8 @@
-import { type Query } from '../src/policy/answer.ts'
-import { fits } from '../src/policy/pattern.ts'
-import { type CallerFacts, callerFacts, isMeant } from '../src/policy/callers.ts'
-import { type Rule } from '../src/policy/rule.ts'
-import { type SnapshotInput } from '../src/policy/snapshot.ts'
+import { type Query } from '../src/policy/decision/answer.ts'
+import { fits } from '../src/policy/rule/pattern.ts'
+import { type CallerFacts, callerFacts, isMeant } from '../src/policy/rule/callers.ts'
+import { type Rule } from '../src/policy/rule/rule.ts'
+import { type SnapshotInput } from '../src/policy/snapshot/snapshot.ts'
 import { pathOf, trustDomainOf } from '../src/spiffe/spiffe-id.ts'
 
 /**

@@ -1,12 +1,12 @@
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
-import { nextSnapshot, type SnapshotChanges } from '../src/policy/next-snapshot.ts'
+import { nextSnapshot, type SnapshotChanges } from '../src/policy/snapshot/next-snapshot.ts'
 import {
   buildSnapshot,
   serviceKey,
   type Snapshot,
   type SnapshotInput,
-} from '../src/policy/snapshot.ts'
+} from '../src/policy/snapshot/snapshot.ts'
 import {
   type Bench,
   type Figure,

@@ -11,8 +11,8 @@ import { AlarmSync } from './federation/alert/sync-alarms.ts'
 import { webhookRoutes } from './federation/alert/webhook-routes.ts'
 import { WebhookSender } from './federation/alert/webhook-sender.ts'
 import type { App } from './http/listener.ts'
-import type { Snapshots } from './policy/snapshots.ts'
-import { unimportedSource } from './policy/unimported-source.ts'
+import type { Snapshots } from './policy/snapshot/snapshots.ts'
+import { unimportedSource } from './policy/binding/unimported-source.ts'
 import { startTicker, type Ticker } from './ticker.ts'
 
 /** What tells people of what happens. */

@@ -26,10 +26,10 @@ import { isServiceError } from './errors.ts'
 import { telemetryRoutes } from './http/health.ts'
 import { type App, type AppOptions, type ListenerName, createApp } from './http/listener.ts'
 import { openApiOptions } from './http/openapi.ts'
-import { bindingRoutes } from './policy/binding-routes.ts'
-import { explainRoutes } from './policy/explain-routes.ts'
-import { lintRoutes } from './policy/lint-routes.ts'
-import { ruleRoutes } from './policy/routes.ts'
+import { bindingRoutes } from './policy/binding/binding-routes.ts'
+import { explainRoutes } from './policy/explain/explain-routes.ts'
+import { lintRoutes } from './policy/lint/lint-routes.ts'
+import { ruleRoutes } from './policy/rule/rule-routes.ts'
 
 /** The four listeners, built and not yet listening. */
 export type Apps = Readonly<Record<ListenerName, App>>

@@ -11,7 +11,7 @@ import {
   appliedGateways,
   appliedNetworks,
 } from './mesh/topology/applied-kinds.ts'
-import { appliedRules } from './policy/applied-kinds.ts'
+import { appliedRules } from './policy/rule/applied-kinds.ts'
 import { appliedEntries } from './registry/applied-entries.ts'
 import { startTicker, type Ticker } from './ticker.ts'
 

@@ -1,8 +1,8 @@
 import type { Base } from './compose-base.ts'
 import type { App } from './http/listener.ts'
-import { resolveRoutes } from './policy/resolve-routes.ts'
-import { workloadResolveRoutes } from './policy/resolve-workload-routes.ts'
-import type { Snapshots } from './policy/snapshots.ts'
+import { resolveRoutes } from './policy/resolve/resolve-routes.ts'
+import { workloadResolveRoutes } from './policy/resolve/resolve-workload-routes.ts'
+import type { Snapshots } from './policy/snapshot/snapshots.ts'
 import { type IdentifyDeps, identifyWorkload } from './svid/identify.ts'
 
 /** What the resolving of services stands on. */

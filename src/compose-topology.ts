@@ -15,7 +15,7 @@ import type { TopologyHooks } from './mesh/topology/hooks.ts'
 import { moveRoutes } from './mesh/topology/move-routes.ts'
 import { networkRoutes } from './mesh/topology/network-routes.ts'
 import { shareRoutes } from './mesh/topology/share-routes.ts'
-import { rulesOfCluster } from './policy/cluster-dependants.ts'
+import { rulesOfCluster } from './policy/rule/cluster-dependants.ts'
 import { endEntriesOfCluster, entriesOfCluster, moveEntries } from './registry/cluster-entries.ts'
 
 /** Mounts clusters, control planes, networks and gateways under `/v1`. */

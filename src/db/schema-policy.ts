@@ -100,7 +100,7 @@ export interface RuleGroupTable {
   group_name: string
 }
 
-/** What changed of what decisions depend on, under the revision of the topic `rule`; kept for an hour (policy/prune-changes.ts). */
+/** What changed of what decisions depend on, under the revision of the topic `rule`; kept for an hour (policy/snapshot/prune-changes.ts). */
 export interface PolicyChangeTable {
   mesh_id: MeshId
   revision: bigint

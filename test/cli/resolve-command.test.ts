@@ -1,8 +1,8 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import { addRelationship } from '../policy/policy-app.ts'
-import { acmeInTwoNetworks } from '../policy/resolve-app.ts'
+import { addRelationship } from '../policy/rule/policy-app.ts'
+import { acmeInTwoNetworks } from '../policy/resolve/resolve-app.ts'
 import { dataFolder, ran } from '../support/small-server.ts'
 
 const acmeAndCli = async (t: Test) => {

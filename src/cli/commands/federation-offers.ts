@@ -1,4 +1,4 @@
-import { type ImportedOfferView } from '../../policy/offers-api.ts'
+import { type ImportedOfferView } from '../../policy/binding/offers-api.ts'
 import { type Cli } from '../cli.ts'
 import { path } from '../client.ts'
 import { CliFailure } from '../failure.ts'

@@ -1,5 +1,5 @@
 import { type Command } from 'commander'
-import { type ResolveView, type RouteView } from '../../policy/resolve-api.ts'
+import { type ResolveView, type RouteView } from '../../policy/resolve/resolve-api.ts'
 import { type Cli } from '../cli.ts'
 import { path } from '../client.ts'
 import { usageFailure } from '../failure.ts'

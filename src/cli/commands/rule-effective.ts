@@ -1,4 +1,4 @@
-import { type ExportView, type ImportedOfferView } from '../../policy/offers-api.ts'
+import { type ExportView, type ImportedOfferView } from '../../policy/binding/offers-api.ts'
 import { type Cli } from '../cli.ts'
 import { path } from '../client.ts'
 import { usageFailure } from '../failure.ts'

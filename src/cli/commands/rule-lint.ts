@@ -1,7 +1,7 @@
 import { type Command, Option } from 'commander'
 import { type RelationshipView } from '../../federation/api.ts'
 import { type TrustDomainView } from '../../mesh/api.ts'
-import { type LintFindingView } from '../../policy/lint-api.ts'
+import { type LintFindingView } from '../../policy/lint/lint-api.ts'
 import { type Cli } from '../cli.ts'
 import { path } from '../client.ts'
 import { CliExit, EXIT, usageFailure } from '../failure.ts'

@@ -1,5 +1,5 @@
-import { type DeletedRuleView, type RuleOutcomeView } from '../../policy/api.ts'
-import { type RuleChangesView } from '../../policy/rule-effect-api.ts'
+import { type DeletedRuleView, type RuleOutcomeView } from '../../policy/rule/rule-api.ts'
+import { type RuleChangesView } from '../../policy/rule/rule-effect-api.ts'
 import { formatNext } from '../output.ts'
 
 /** What a new or changed rule comes to, in sentences. */

@@ -1,5 +1,5 @@
 import { type Command } from 'commander'
-import { type DeletedRuleView, type RuleView } from '../../policy/api.ts'
+import { type DeletedRuleView, type RuleView } from '../../policy/rule/rule-api.ts'
 import { type Cli } from '../cli.ts'
 import { path } from '../client.ts'
 import { printDocuments } from '../declarative/print.ts'

@@ -5,7 +5,7 @@ import {
   type OfferView,
   type ServiceView,
 } from '../../catalog/api.ts'
-import { type ImportedOfferView } from '../../policy/offers-api.ts'
+import { type ImportedOfferView } from '../../policy/binding/offers-api.ts'
 import { type Cli } from '../cli.ts'
 import { path } from '../client.ts'
 import { printDocuments } from '../declarative/print.ts'

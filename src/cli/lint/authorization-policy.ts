@@ -1,5 +1,5 @@
 import { type InputNode } from '../convert/input-node.ts'
-import { type LintFindingView } from '../../policy/lint-api.ts'
+import { type LintFindingView } from '../../policy/lint/lint-api.ts'
 import { type Findings, type MeshFacts, namesOf, type PeerDomain } from './mesh-facts.ts'
 import {
   canMatch,

@@ -1,7 +1,7 @@
 import { type InputNode, RefusedInput } from '../convert/input-node.ts'
 import { readInput } from '../convert/read-input.ts'
 import { asWritten } from '../convert/options.ts'
-import { type LintFindingView } from '../../policy/lint-api.ts'
+import { type LintFindingView } from '../../policy/lint/lint-api.ts'
 import { lintAuthorizationPolicy, objectOf } from './authorization-policy.ts'
 import { lintMeshConfig } from './mesh-config.ts'
 import { Findings, type MeshFacts } from './mesh-facts.ts'

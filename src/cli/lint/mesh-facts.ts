@@ -1,4 +1,4 @@
-import { type LintFindingView } from '../../policy/lint-api.ts'
+import { type LintFindingView } from '../../policy/lint/lint-api.ts'
 
 /** What of a mesh decides whom a policy written elsewhere admits. */
 export interface MeshFacts {

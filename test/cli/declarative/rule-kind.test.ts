@@ -2,7 +2,7 @@ import t from 'tap'
 import { compare } from '../../../src/cli/declarative/compare.ts'
 import { type JsonRecord } from '../../../src/cli/declarative/json-schema.ts'
 import { rule } from '../../../src/cli/declarative/rule-kind.ts'
-import { ChangeRuleBody, CreateRuleBody } from '../../../src/policy/api.ts'
+import { ChangeRuleBody, CreateRuleBody } from '../../../src/policy/rule/rule-api.ts'
 
 const document: JsonRecord = {
   name: 'carts',

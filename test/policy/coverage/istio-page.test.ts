@@ -1,5 +1,5 @@
 import t from 'tap'
-import { type RuleDraft } from '../../../src/policy/rule.ts'
+import { type RuleDraft } from '../../../src/policy/rule/rule.ts'
 import { mayCall, seenBy, smallMesh } from './small-mesh.ts'
 
 const SERVICES = ['foo/mysvc', 'foo/api', 'shop/cart']

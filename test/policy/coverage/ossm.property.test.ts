@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { evaluate } from '../../../src/policy/evaluate.ts'
+import { evaluate } from '../../../src/policy/decision/evaluate.ts'
 import { converted } from '../../cli/convert/converted.ts'
 import { firstMatch, type OssmRule, type OssmService } from './ossm-first-match.ts'
 import { AT, smallMesh } from './small-mesh.ts'

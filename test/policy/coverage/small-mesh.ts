@@ -2,10 +2,14 @@ import { type Labels } from '../../../src/catalog/label.ts'
 import { type Port } from '../../../src/catalog/service.ts'
 import { type MeshId } from '../../../src/db/ids.ts'
 import { type PeerGroupMember } from '../../../src/federation/group/peer-group.ts'
-import { checkRule } from '../../../src/policy/check-rule.ts'
-import { evaluate } from '../../../src/policy/evaluate.ts'
-import { readRule, type Rule, type RuleDraft } from '../../../src/policy/rule.ts'
-import { buildSnapshot, type Snapshot, type SnapshotGroup } from '../../../src/policy/snapshot.ts'
+import { checkRule } from '../../../src/policy/rule/check-rule.ts'
+import { evaluate } from '../../../src/policy/decision/evaluate.ts'
+import { readRule, type Rule, type RuleDraft } from '../../../src/policy/rule/rule.ts'
+import {
+  buildSnapshot,
+  type Snapshot,
+  type SnapshotGroup,
+} from '../../../src/policy/snapshot/snapshot.ts'
 import { parseSpiffeId } from '../../../src/spiffe/spiffe-id.ts'
 import { parseTrustDomain } from '../../../src/spiffe/trust-domain.ts'
 

@@ -1,5 +1,0 @@
-import { type AppliedKind } from '../mesh/applied-object.ts'
-import { rulesNamed } from './store.ts'
-
-/** The kind `Rule`, by its name. */
-export const appliedRules: AppliedKind = rulesNamed

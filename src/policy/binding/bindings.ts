@@ -1,0 +1,207 @@
+import { aliased } from '../decision/evaluate.ts'
+import { type HalfQuestion, judgeOpen, type OpenVerdict } from '../decision/judge.ts'
+import { type SubjectName } from '../snapshot/rule-index.ts'
+import { openHalfOf, type Parties } from '../decision/scene.ts'
+import {
+  hostnameOf,
+  serviceKey,
+  type Snapshot,
+  type SnapshotRelationship,
+  type SnapshotService,
+} from '../snapshot/snapshot.ts'
+import { NO_TERMS, type Terms, termsOf, termsUnder } from '../decision/terms.ts'
+
+/**
+ * What rules made of a service between two meshes: `offered` to a peer; of a peer's offers `imported`, or
+ * `not-imported` for want of a rule; `hidden` by a deny or by the relationship's state; `conflict` when another
+ * service has its name.
+ */
+export const BINDING_STATES = ['offered', 'imported', 'not-imported', 'hidden', 'conflict'] as const
+/** One of {@link BINDING_STATES}. */
+export type BindingState = (typeof BINDING_STATES)[number]
+
+/** A service between two meshes, as rules have it at a moment. */
+export interface Binding extends Terms {
+  /** Its name where it belongs. */
+  readonly subject: SubjectName
+  readonly service: SnapshotService
+  readonly state: BindingState
+  /** Its name where it goes, `namespace/name`. */
+  readonly name: string
+  /** For a peer's service: where this mesh reaches it. */
+  readonly hostname: string | undefined
+  /** The rule that decided: a deny, or the allow that names it. */
+  readonly ruleId: string | undefined
+  readonly reason: string
+  /** The service that keeps the name instead, and the rule that gave it. */
+  readonly conflictsWith: { readonly service: string; readonly ruleId: string } | undefined
+}
+
+/** The parties of a service that goes from one mesh to another. */
+export type Between = Exclude<Parties, { readonly kind: 'within' }>
+
+/**
+ * What a mesh shows to a peer at a moment, by name: every service that some rule allows it.
+ *
+ * Of services with one exported name the one with the oldest rule keeps it, then the smaller rule id, then the
+ * smaller name; the others are in conflict and go without, until somebody decides. Empty without such a peer.
+ */
+export function offered(snapshot: Snapshot, relationship: string, at: Date): Binding[] {
+  const peer = snapshot.relationships.get(relationship)
+  if (peer === undefined) return []
+  return bindingsOf(
+    snapshot,
+    { kind: 'export', peer },
+    { services: inOrder(snapshot.services), at },
+  )
+}
+
+/** What a mesh makes of everything that a peer offers, by name; conflicts as for {@link offered}. */
+export function bound(snapshot: Snapshot, relationship: string, at: Date): Binding[] {
+  const peer = snapshot.relationships.get(relationship)
+  const offers = snapshot.offers.get(relationship)
+  if (peer === undefined || offers === undefined) return []
+  return bindingsOf(snapshot, { kind: 'import', peer }, { services: inOrder(offers), at })
+}
+
+/** What rules make of these services, in their order; those of ours that no rule allows the peer are left out. */
+export function bindingsOf(
+  snapshot: Snapshot,
+  scene: Between,
+  { services, at }: { readonly services: Iterable<SnapshotService>; readonly at: Date },
+): Binding[] {
+  const drafts: Draft[] = []
+  for (const service of services) {
+    const draft = draftOf(snapshot, scene, { service, at })
+    if (scene.kind === 'import' || draft.verdict.allow !== undefined) drafts.push(draft)
+  }
+  // Without aliases every service has a name of its own.
+  const keepers = snapshot.rules.hasAliases ? keepersOf(drafts) : new Map<string, Draft>()
+  return drafts.map((draft) => bindingOf(snapshot, scene, { draft, keepers }))
+}
+
+const ORDERED = new WeakMap<ReadonlyMap<string, SnapshotService>, readonly SnapshotService[]>()
+
+/** Services by name; a snapshot is asked for the list of every peer, so they are put in order once. */
+export function inOrder(
+  services: ReadonlyMap<string, SnapshotService>,
+): readonly SnapshotService[] {
+  const known = ORDERED.get(services)
+  if (known !== undefined) return known
+  const ordered = [...services]
+    .toSorted(([a], [b]) => compareTexts(a, b))
+    .map(([, service]) => service)
+  ORDERED.set(services, ordered)
+  return ordered
+}
+
+interface Draft {
+  readonly service: SnapshotService
+  readonly key: string
+  readonly half: HalfQuestion
+  readonly verdict: OpenVerdict
+  readonly name: string
+}
+
+function draftOf(
+  snapshot: Snapshot,
+  scene: Between,
+  { service, at }: { readonly service: SnapshotService; readonly at: Date },
+): Draft {
+  const half = openHalfOf(snapshot, scene, { subject: service, labels: service.labels, at })
+  const verdict = judgeOpen(snapshot.rules, half)
+  const key = serviceKey(service)
+  const as = verdict.allow?.rule.as
+  const name = as === undefined ? key : serviceKey(aliased(service, as))
+  return { service, key, half, verdict, name }
+}
+
+/** Who keeps each name by which somebody goes. */
+function keepersOf(drafts: readonly Draft[]): Map<string, Draft> {
+  const keepers = new Map<string, Draft>()
+  for (const draft of drafts) {
+    if (!isAllowed(draft)) continue
+    const before = keepers.get(draft.name)
+    if (before === undefined || isOlder(draft, before)) keepers.set(draft.name, draft)
+  }
+  return keepers
+}
+
+function isAllowed({ verdict }: Draft): boolean {
+  return verdict.allow !== undefined && verdict.deny === undefined
+}
+
+function isOlder(a: Draft, b: Draft): boolean {
+  const [one, other] = [a.verdict.allow, b.verdict.allow]
+  const byAge = (one?.createdAtMs ?? 0) - (other?.createdAtMs ?? 0)
+  const byId = compareTexts(one?.rule.id ?? '', other?.rule.id ?? '')
+  return (byAge || byId || compareTexts(a.key, b.key)) < 0
+}
+
+function bindingOf(
+  snapshot: Snapshot,
+  scene: Between,
+  { draft, keepers }: { readonly draft: Draft; readonly keepers: ReadonlyMap<string, Draft> },
+): Binding {
+  const { service, half, verdict, name } = draft
+  const keeper = isAllowed(draft) ? keepers.get(name) : undefined
+  const other = keeper === draft ? undefined : keeper
+  const { name: peer } = scene.peer
+  const isOpen = isAllowed(draft) && scene.peer.state === 'active'
+  const { state, reason } = stateOf(scene, draft, other)
+  const terms = isOpen
+    ? termsUnder(verdict, service, () => termsOf(snapshot.rules, half, service.ports))
+    : NO_TERMS
+  const { ports, callers, refused, visibleTo } = terms
+  return {
+    subject: { namespace: service.namespace, name: service.name },
+    service,
+    state,
+    reason,
+    name,
+    hostname: scene.kind === 'import' ? hostnameOf(snapshot, peer, nameIn(name)) : undefined,
+    ruleId: (verdict.deny ?? verdict.allow)?.rule.id,
+    conflictsWith: other && {
+      service: other.key,
+      ruleId: other.verdict.allow?.rule.id ?? '',
+    },
+    ports,
+    callers,
+    refused,
+    visibleTo,
+  }
+}
+
+function stateOf(
+  { kind, peer }: Between,
+  { verdict, name }: Draft,
+  other: Draft | undefined,
+): Pick<Binding, 'state' | 'reason'> {
+  const { allow, deny } = verdict
+  if (deny !== undefined) {
+    return { state: 'hidden', reason: `rule ${deny.rule.id} (${deny.line}) denies it` }
+  }
+  if (allow === undefined) return { state: 'not-imported', reason: 'no import rule allows it' }
+  if (peer.state !== 'active') return { state: 'hidden', reason: inactive(peer) }
+  if (other !== undefined) {
+    const rule = other.verdict.allow?.rule.id ?? ''
+    const reason = `${name} is the name of ${other.key} already, by rule ${rule}`
+    return { state: 'conflict', reason }
+  }
+  const reason = `rule ${allow.rule.id} (${allow.line}) allows it`
+  return { state: kind === 'export' ? 'offered' : 'imported', reason }
+}
+
+function inactive({ name, state }: SnapshotRelationship): string {
+  return `relationship ${name} is ${state}`
+}
+
+function nameIn(key: string): SubjectName {
+  const [namespace = '', name = ''] = key.split('/')
+  return { namespace, name }
+}
+
+function compareTexts(a: string, b: string): number {
+  if (a === b) return 0
+  return a < b ? -1 : 1
+}

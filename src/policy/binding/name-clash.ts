@@ -1,0 +1,50 @@
+import { ServiceError } from '../../errors.ts'
+import { bindingsOf, inOrder } from './bindings.ts'
+import { audienceOf, isNamed } from '../rule/rule-reach.ts'
+import { type Rule, type ServiceSubject } from '../rule/rule.ts'
+import { serviceKey, type Snapshot, type SnapshotService } from '../snapshot/snapshot.ts'
+
+/**
+ * Refuses a rule that gives a name to a service while another one goes by that name to the same peer: RULE_INVALID.
+ *
+ * What clashes only later, since a service or a label comes, is shown as a conflict instead. `snapshot` holds the
+ * rule. Only services that the rule names, or that could have such a name, are looked at.
+ */
+export function requireFreeNames(snapshot: Snapshot, rule: Rule, at: Date): void {
+  if (rule.as === undefined || rule.subject.kind !== 'service') return
+  const mayClash = candidatesFor(snapshot, rule)
+  for (const peer of audienceOf(snapshot, rule)) {
+    if (peer === 'self') continue
+    const all = rule.direction === 'export' ? snapshot.services : snapshot.offers.get(peer.name)
+    const services = all === undefined ? [] : inOrder(all).filter(mayClash)
+    const scene = { kind: rule.direction, peer } as const
+    const clash = bindingsOf(snapshot, scene, { services, at }).find(
+      ({ conflictsWith, ruleId }) =>
+        conflictsWith !== undefined && [ruleId, conflictsWith.ruleId].includes(rule.id),
+    )
+    if (clash?.conflictsWith === undefined) continue
+    const both = [serviceKey(clash.subject), clash.conflictsWith.service]
+    const [one, other] = clash.ruleId === rule.id ? both : both.toReversed()
+    const preposition = rule.direction === 'export' ? 'to' : 'from'
+    const detail = `${one} and ${other} would both be ${clash.name} ${preposition} ${peer.name}`
+    throw new ServiceError('RULE_INVALID', detail, {
+      fields: [{ in: 'body', pointer: '/as', detail }],
+      next: 'give one of them another name',
+    })
+  }
+}
+
+/** Services that the rule names, that have a name which it gives, or that some rule renames. */
+function candidatesFor(snapshot: Snapshot, rule: Rule): (service: SnapshotService) => boolean {
+  const renamed = [...snapshot.rules.byId.values()].flatMap(
+    ({ as, subject, direction }): ServiceSubject[] =>
+      as === undefined || subject.kind !== 'service' || direction !== rule.direction
+        ? []
+        : [subject],
+  )
+  const { namespace, name } = rule.as ?? {}
+  return (service) =>
+    ((namespace === undefined || service.namespace === namespace) &&
+      (name === undefined || service.name === name)) ||
+    renamed.some((subject) => isNamed(subject, service))
+}

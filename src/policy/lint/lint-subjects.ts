@@ -1,0 +1,112 @@
+import { deleteCommand, type LintFinding, onRule } from './lint-finding.ts'
+import { contradictionIn } from './lint-selector.ts'
+import { selects } from '../rule/label-selector.ts'
+import { membersOf } from './lint-audience.ts'
+import { fits, type Pattern } from '../rule/pattern.ts'
+import { type Rule, type ServiceSubject } from '../rule/rule.ts'
+import { type Snapshot, type SnapshotService } from '../snapshot/snapshot.ts'
+
+/** Services by namespace: what rules are compared with, so that an exact one meets few. */
+export type Shelves = ReadonlyMap<string, readonly SnapshotService[]>
+
+/** Services by namespace. */
+function shelve(services: Iterable<SnapshotService>): Shelves {
+  return Map.groupBy(services, ({ namespace }) => namespace)
+}
+
+/** What decides whether a rule can match at all. */
+export interface SubjectContext {
+  readonly snapshot: Snapshot
+  readonly own: Shelves
+  readonly offers: ReadonlyMap<string, Shelves>
+}
+
+/** The services of a mesh and the offers of its peers, by namespace. */
+export function subjectContext(snapshot: Snapshot): SubjectContext {
+  return {
+    snapshot,
+    own: shelve(snapshot.services.values()),
+    offers: new Map([...snapshot.offers].map(([peer, all]) => [peer, shelve(all.values())])),
+  }
+}
+
+/** Why the subject of a rule matches nothing as things are, if so. */
+export function lintSubject(rule: Rule, context: SubjectContext): LintFinding[] {
+  const { subject } = rule
+  if (subject.kind === 'identity') return []
+  const contradiction = subject.labels === undefined ? undefined : contradictionIn(subject.labels)
+  if (contradiction !== undefined) {
+    const tells = `no value of label ${contradiction} satisfies its selector, so it never matches`
+    return [onRule('rule.labels-contradict', rule, { tells, next: [deleteCommand(rule)] })]
+  }
+  const shelves = shelvesFor(rule, context)
+  const named = [...shelves].flatMap((one) => servicesOn(one, subject))
+  if (named.length === 0) return isEverything(subject) ? [] : [unmatched(rule, subject)]
+  return [...lintPorts(rule, subject, named), ...lintVisibility(rule, context)]
+}
+
+// Waits for whatever comes, so that nothing is there now says nothing about it.
+function isEverything({ namespace, name, labels }: ServiceSubject): boolean {
+  return namespace.text === '*' && name.text === '*' && labels === undefined
+}
+
+function shelvesFor(rule: Rule, { snapshot, own, offers }: SubjectContext): readonly Shelves[] {
+  if (rule.direction === 'export') return [own]
+  if (rule.audience.kind === 'all') return [...offers.values()]
+  return [...membersOf(snapshot, rule)].flatMap((peer) => offers.get(peer) ?? [])
+}
+
+function servicesOn(shelves: Shelves, subject: ServiceSubject): SnapshotService[] {
+  const { namespace, name, labels } = subject
+  const lists = namespace.wild
+    ? [...shelves].filter(([one]) => fits(namespace, one)).map(([, services]) => services)
+    : [shelves.get(namespace.literal) ?? []]
+  return lists
+    .flat()
+    .filter((one) => fits(name, one.name) && (labels === undefined || selects(labels, one.labels)))
+}
+
+function unmatched(rule: Rule, { namespace, name, labels }: ServiceSubject): LintFinding {
+  const service = `${namespace.text}/${name.text}`
+  const isExact = !namespace.wild && !name.wild && labels === undefined
+  if (rule.direction === 'import') {
+    const tells = 'no peer there has such a service on record here'
+    const next = ['entente federation show RELATIONSHIP', ...(isExact ? [deleteCommand(rule)] : [])]
+    return onRule('rule.matches-nothing', rule, { tells, next })
+  }
+  if (!isExact) {
+    const tells = 'no service of this mesh is meant by it now'
+    return onRule('rule.matches-nothing', rule, { tells, next: ['entente service list'] })
+  }
+  const tells = `${service} is no service of this mesh`
+  const next = [`entente service add ${service} --port http:8080 --identity PATH`]
+  return onRule('rule.service-unknown', rule, { tells, next: [...next, deleteCommand(rule)] })
+}
+
+function lintPorts(
+  rule: Rule,
+  { ports = [] }: ServiceSubject,
+  services: readonly SnapshotService[],
+): LintFinding[] {
+  if (ports.length === 0) return []
+  const known = new Set(services.flatMap((one) => one.ports.map((port) => port.name)))
+  const unknown = ports.filter((port) => !known.has(port))
+  if (unknown.length === 0) return []
+  const tells = `no service meant by it has a port named ${unknown.join(' or ')}`
+  const next = [`ports there are: ${[...known].slice(0, 10).join(', ') || 'none'}`]
+  return [onRule('rule.port-unknown', rule, { tells, next })]
+}
+
+function lintVisibility(rule: Rule, { own }: SubjectContext): LintFinding[] {
+  const { visibleTo } = rule
+  if (visibleTo === undefined) return []
+  if (visibleTo.some((pattern) => isUsed(pattern, own))) return []
+  const tells = `no service of ours runs in ${visibleTo.map(({ text }) => text).join(' or ')}`
+  const next = ['right if only clients run there; else correct visibleTo']
+  return [onRule('rule.visible-to-nobody', rule, { tells, next })]
+}
+
+function isUsed(pattern: Pattern, shelves: Shelves): boolean {
+  if (!pattern.wild) return shelves.has(pattern.literal)
+  return [...shelves.keys()].some((namespace) => fits(pattern, namespace))
+}

@@ -1,0 +1,134 @@
+import { type ConsumerDraft, readConsumer } from '../../catalog/route/consumer.ts'
+import { findRoute } from '../../catalog/route/find-route.ts'
+import { type Consumer, type Route } from '../../catalog/route/route.ts'
+import { type Port } from '../../catalog/service.ts'
+import { type MeshId } from '../../db/ids.ts'
+import { type Db } from '../../db/schema.ts'
+import { quoted, ServiceError } from '../../errors.ts'
+import { loadTopology } from '../../mesh/topology/find-topology.ts'
+import { type SpiffeId, trustDomainOf } from '../../spiffe/spiffe-id.ts'
+import { type Answer, type Query } from '../decision/answer.ts'
+import { evaluate } from '../decision/evaluate.ts'
+import { type SubjectName } from '../snapshot/rule-index.ts'
+import { serviceKey, type Snapshot } from '../snapshot/snapshot.ts'
+import { type Snapshots } from '../snapshot/snapshots.ts'
+
+/** What the resolving of services stands on. */
+export interface ResolveDeps {
+  readonly db: Db
+  readonly snapshots: Pick<Snapshots, 'current'>
+}
+
+/** Who wants to reach which service. */
+export interface ResolveQuestion {
+  readonly subject: SubjectName
+  /** The relationship whose service it is; undefined = ours. */
+  readonly of?: string | undefined
+  readonly consumer: ConsumerDraft & { readonly namespace?: string | undefined }
+  /** With one the question is whether it may call, without whether anybody there may see. */
+  readonly caller?: SpiffeId | undefined
+  /** Name or number of the only port of interest. */
+  readonly port?: string | undefined
+  /** Who asks does not speak for the service: a port that it does not have is denied as one that is closed. */
+  readonly hidesPorts?: boolean | undefined
+  /** Decides which rules have ended. */
+  readonly at: Date
+  /** Decides what is stale. */
+  readonly now: Date
+}
+
+/** A decision, and the ways to what it allows. */
+export interface Resolution {
+  readonly snapshot: Snapshot
+  readonly query: Query
+  readonly answer: Answer
+  readonly consumer: Consumer
+  /** Undefined on a deny: who may not see a service learns nothing of where it is. */
+  readonly found: { readonly ports: readonly Port[]; readonly route: Route } | undefined
+}
+
+/** How a resolution came out, as counted. */
+export function outcomeOf({ found }: Resolution): 'deny' | 'no-route' | 'routed' {
+  if (found === undefined) return 'deny'
+  return found.route.noRoute === undefined ? 'routed' : 'no-route'
+}
+
+/**
+ * How a consumer reaches a service: first whether it may, and only then where.
+ *
+ * Policy decides on the mesh's snapshot, ways come from what is reported now. Throws INVALID_REQUEST for a consumer
+ * or caller that cannot be and for a port that the service does not have, NOT_FOUND for the mesh.
+ */
+export async function resolve(
+  { db, snapshots }: ResolveDeps,
+  meshId: MeshId,
+  question: ResolveQuestion,
+): Promise<Resolution> {
+  const snapshot = await snapshots.current(meshId)
+  checkCaller(snapshot, question)
+  const topology = await loadTopology(db, meshId)
+  const consumer = readConsumer(topology, question.consumer)
+  const query = queryOf(question, consumer)
+  const answer = evaluate(snapshot, query)
+  const resolved = { snapshot, query, answer, consumer }
+  if (answer.decision === 'deny') return { ...resolved, found: undefined }
+  const asked = portsOf(snapshot, question)
+  if (asked === undefined) return { ...resolved, ...denied(snapshot, query, question.port) }
+  const ports = asked.filter((port) => isAllowed(snapshot, query, port))
+  if (ports.length === 0) return { ...resolved, ...denied(snapshot, query, asked[0]?.name) }
+  const { subject, of, now } = question
+  const service = { namespace: subject.namespace, name: subject.name, ports }
+  const route = await findRoute(db, meshId, { service, of, consumer, topology, now })
+  return { ...resolved, found: { ports, route } }
+}
+
+/** Ways are those of this mesh's networks; how a peer's workloads come to ours, only the peer's mesh can say. */
+function checkCaller({ meshId, trustDomains }: Snapshot, { caller }: ResolveQuestion): void {
+  if (caller === undefined || trustDomains.has(trustDomainOf(caller))) return
+  const detail = `${quoted(caller)} is no identity of mesh ${meshId}`
+  throw new ServiceError('INVALID_REQUEST', detail, {
+    fields: [{ in: 'querystring', pointer: '/caller', detail }],
+    next: 'entente explain ID --may-call NAMESPACE/NAME',
+  })
+}
+
+function queryOf(
+  { subject, of, caller, at, consumer: { namespace } }: ResolveQuestion,
+  { cluster }: Consumer,
+): Query {
+  return { subject, of, caller, cluster, namespace, at }
+}
+
+/** Rules may open some ports of a service and not others. */
+function isAllowed(snapshot: Snapshot, query: Query, port: Port): boolean {
+  return evaluate(snapshot, { ...query, port: port.name }).decision === 'allow'
+}
+
+/** The deny of the first port that was asked about, where none is allowed. */
+function denied(
+  snapshot: Snapshot,
+  query: Query,
+  port: string | undefined,
+): Pick<Resolution, 'query' | 'answer' | 'found'> {
+  const ofPort = { ...query, port }
+  return { query: ofPort, answer: evaluate(snapshot, ofPort), found: undefined }
+}
+
+/** The ports that are asked about; undefined for one that the service does not have, where that is not to be told. */
+function portsOf(
+  snapshot: Snapshot,
+  { subject, of, port, hidesPorts }: ResolveQuestion,
+): readonly Port[] | undefined {
+  const key = serviceKey(subject)
+  const service = of === undefined ? snapshot.services.get(key) : snapshot.offers.get(of)?.get(key)
+  const ports = service?.ports ?? []
+  if (port === undefined) return ports
+  const wanted = ports.filter((one) => one.name === port || String(one.port) === port)
+  if (wanted.length > 0) return wanted
+  if (hidesPorts === true) return undefined
+  const known = ports.map((one) => `${one.name} (${one.port})`).join(', ')
+  const detail = `${key} has no port ${quoted(port)}; it has ${known}`
+  throw new ServiceError('INVALID_REQUEST', detail, {
+    fields: [{ in: 'querystring', pointer: '/port', detail }],
+  })
+}

@@ -1,0 +1,242 @@
+import { type FastifyRequest } from 'fastify'
+import { type Static } from 'typebox'
+import { ownerScopeOf } from '../../access/owner-scope.ts'
+import { type Action } from '../../access/actions.ts'
+import { type ChangeContext } from '../../audit/record.ts'
+import { type Db, inTransaction } from '../../db/connect.ts'
+import { type MeshId, parseMeshId } from '../../db/ids.ts'
+import { type DbClock } from '../../db/time.ts'
+import { DryRunQuery } from '../../http/dry-run.ts'
+import { etagOf, requireMatch } from '../../http/etag.ts'
+import { type App } from '../../http/listener.ts'
+import { decodeIdCursor, pageOf, pageSchema } from '../../http/page.ts'
+import { MeshParams } from '../../mesh/api.ts'
+import { loadMesh } from '../../mesh/find-mesh.ts'
+import {
+  ChangeRuleBody,
+  CreateRuleBody,
+  DeletedRuleBody,
+  RuleBody,
+  RuleOutcomeBody,
+  type RuleOutcomeView,
+  RuleParams,
+  RulesQuery,
+} from './rule-api.ts'
+import { changeRule, createRule, deleteRule, loadRule, type RuleChange } from './change-rules.ts'
+import { readSubject } from './subject-body.ts'
+import { changeRuleIndex } from '../snapshot/build-rule-index.ts'
+import { loadSnapshot } from '../snapshot/load-snapshot.ts'
+import { nextAfterRule } from './next-commands.ts'
+import { requireFreeNames } from '../binding/name-clash.ts'
+import { type ChangeOfRule, changesBetween } from './rule-changes.ts'
+import { type RuleChangesView } from './rule-effect-api.ts'
+import { effectOf } from './rule-effect.ts'
+import { type RuleDraft, type StoredRule } from './rule.ts'
+import { seenBy } from './seen-rules.ts'
+import { listRules } from './rule-store.ts'
+import { type Snapshot } from '../snapshot/snapshot.ts'
+import { viewChanges, viewEffect, viewRule } from './rule-view.ts'
+
+/** What the rules' routes need. */
+export interface RuleRoutesOptions {
+  readonly db: Db
+  readonly now: DbClock
+}
+
+/** The rules of a mesh: create, list, read, change, delete. */
+export const ruleRoutes = async (app: App, { db, now }: RuleRoutesOptions): Promise<void> => {
+  const contextOf = async (
+    trx: Db,
+    {
+      principal,
+      params,
+    }: Pick<FastifyRequest<{ Params: { meshId: string } }>, 'principal' | 'params'>,
+    action: Action,
+  ): Promise<ChangeContext> => ({
+    actor: principal.name,
+    now: await now(trx),
+    ownerScope: ownerScopeOf(principal, action, params.meshId),
+  })
+
+  app.post(
+    '/meshes/:meshId/rules',
+    {
+      config: { action: 'rule.create', narrows: true },
+      schema: {
+        tags: ['rules'],
+        summary: 'Add a rule; answers with what is visible to whom now',
+        params: MeshParams,
+        body: CreateRuleBody,
+        querystring: DryRunQuery,
+        response: { 201: RuleOutcomeBody, 200: RuleOutcomeBody },
+      },
+    },
+    async (request, reply) => {
+      const meshId = parseMeshId(request.params.meshId)
+      const { dryRun } = request.query
+      const draft = draftIn(request.body)
+      const outcome = await inTransaction(
+        db,
+        async (trx) => {
+          const context = await contextOf(trx, request, 'rule.create')
+          const rule = await createRule(trx, meshId, { draft, context })
+          return outcomeOf(trx, meshId, { before: undefined, rule, context })
+        },
+        { dryRun },
+      )
+      if (dryRun === true) return reply.code(200).send(outcome)
+      reply.header('location', `/v1/meshes/${meshId}/rules/${outcome.id}`)
+      return reply.code(201).header('etag', etagOf(outcome.version)).send(outcome)
+    },
+  )
+
+  app.get(
+    '/meshes/:meshId/rules',
+    {
+      config: { action: 'rule.list', narrows: true },
+      schema: {
+        tags: ['rules'],
+        summary: 'List the rules of a mesh',
+        params: MeshParams,
+        querystring: RulesQuery,
+        response: { 200: pageSchema(RuleBody) },
+      },
+    },
+    async (request) => {
+      const meshId = parseMeshId(request.params.meshId)
+      const { limit, cursor, direction } = request.query
+      await loadMesh(db, meshId)
+      const after = decodeIdCursor(cursor)
+      const ownerScope = ownerScopeOf(request.principal, 'rule.list', meshId)
+      const rows = await listRules(db, meshId, { direction, after, ownerScope, limit: limit + 1 })
+      const page = pageOf(rows, limit, (rule) => [rule.id])
+      return { items: page.items.map(viewRule), nextCursor: page.nextCursor }
+    },
+  )
+
+  app.get(
+    '/meshes/:meshId/rules/:rule',
+    {
+      config: { action: 'rule.read', narrows: true },
+      schema: {
+        tags: ['rules'],
+        summary: 'Read a rule',
+        params: RuleParams,
+        response: { 200: RuleBody },
+      },
+    },
+    async (request, reply) => {
+      const meshId = parseMeshId(request.params.meshId)
+      const ownerScope = ownerScopeOf(request.principal, 'rule.read', meshId)
+      const rule = await loadRule(db, meshId, { target: request.params.rule, ownerScope })
+      reply.header('etag', etagOf(rule.version))
+      return viewRule(rule)
+    },
+  )
+
+  app.patch(
+    '/meshes/:meshId/rules/:rule',
+    {
+      config: { action: 'rule.update', narrows: true },
+      schema: {
+        tags: ['rules'],
+        summary: 'Change a rule; answers with what is visible to whom now',
+        params: RuleParams,
+        body: ChangeRuleBody,
+        querystring: DryRunQuery,
+        response: { 200: RuleOutcomeBody },
+      },
+    },
+    async (request, reply) => {
+      const meshId = parseMeshId(request.params.meshId)
+      const change = changeIn(request.body)
+      const requireVersion = (version: bigint): void => requireMatch(request, version)
+      const outcome = await inTransaction(
+        db,
+        async (trx) => {
+          const context = await contextOf(trx, request, 'rule.update')
+          const edit = { rule: request.params.rule, context, requireVersion }
+          const changed = await changeRule(trx, meshId, { ...edit, change })
+          return outcomeOf(trx, meshId, { ...changed, context })
+        },
+        { dryRun: request.query.dryRun },
+      )
+      reply.header('etag', etagOf(outcome.version))
+      return outcome
+    },
+  )
+
+  app.delete(
+    '/meshes/:meshId/rules/:rule',
+    {
+      config: { action: 'rule.delete', narrows: true },
+      schema: {
+        tags: ['rules'],
+        summary: 'Delete a rule; answers with what it was and what becomes hidden or visible',
+        params: RuleParams,
+        querystring: DryRunQuery,
+        response: { 200: DeletedRuleBody },
+      },
+    },
+    async (request) => {
+      const meshId = parseMeshId(request.params.meshId)
+      const requireVersion = (version: bigint): void => requireMatch(request, version)
+      return inTransaction(
+        db,
+        async (trx) => {
+          const context = await contextOf(trx, request, 'rule.delete')
+          const edit = { rule: request.params.rule, context, requireVersion }
+          const rule = await deleteRule(trx, meshId, edit)
+          const after = seenBy(await loadSnapshot(trx, meshId), context.ownerScope)
+          const change = { before: rule, after: undefined }
+          return { ...viewRule(rule), changes: changesNow(after, change, context.now) }
+        },
+        { dryRun: request.query.dryRun },
+      )
+    },
+  )
+}
+
+interface Outcome extends Omit<ChangeOfRule, 'after'> {
+  readonly rule: StoredRule
+  readonly context: ChangeContext
+}
+
+async function outcomeOf(
+  trx: Db,
+  meshId: MeshId,
+  { before, rule, context }: Outcome,
+): Promise<RuleOutcomeView> {
+  const whole = await loadSnapshot(trx, meshId)
+  requireFreeNames(whole, rule, context.now)
+  const snapshot = seenBy(whole, context.ownerScope)
+  const effect = effectOf(snapshot, rule, context.now)
+  return {
+    ...viewRule(rule),
+    effectNow: viewEffect(effect),
+    changes: changesNow(snapshot, { before, after: rule }, context.now),
+    next: nextAfterRule(snapshot, rule, effect),
+  }
+}
+
+function changesNow(after: Snapshot, change: ChangeOfRule, at: Date): RuleChangesView {
+  const id = change.after?.id ?? change.before?.id ?? ''
+  const rules = changeRuleIndex(after.rules, new Map([[id, change.before]]))
+  return viewChanges(changesBetween({ before: { ...after, rules }, after, at }, change))
+}
+
+function draftIn({ expiresAt, subject, ...body }: Static<typeof CreateRuleBody>): RuleDraft {
+  return {
+    ...body,
+    subject: readSubject(subject),
+    ...(expiresAt !== undefined && { expiresAt: new Date(expiresAt) }),
+  }
+}
+
+function changeIn({ expiresAt, subject, ...body }: Static<typeof ChangeRuleBody>): RuleChange {
+  return {
+    ...body,
+    ...(subject !== undefined && { subject: readSubject(subject) }),
+    ...(expiresAt !== undefined && { expiresAt: expiresAt === null ? null : new Date(expiresAt) }),
+  }
+}

@@ -1,0 +1,167 @@
+import t, { type Test } from 'tap'
+import { createService } from '../../../src/catalog/change-services.ts'
+import { inTransaction } from '../../../src/db/connect.ts'
+import { createLogger } from '../../../src/http/log.ts'
+import { createMetrics } from '../../../src/http/metrics.ts'
+import { createRule } from '../../../src/policy/rule/change-rules.ts'
+import { workloadResolveRoutes } from '../../../src/policy/resolve/resolve-workload-routes.ts'
+import { type RuleDraft } from '../../../src/policy/rule/rule.ts'
+import { Snapshots } from '../../../src/policy/snapshot/snapshots.ts'
+import { createEntry } from '../../../src/registry/change-entries.ts'
+import { identifyWorkload } from '../../../src/svid/identify.ts'
+import { RateLimiter } from '../../../src/svid/rate-limit.ts'
+import { testClock } from '../../support/clock.ts'
+import { type IssuingOptions, issuingService } from '../../svid/issuing-service.ts'
+import { addCluster, addEndpoint, addGateway, addNetwork } from '../placed-mesh.ts'
+
+const TO_BAR: RuleDraft = {
+  direction: 'export',
+  effect: 'allow',
+  subject: { namespace: 'shop', name: 'cart' },
+  audience: { kind: 'self', callers: { namespaces: ['bar'] } },
+}
+
+/** Acme, whose `shop/cart` may be called from namespace bar: at 10.0.0.5 in cluster east, and behind a gateway. */
+const acme = async (t: Test, options: IssuingOptions = {}) => {
+  const log = createLogger({ level: 'error' }, { write: () => undefined })
+  const service = await issuingService(t, {
+    ...options,
+    mount: (app, who) => {
+      const { db, now } = who.deps as typeof service.deps
+      const metrics = createMetrics()
+      const snapshots = new Snapshots({ db, log })
+      const identify = (request: Parameters<typeof identifyWorkload>[1]) =>
+        identifyWorkload(who, request)
+      app.register(workloadResolveRoutes, { db, now, metrics, snapshots, identify })
+    },
+  })
+  const { database, meshId, clock } = service
+  const { db } = database
+  const context = { actor: 'tester', now: clock.now() }
+  const placed = { db, meshId, now: clock.now() }
+  await addNetwork(placed, 'vpc-a')
+  await addCluster(placed, 'east', { networks: ['vpc-a'] })
+  await addGateway(placed, 'gw-a', 'vpc-a')
+  await inTransaction(db, async (trx) => {
+    const draft = {
+      namespace: 'shop',
+      name: 'cart',
+      ports: [{ name: 'http', port: 80 }],
+      identities: ['/ns/shop/sa/cart'],
+    }
+    await createService(trx, meshId, { draft, context })
+    await createRule(trx, meshId, { draft: TO_BAR, context })
+    const tied = { spiffeId: '/ns/bar/sa/tied', cluster: 'default' }
+    await createEntry(trx, meshId, { draft: tied, context })
+  })
+  await addEndpoint(placed, { cluster: 'east', network: 'vpc-a', address: '10.0.0.5' })
+  return service
+}
+
+t.test('a workload is told the ways from its network to what it may call', async (t) => {
+  const { call, join } = await acme(t)
+  const as = await join('/ns/bar/sa/web')
+  const { status, body, headers } = await call('GET', '/resolve?service=shop/cart&network=vpc-a', {
+    as,
+  })
+  t.equal(status, 200)
+  t.match(body, {
+    service: 'shop/cart',
+    consumer: {
+      network: 'vpc-a',
+      cluster: null,
+      namespace: 'bar',
+      caller: 'spiffe://acme.example/ns/bar/sa/web',
+    },
+    serverIds: ['spiffe://acme.example/ns/shop/sa/cart'],
+    groups: [{ targets: [{ address: '10.0.0.5', port: 8080, viaGateway: null }] }],
+  })
+  t.notOk('steps' in body, 'why it may is the affair of administrators')
+  const etag = String(headers['etag'])
+  const again = await call('GET', '/resolve?service=shop/cart&network=vpc-a', {
+    as,
+    headers: { 'if-none-match': etag },
+  })
+  t.same([again.status, again.text], [304, ''])
+})
+
+t.test('what a workload may not call looks exactly like what does not exist', async (t) => {
+  const { call, join } = await acme(t)
+  const as = await join('/ns/foo/sa/web')
+  const ask = async (query: string) => {
+    const { status, body } = await call('GET', `/resolve?${query}&network=vpc-a`, { as })
+    const { instance, ...rest } = body
+    t.ok(instance)
+    return { status, ...rest }
+  }
+  const hidden = await ask('service=shop/cart')
+  t.match(hidden, { status: 404, code: 'NOT_FOUND' })
+  t.same(await ask('service=shop/none'), hidden)
+  t.same(await ask('service=shop/cart&port=http'), hidden)
+  t.same(await ask('service=shop/cart&port=none'), hidden)
+  t.same(await ask('service=market/quotes&of=globex'), hidden)
+})
+
+t.test('a port that is closed to a workload looks like one that does not exist', async (t) => {
+  const service = await acme(t)
+  const { db } = service.database
+  await inTransaction(db, async (trx) => {
+    const context = { actor: 'tester', now: service.clock.now() }
+    const ports = [
+      { name: 'http', port: 80 },
+      { name: 'admin', port: 9090 },
+    ]
+    const till = { namespace: 'shop', name: 'till' }
+    const draft = { ...till, ports, identities: ['/ns/shop/sa/till'] }
+    await createService(trx, service.meshId, { draft, context })
+    const rule = { ...TO_BAR, subject: { ...till, ports: ['http'] } }
+    await createRule(trx, service.meshId, { draft: rule, context })
+  })
+  const as = await service.join('/ns/bar/sa/web')
+  const ask = async (port: string) => {
+    const query = `service=shop/till&network=vpc-a&port=${port}`
+    const { status, body } = await service.call('GET', `/resolve?${query}`, { as })
+    const { instance, ...rest } = body
+    return { status, ...rest, instance: typeof instance }
+  }
+  t.equal((await ask('http')).status, 200)
+  const closed = await ask('admin')
+  t.match(closed, { status: 404, code: 'NOT_FOUND' })
+  t.same(await ask('none'), closed)
+  t.same(await ask('9090'), closed)
+})
+
+t.test('a workload whose entry is tied to a cluster asks from there alone', async (t) => {
+  const { call, join } = await acme(t)
+  const as = await join('/ns/bar/sa/tied')
+  const own = await call('GET', '/resolve?service=shop/cart', { as })
+  t.match(own.body, {
+    consumer: { cluster: 'default', network: 'default' },
+    groups: [{ targets: [{ viaGateway: 'gw-a', address: '203.0.113.1' }] }],
+  })
+  t.equal((await call('GET', '/resolve?service=shop/cart&cluster=default', { as })).status, 200)
+  const other = await call('GET', '/resolve?service=shop/cart&cluster=east', { as })
+  t.match(other.body, { status: 403, code: 'FORBIDDEN', detail: /tied to cluster default/ })
+  const network = await call('GET', '/resolve?service=shop/cart&network=vpc-a', { as })
+  t.match(network.body, { status: 400, detail: /cluster default is in default and not in vpc-a/ })
+})
+
+t.test('nobody is told anything without an SVID of ours', async (t) => {
+  const { call } = await acme(t)
+  const { body } = await call('GET', '/resolve?service=shop/cart&network=vpc-a')
+  t.match(body, { status: 401, code: 'AUTHENTICATION_REQUIRED' })
+})
+
+t.test('a caller that asks without end is told to wait', async (t) => {
+  const rate = { perSecond: 100, burst: 100 }
+  const limits = { perProcess: rate, perSource: rate, perEntry: { perSecond: 0.1, burst: 2 } }
+  const { call, join } = await acme(t, {
+    deps: (deps) => ({ ...deps, limiter: new RateLimiter({ clock: testClock(), limits }) }),
+  })
+  const as = await join('/ns/bar/sa/web')
+  const statuses: number[] = []
+  for (let turn = 0; turn < 3; turn += 1) {
+    statuses.push((await call('GET', '/resolve?service=shop/cart&network=vpc-a', { as })).status)
+  }
+  t.same(statuses, [200, 200, 429])
+})
