@@ -234,7 +234,7 @@ function ownPlane(
   checkRoom('control plane', topology.controlPlanes.size)
   return {
     name: ownControlPlane,
-    kind: 'primary',
+    type: 'primary',
     cluster: name,
     address: undefined,
     locality: {},

@@ -115,7 +115,7 @@ export async function releaseControlPlane(trx: Db, meshId: MeshId, name: string)
 
 function rowOf(plane: KeptControlPlane) {
   return {
-    kind: plane.kind,
+    kind: plane.type,
     cluster: plane.cluster ?? null,
     address: plane.address ?? null,
     region: plane.locality.region ?? null,
@@ -132,7 +132,7 @@ function controlPlaneOf(
 ): KeptControlPlane {
   return {
     name: row.name,
-    kind: row.kind,
+    type: row.kind,
     cluster: row.cluster ?? undefined,
     address: row.address ?? undefined,
     locality: localityOf(row),

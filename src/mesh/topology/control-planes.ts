@@ -25,7 +25,7 @@ import type { Locality } from './topology.ts'
 /** A control plane as somebody writes it; null takes a value away. */
 export interface ControlPlaneDraft {
   readonly name: string
-  readonly type: KeptControlPlane['kind']
+  readonly type: KeptControlPlane['type']
   /** The cluster that a primary one runs in. */
   readonly cluster?: string | undefined
   readonly address?: string | null | undefined
@@ -47,14 +47,14 @@ export async function createControlPlane(
   meshId: MeshId,
   { draft, context }: { readonly draft: ControlPlaneDraft; readonly context: TopologyContext },
 ): Promise<KeptControlPlane> {
-  const { name, type: kind, cluster } = draft
+  const { name, type, cluster } = draft
   requireOwnPlane(context, { name, cluster })
   const { topology } = await holdTopology(trx, meshId)
   if (topology.controlPlanes.has(name)) throw nameTaken('control plane', name, meshId)
   checkRoom('control plane', topology.controlPlanes.size)
   const plane: KeptControlPlane = {
     name,
-    kind,
+    type,
     cluster,
     address: draft.address ?? undefined,
     locality: draft.locality ?? {},
@@ -169,10 +169,10 @@ export function requireOwnPlane(
 function checkControlPlane(plane: KeptControlPlane, topology: KeptTopology): void {
   checkLocality(plane.locality)
   if (plane.address !== undefined) checkHostAndPort(plane.address, '/address')
-  const { name, kind, cluster } = plane
-  if (kind !== 'primary') {
+  const { name, type, cluster } = plane
+  if (type !== 'primary') {
     if (cluster === undefined) return
-    const found = `${kind} control plane ${quoted(name)} names cluster ${quoted(cluster)}`
+    const found = `${type} control plane ${quoted(name)} names cluster ${quoted(cluster)}`
     throw illegal('external-outside-mesh', found, { pointer: '/cluster' })
   }
   const at = { pointer: '/cluster', next: 'entente cluster list' }
@@ -210,9 +210,9 @@ function objectOf(name: string): string {
 }
 
 function auditedPlane(plane: KeptControlPlane): Record<string, unknown> {
-  const { kind, cluster, address, locality, state, heartbeatSeconds } = plane
+  const { type, cluster, address, locality, state, heartbeatSeconds } = plane
   return {
-    kind,
+    type,
     cluster: cluster ?? null,
     address: address ?? null,
     locality,

@@ -26,7 +26,7 @@ export async function foundTopology(
   })
   await insertControlPlane(trx, meshId, {
     name: FIRST_OF_ALL,
-    kind: 'primary',
+    type: 'primary',
     cluster,
     address: undefined,
     locality: {},

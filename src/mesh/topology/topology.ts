@@ -51,7 +51,7 @@ export interface TopologyGateway extends Heard {
 /** A control plane of a mesh. */
 export interface TopologyControlPlane extends Heard {
   readonly name: string
-  readonly kind: 'primary' | 'external' | 'managed'
+  readonly type: 'primary' | 'external' | 'managed'
   /** The cluster that a primary one runs in. */
   readonly cluster: string | undefined
   readonly address: string | undefined

@@ -27,7 +27,7 @@ export function viewCluster(cluster: KeptCluster, topology: Topology, now: Date)
 export function viewControlPlane(plane: KeptControlPlane, now: Date): ControlPlaneView {
   return {
     name: plane.name,
-    type: plane.kind,
+    type: plane.type,
     cluster: plane.cluster ?? null,
     address: plane.address ?? null,
     locality: plane.locality,

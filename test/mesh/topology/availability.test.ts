@@ -48,7 +48,7 @@ function topology(
 function plane(name: string, rest: Partial<TopologyControlPlane>): TopologyControlPlane {
   return {
     name,
-    kind: rest.cluster === undefined ? 'external' : 'primary',
+    type: rest.cluster === undefined ? 'external' : 'primary',
     cluster: undefined,
     address: undefined,
     locality: {},

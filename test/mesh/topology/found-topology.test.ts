@@ -22,7 +22,7 @@ t.test(
       controlPlanes: ['default'],
     })
     t.match(topology.networks.get('default'), { sharedName: undefined, isDirectlyReachable: true })
-    t.match(topology.controlPlanes.get('default'), { kind: 'primary', cluster: 'default' })
+    t.match(topology.controlPlanes.get('default'), { type: 'primary', cluster: 'default' })
     t.same(topology.gateways, [])
   },
 )

@@ -168,7 +168,7 @@ t.test(
     const [before, after] = [await loadTopology(db, ACME), await loadTopology(db, GLOBEX)]
     t.same([...before.clusters.keys(), ...before.controlPlanes.keys()], ['default', 'default'])
     t.same(before.gateways, [])
-    t.match(after.controlPlanes.get('east'), { kind: 'primary', cluster: 'east' })
+    t.match(after.controlPlanes.get('east'), { type: 'primary', cluster: 'east' })
     t.match(after.gateways, [{ name: 'gw', cluster: 'east', locality: { region: 'eu' } }])
     const kept = await loadKeptTopology(db, GLOBEX)
     t.same(kept.gateways[0]?.locality, {}, 'what its cluster is in was not written into it')
