@@ -1,5 +1,5 @@
 import { type FieldError, ServiceError } from '../errors.ts'
-import { addressFault } from './address.ts'
+import { addressFault } from '../http/host-address.ts'
 import { type OfferGateway } from './endpoint.ts'
 
 /** Most gateways of one offer. */

@@ -1,5 +1,5 @@
 import { type FieldError, quoted, ServiceError } from '../errors.ts'
-import { addressFault } from './address.ts'
+import { addressFault } from '../http/host-address.ts'
 import { type Service, serviceTitle } from './service.ts'
 
 /** Most endpoints of one reporter. */

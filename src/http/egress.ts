@@ -71,6 +71,12 @@ export function decideEgress(to: Destination, rules: readonly EgressRule[]): Egr
   }
 }
 
+/** The range that an IP address lies in, a cloud's metadata service being one; undefined for what is no address. */
+export function addressRange(text: string): string | undefined {
+  const address = effectiveAddress(text)
+  return address && rangeOf(address)
+}
+
 function effectiveAddress(text: string): Address | undefined {
   if (isIP(text) === 0) return undefined
   const address = ipaddr.process(text)
