@@ -3,6 +3,7 @@ import { type ChangeContext, recordAudit } from '../audit/record.ts'
 import { bumpObjects } from '../db/changes.ts'
 import { chunksOf } from '../db/chunks.ts'
 import { type MeshId } from '../db/ids.ts'
+import { lockMeshes } from '../db/lock-meshes.ts'
 import { type Db } from '../db/schema.ts'
 import { type FieldError, isServiceError, quoted, ServiceError } from '../errors.ts'
 import { clustersOf, loadMesh } from '../mesh/find-mesh.ts'
@@ -57,7 +58,7 @@ export async function syncServices(
   const { cluster, kind, context, namespaces } = request
   await loadMesh(trx, meshId)
   const wanted = readDrafts(request, await ownerOf(trx, meshId))
-  await store.lockForSync(trx, meshId)
+  await lockMeshes(trx, [meshId])
   const known = await clustersOf(trx, meshId)
   if (!known.some(({ name }) => name === cluster)) throw noCluster(meshId, cluster)
   const source = `${kind}:${cluster}`

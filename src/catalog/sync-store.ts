@@ -5,16 +5,6 @@ import { type Db } from '../db/schema.ts'
 import { type SourcedContent } from './plan-sync.ts'
 import { type Service, type ServiceContent, type ServiceName, serviceTitle } from './service.ts'
 
-/** Lets one sync of a mesh after the other compare and write; references to the mesh are not held up. */
-export async function lockForSync(trx: Db, meshId: MeshId): Promise<void> {
-  await trx
-    .selectFrom('mesh')
-    .select('mesh_id')
-    .where('mesh_id', '=', meshId)
-    .forNoKeyUpdate()
-    .execute()
-}
-
 /** What every source says of services that `source` sees or saw, by title. */
 export async function sourcedContents(
   db: Db,

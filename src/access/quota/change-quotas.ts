@@ -1,4 +1,6 @@
 import { type ChangeContext, recordAudit } from '../../audit/record.ts'
+import { parseMeshId } from '../../db/ids.ts'
+import { lockMeshes } from '../../db/lock-meshes.ts'
 import type { Db } from '../../db/schema.ts'
 import { ServiceError } from '../../errors.ts'
 import { noSuchMesh } from '../no-such-mesh.ts'
@@ -17,7 +19,8 @@ export async function setQuotas(
   owner: QuotaOwner,
   { limits, context }: { readonly limits: QuotaLimits; readonly context: ChangeContext },
 ): Promise<QuotaLimits> {
-  if (!(await store.lockMeshRow(trx, owner.meshId))) throw noSuchMesh(owner.meshId)
+  const held = await lockMeshes(trx, [parseMeshId(owner.meshId)])
+  if (held.size === 0) throw noSuchMesh(owner.meshId)
   if (owner.namespace !== undefined) await requireWithinMesh(trx, owner, limits)
   const before = await store.findLimits(trx, owner)
   await store.replaceLimits(trx, owner, { limits, at: context.now })

@@ -134,13 +134,6 @@ export async function replaceLimits(
     .execute()
 }
 
-/** Locks a mesh's row, so that its quotas are written by one at a time; false when there is no such mesh. */
-export async function lockMeshRow(trx: Db, meshId: string): Promise<boolean> {
-  const { rows } =
-    await sql`select 1 from mesh where mesh_id = ${meshId} for no key update`.execute(trx)
-  return rows.length > 0
-}
-
 /** SVIDs of a mesh or namespace by UTC day, newest first. */
 export async function issuedByDay(
   db: Db,

@@ -61,20 +61,6 @@ export async function listPeerMeshes(db: Db, meshId: MeshId, name: string): Prom
   return rows.map((row) => row.mesh_id)
 }
 
-/**
- * Holds meshes against each other's changes of consent until the transaction ends, in the order of their ids: two
- * sides that make or withdraw at the same moment come one after the other.
- */
-export async function lockMeshes(trx: Db, meshIds: readonly MeshId[]): Promise<void> {
-  await trx
-    .selectFrom('mesh')
-    .select('mesh_id')
-    .where('mesh_id', 'in', meshIds)
-    .orderBy('mesh_id')
-    .forNoKeyUpdate()
-    .execute()
-}
-
 /** A relationship of another mesh of this service with us. */
 export interface Counterpart {
   readonly meshId: MeshId

@@ -3,12 +3,12 @@ import { noSuchMesh } from '../../access/no-such-mesh.ts'
 import type { OwnerScope } from '../../access/owner-scope.ts'
 import { bumpChange } from '../../db/changes.ts'
 import type { MeshId } from '../../db/ids.ts'
+import { lockMeshes } from '../../db/lock-meshes.ts'
 import type { Db } from '../../db/schema.ts'
 import { quoted, ServiceError } from '../../errors.ts'
 import { loadMesh } from '../find-mesh.ts'
 import type { Dependant } from '../hooks.ts'
 import type { Mesh } from '../mesh.ts'
-import { lockTopology } from './topology-store.ts'
 import { type KeptTopology, loadKeptTopology } from './find-topology.ts'
 
 /** Who changes a topology, when, and which clusters they may act on (undefined = all). */
@@ -24,7 +24,7 @@ export interface HeldTopology {
 
 /** Locks and reads the topology of a mesh, so that what is checked holds; throws NOT_FOUND. */
 export async function holdTopology(trx: Db, meshId: MeshId): Promise<HeldTopology> {
-  if (!(await lockTopology(trx, meshId))) throw noSuchMesh(meshId)
+  if ((await lockMeshes(trx, [meshId])).size === 0) throw noSuchMesh(meshId)
   return { mesh: await loadMesh(trx, meshId), topology: await loadKeptTopology(trx, meshId) }
 }
 

@@ -1,4 +1,5 @@
 import type { MeshId } from '../../db/ids.ts'
+import { lockMeshes } from '../../db/lock-meshes.ts'
 import type { Db } from '../../db/schema.ts'
 import { quoted, ServiceError } from '../../errors.ts'
 import { primaryTrustDomain } from '../find-mesh.ts'
@@ -87,12 +88,8 @@ async function holdBoth(trx: Db, fromMesh: MeshId, toMesh: MeshId): Promise<Both
   if (fromMesh === toMesh) {
     throw new ServiceError('INVALID_REQUEST', `the cluster is in mesh ${toMesh} already`)
   }
-  if (fromMesh < toMesh) {
-    const from = await holdTopology(trx, fromMesh)
-    return { from, to: await holdTopology(trx, toMesh) }
-  }
-  const to = await holdTopology(trx, toMesh)
-  return { from: await holdTopology(trx, fromMesh), to }
+  await lockMeshes(trx, [fromMesh, toMesh])
+  return { from: await holdTopology(trx, fromMesh), to: await holdTopology(trx, toMesh) }
 }
 
 function checkLeaving(name: string, topology: KeptTopology): void {

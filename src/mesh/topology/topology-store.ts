@@ -1,41 +1,36 @@
+import { sql } from 'kysely'
 import type { MeshId } from '../../db/ids.ts'
 import type { Db } from '../../db/schema.ts'
+import type { AppliedTarget } from '../applied-object.ts'
 
-/**
- * Keeps others from changing the topology of a mesh until the transaction ends; answers whether there is such a mesh.
- *
- * Rows that only refer to the mesh can still be written meanwhile.
- */
-export async function lockTopology(trx: Db, meshId: MeshId): Promise<boolean> {
-  const row = await trx
-    .selectFrom('mesh')
-    .select('mesh_id')
-    .where('mesh_id', '=', meshId)
-    .forNoKeyUpdate()
-    .executeTakeFirst()
-  return row !== undefined
-}
-
-/** When objects of a kind were made, by name; names that the mesh does not have are left out. */
-export async function madeAt(
+/** What there is of a table under these names, told by the moment it was made. */
+export async function topologyTargets(
   db: Db,
   meshId: MeshId,
   {
     table,
     names,
+    clusterOf,
   }: {
     readonly table: 'cluster' | 'network' | 'gateway' | 'control_plane'
     readonly names: readonly string[]
+    /** The column that names the cluster it belongs to. */
+    readonly clusterOf: 'name' | 'cluster' | undefined
   },
-): Promise<Map<string, string>> {
-  if (names.length === 0) return new Map()
+): Promise<AppliedTarget[]> {
+  if (names.length === 0) return []
+  const cluster = sql<string | null>`${clusterOf === undefined ? null : sql.ref(clusterOf)}`
   const rows = await db
     .selectFrom(table)
-    .select(['name', 'created_at'])
+    .select(['name', 'created_at', cluster.as('within')])
     .where('mesh_id', '=', meshId)
     .where('name', 'in', [...names])
     .execute()
-  return new Map(rows.map((row) => [row.name, row.created_at.toISOString()]))
+  return rows.map(({ name, created_at: made, within }) => ({
+    name,
+    objectId: made.toISOString(),
+    within: within === null ? [] : [within],
+  }))
 }
 
 /** Deletes the links and gateways of a mesh that is about to be deleted, whatever order its rows then go in. */
