@@ -4,6 +4,7 @@ import { appliedPeerGroups, appliedRelationships } from './federation/applied-ki
 import type { App } from './http/listener.ts'
 import { appliedMeshes, pruneApplied } from './mesh/applied.ts'
 import type { AppliedKinds } from './mesh/applied-object.ts'
+import { appliedQuotas } from './mesh/applied-quotas.ts'
 import { appliedRoutes } from './mesh/applied-routes.ts'
 import {
   appliedClusters,
@@ -18,6 +19,7 @@ import { startTicker, type Ticker } from './ticker.ts'
 /** What can be applied from a file; a kind more is one line here and one in `cli/declarative/kinds.ts`. */
 const KINDS: AppliedKinds = {
   Mesh: appliedMeshes,
+  Quota: appliedQuotas,
   Network: appliedNetworks,
   Cluster: appliedClusters,
   ControlPlane: appliedControlPlanes,

@@ -44,6 +44,11 @@ const meshWrite = { scope: 'mesh', roles: ['platform-admin', 'mesh-admin'] } as 
 const meshRead = { scope: 'mesh', roles: ['platform-admin', 'mesh-admin', 'auditor'] } as const
 /** Reads what whoever has a part of a mesh needs to know of it: its name, its relationships, its topology. */
 const memberRead = { scope: 'member', roles: ROLES } as const
+/** Says which objects a file made; only of those that the author may change, which the handler finds out. */
+const appliedWrite = {
+  scope: 'member',
+  roles: ['platform-admin', 'mesh-admin', 'cluster-admin', 'developer'],
+} as const
 /** Makes and deletes clusters and networks: for cluster-admins of the whole mesh. */
 const topologyWrite = {
   scope: 'mesh',
@@ -90,9 +95,9 @@ export const ACTIONS = {
   'api-token.create': someMeshWrite,
   'api-token.delete': someMeshWrite,
   'api-token.list': someMeshRead,
-  'applied.forget': meshWrite,
-  'applied.list': meshRead,
-  'applied.record': meshWrite,
+  'applied.forget': appliedWrite,
+  'applied.list': memberRead,
+  'applied.record': appliedWrite,
   'audit.list': someMeshRead,
   'audit.verify': serviceRead,
   'authority.activate': meshWrite,

@@ -1,3 +1,4 @@
+import { ownerScopeOf } from '../access/owner-scope.ts'
 import { type MeshId } from '../db/ids.ts'
 import { type Db } from '../db/schema.ts'
 import { type RelationshipDependants } from '../federation/end-relationship.ts'
@@ -67,11 +68,22 @@ export const offersOfPeer: RelationshipDependants = async (db, target): Promise<
 }
 
 /** The kind `Service` of documents: services by title, told by the moment they were made. */
-export const appliedServices: AppliedKind = async (db, meshId, titles) => {
-  const names = titles.map((title) => {
-    const [namespace = '', name = ''] = title.split('/')
-    return { namespace, name }
-  })
-  const moments = await createdAt(db, meshId, names)
-  return new Map([...moments].map(([title, moment]) => [title, moment.toISOString()]))
+export const appliedServices: AppliedKind = {
+  read: 'service.read',
+  write: 'service.update',
+  scopeOf: ownerScopeOf,
+  find: async (db, meshId, titles) => {
+    const names = titles.map(nameIn)
+    const moments = await createdAt(db, meshId, names)
+    return [...moments].map(([title, moment]) => ({
+      name: title,
+      objectId: moment.toISOString(),
+      within: [nameIn(title).namespace],
+    }))
+  },
+}
+
+function nameIn(title: string): ServiceName {
+  const [namespace = '', name = ''] = title.split('/')
+  return { namespace, name }
 }

@@ -27,6 +27,10 @@ export const RecordAppliedBody = Type.Object(
 export const AppliedBody = Type.Object({
   kind: Type.String(),
   name: Type.String(),
+  objectId: Type.String({
+    description:
+      'tells the object from others of its name, also from a later one; of a rule its id',
+  }),
   owner: Type.String(),
   digest: Type.String(),
   appliedAt: Type.String({ format: 'date-time' }),

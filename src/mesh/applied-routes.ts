@@ -1,10 +1,11 @@
+import type { Principal } from '../access/principal.ts'
 import { type Db, inTransaction } from '../db/connect.ts'
 import { parseMeshId } from '../db/ids.ts'
 import type { DbClock } from '../db/time.ts'
 import { DryRunQuery } from '../http/dry-run.ts'
 import type { App } from '../http/listener.ts'
 import { decodeCursor, pageOf, pageSchema } from '../http/page.ts'
-import { forgetApplied, onlyLiving, recordApplied } from './applied.ts'
+import { type AppliedContext, forgetApplied, recordApplied, seenApplied } from './applied.ts'
 import {
   AppliedBody,
   AppliedParams,
@@ -13,7 +14,6 @@ import {
   RecordAppliedBody,
 } from './applied-api.ts'
 import { type Applied, type AppliedKinds, hexOf } from './applied-object.ts'
-import { listApplied } from './applied-store.ts'
 import { MeshParams } from './api.ts'
 import { loadMesh } from './find-mesh.ts'
 
@@ -27,6 +27,12 @@ export interface AppliedRoutesOptions {
 /** Who applied which object from a file, so that pruning touches only what is theirs. */
 export const appliedRoutes = async (app: App, options: AppliedRoutesOptions): Promise<void> => {
   const { db, now, kinds } = options
+  const contextOf = async (trx: Db, principal: Principal): Promise<AppliedContext> => ({
+    actor: principal.name,
+    now: await now(trx),
+    principal,
+    kinds,
+  })
 
   app.get(
     '/meshes/:meshId/applied',
@@ -34,7 +40,8 @@ export const appliedRoutes = async (app: App, options: AppliedRoutesOptions): Pr
       config: { action: 'applied.list' },
       schema: {
         tags: ['applied'],
-        summary: 'List the objects that were applied from files and still exist, by kind and name',
+        summary:
+          'List the objects that were applied from files, still exist and are for the reader to see, by kind and name',
         params: MeshParams,
         querystring: AppliedQuery,
         response: { 200: pageSchema(AppliedBody) },
@@ -43,12 +50,17 @@ export const appliedRoutes = async (app: App, options: AppliedRoutesOptions): Pr
     async (request) => {
       const { meshId } = await loadMesh(db, parseMeshId(request.params.meshId))
       const { limit, cursor, owner } = request.query
-      const [kind, name] = decodeCursor(cursor, 2) ?? []
-      const after = kind === undefined || name === undefined ? undefined : { kind, name }
-      const found = await listApplied(db, meshId, { owner, after, limit: limit + 1 })
-      const page = pageOf(found, limit, (applied) => [applied.kind, applied.name])
-      const living = await onlyLiving(db, meshId, { applied: page.items, kinds })
-      return { items: living.map(viewApplied), nextCursor: page.nextCursor }
+      const [kind = '', name = '', objectId = ''] = decodeCursor(cursor, 3) ?? []
+      const after = cursor === undefined ? undefined : { kind, name, objectId }
+      const { principal } = request
+      const page = { owner, after, limit: limit + 1 }
+      const found = await seenApplied(db, meshId, { page, principal, kinds })
+      const { items, nextCursor } = pageOf(found, limit, (one) => [
+        one.kind,
+        one.name,
+        one.objectId,
+      ])
+      return { items: items.map(viewApplied), nextCursor }
     },
   )
 
@@ -72,10 +84,10 @@ export const appliedRoutes = async (app: App, options: AppliedRoutesOptions): Pr
       const applied = await inTransaction(
         db,
         async (trx) => {
-          const context = { actor: request.principal.name, now: await now(trx) }
           const bytes = Buffer.from(digest, 'hex')
-          const stated = { key: { kind, name }, owner, digest: bytes, takeOver, context }
-          return recordApplied(trx, meshId, { stated, kinds })
+          const stated = { key: { kind, name }, owner, digest: bytes, takeOver }
+          const context = await contextOf(trx, request.principal)
+          return recordApplied(trx, meshId, { stated, context })
         },
         { dryRun: request.query.dryRun },
       )
@@ -101,7 +113,7 @@ export const appliedRoutes = async (app: App, options: AppliedRoutesOptions): Pr
       const applied = await inTransaction(
         db,
         async (trx) => {
-          const context = { actor: request.principal.name, now: await now(trx) }
+          const context = await contextOf(trx, request.principal)
           return forgetApplied(trx, meshId, { key: { kind, name }, context })
         },
         { dryRun: request.query.dryRun },
@@ -111,6 +123,6 @@ export const appliedRoutes = async (app: App, options: AppliedRoutesOptions): Pr
   )
 }
 
-function viewApplied({ kind, name, owner, digest, appliedAt }: Applied): AppliedView {
-  return { kind, name, owner, digest: hexOf(digest), appliedAt: appliedAt.toISOString() }
+function viewApplied({ digest, appliedAt, ...applied }: Applied): AppliedView {
+  return { ...applied, digest: hexOf(digest), appliedAt: appliedAt.toISOString() }
 }

@@ -2,76 +2,84 @@ import { type Selectable, sql } from 'kysely'
 import type { MeshId } from '../db/ids.ts'
 import type { AppliedObjectTable } from '../db/schema-declarative.ts'
 import type { Db } from '../db/schema.ts'
-import type { Applied, AppliedKey } from './applied-object.ts'
+import type { Applied, AppliedId, AppliedKey } from './applied-object.ts'
 
 const COLUMNS = ['mesh_id', 'kind', 'name', 'object_id', 'owner', 'digest', 'applied_at'] as const
 
 /** Writes who applied an object, in the place of whoever did before. */
 export async function saveApplied(trx: Db, meshId: MeshId, applied: Applied): Promise<void> {
+  const { kind, name, objectId: object_id } = applied
   const values = {
-    object_id: applied.objectId,
     owner: applied.owner,
     digest: applied.digest,
     applied_at: applied.appliedAt,
   }
   await trx
     .insertInto('applied_object')
-    .values({ mesh_id: meshId, kind: applied.kind, name: applied.name, ...values })
-    .onConflict((conflict) => conflict.columns(['mesh_id', 'kind', 'name']).doUpdateSet(values))
+    .values({ mesh_id: meshId, kind, name, object_id, ...values })
+    .onConflict((conflict) =>
+      conflict.columns(['mesh_id', 'kind', 'name', 'object_id']).doUpdateSet(values),
+    )
     .execute()
 }
 
-/** Who applied an object, locked until the transaction ends. */
+/** Who applied the objects of one name, locked until the transaction ends; also those that are gone. */
 export async function lockApplied(
   trx: Db,
   meshId: MeshId,
   { kind, name }: AppliedKey,
-): Promise<Applied | undefined> {
-  const row = await trx
+): Promise<Applied[]> {
+  const rows = await trx
     .selectFrom('applied_object')
     .select(COLUMNS)
     .where('mesh_id', '=', meshId)
     .where('kind', '=', kind)
     .where('name', '=', name)
+    .orderBy('object_id')
     .forUpdate()
-    .executeTakeFirst()
-  return row === undefined ? undefined : appliedOf(row)
+    .execute()
+  return rows.map(appliedOf)
 }
 
 /** Which part of the list is wanted. */
 export interface AppliedPage {
   readonly owner?: string | undefined
-  /** Kind and name of the last one shown before. */
-  readonly after?: AppliedKey | undefined
+  /** Only of these kinds. */
+  readonly kinds?: readonly string[] | undefined
+  /** The last one shown before. */
+  readonly after?: AppliedId | undefined
   readonly limit: number
 }
 
-/** What was applied in a mesh, by kind and name; also of objects that are gone. */
+/** What was applied in a mesh, by kind, name and object; also of objects that are gone. */
 export async function listApplied(db: Db, meshId: MeshId, page: AppliedPage): Promise<Applied[]> {
-  const { owner, after, limit } = page
+  const { owner, kinds, after, limit } = page
+  if (kinds?.length === 0) return []
   let query = db.selectFrom('applied_object').select(COLUMNS).where('mesh_id', '=', meshId)
   if (owner !== undefined) query = query.where('owner', '=', owner)
+  if (kinds !== undefined) query = query.where('kind', 'in', [...kinds])
   if (after !== undefined) {
-    query = query.where(sql<boolean>`(kind, name) > (${after.kind}, ${after.name})`)
+    const { kind, name, objectId } = after
+    query = query.where(sql<boolean>`(kind, name, object_id) > (${kind}, ${name}, ${objectId})`)
   }
-  const rows = await query.orderBy('kind').orderBy('name').limit(limit).execute()
+  const ordered = query.orderBy('kind').orderBy('name').orderBy('object_id')
+  const rows = await ordered.limit(limit).execute()
   return rows.map(appliedOf)
 }
 
-/** Forgets who applied objects of one kind; answers how many were known. */
+/** Forgets who applied an object. */
 export async function deleteApplied(
   trx: Db,
   meshId: MeshId,
-  { kind, names }: { readonly kind: string; readonly names: readonly string[] },
-): Promise<number> {
-  if (names.length === 0) return 0
-  const { numDeletedRows } = await trx
+  { kind, name, objectId }: AppliedId,
+): Promise<void> {
+  await trx
     .deleteFrom('applied_object')
     .where('mesh_id', '=', meshId)
     .where('kind', '=', kind)
-    .where('name', 'in', names)
-    .executeTakeFirst()
-  return Number(numDeletedRows)
+    .where('name', '=', name)
+    .where('object_id', '=', objectId)
+    .execute()
 }
 
 function appliedOf(row: Selectable<AppliedObjectTable>): Applied {

@@ -2,6 +2,7 @@ import { type Selectable, sql } from 'kysely'
 import { type MeshId } from '../db/ids.ts'
 import { type EntryTable } from '../db/schema-identity.ts'
 import { type Db } from '../db/schema.ts'
+import { type AppliedTarget } from '../mesh/applied-object.ts'
 import { type SpiffeId } from '../spiffe/spiffe-id.ts'
 import { type TrustDomain } from '../spiffe/trust-domain.ts'
 import { type Entry } from './entry.ts'
@@ -128,20 +129,24 @@ export async function countEntries(db: Db, meshId: MeshId): Promise<number> {
   return Number(count)
 }
 
-/** Ids of entries by SPIFFE ID; those that the mesh does not have are left out. */
+/** The entries of these SPIFFE IDs, each within the cluster that it is tied to. */
 export async function entriesNamed(
   db: Db,
   meshId: MeshId,
   names: readonly string[],
-): Promise<Map<string, string>> {
-  if (names.length === 0) return new Map()
+): Promise<AppliedTarget[]> {
+  if (names.length === 0) return []
   const rows = await db
     .selectFrom('entry')
-    .select(['id', 'spiffe_id'])
+    .select(['id', 'spiffe_id', 'cluster'])
     .where('mesh_id', '=', meshId)
     .where('spiffe_id', 'in', names as readonly SpiffeId[])
     .execute()
-  return new Map(rows.map((row) => [row.spiffe_id, row.id]))
+  return rows.map(({ id, spiffe_id: name, cluster }) => ({
+    name,
+    objectId: id,
+    within: cluster === null ? [] : [cluster],
+  }))
 }
 
 /** SPIFFE IDs of the entries that federate with a peer group. */

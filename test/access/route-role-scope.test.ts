@@ -141,10 +141,13 @@ t.test('what an auditor or a developer may do is what their names say', async (t
   const reads = /\.(list|read|verify|deliveries|explain|resolve|lint)$/
   for (const action of of('auditor')) t.match(action, reads)
   for (const action of of('developer').filter((one) => !reads.test(one))) {
-    t.match(action, /^(service|rule)\./)
+    t.match(action, /^(service|rule|applied)\./)
   }
   for (const action of of('cluster-admin').filter((one) => !reads.test(one))) {
-    t.match(action, /^(cluster|control-plane|gateway|network|entry|join-token|service\.sync)/)
+    t.match(
+      action,
+      /^(cluster|control-plane|gateway|network|entry|join-token|service\.sync|applied)/,
+    )
   }
   for (const [action, { scope, roles }] of rows) {
     t.ok((roles as readonly string[]).includes('platform-admin'), action)

@@ -74,7 +74,7 @@ t.test('what does not exist cannot have been applied', async (t) => {
   for (const [name, said] of [
     ['Relationship/nobody', 'mesh acme has no Relationship \\"nobody\\"'],
     ['Mesh/globex', 'mesh acme has no Mesh \\"globex\\"'],
-    ['Nonsense/x', 'there is no kind \\"Nonsense\\", wanted one of Mesh, Network, Cluster'],
+    ['Nonsense/x', 'there is no kind \\"Nonsense\\", wanted one of Mesh, Quota, Network, Cluster'],
     ['constructor/x', 'there is no kind'],
   ] as const) {
     const refused = await admin('PUT', `${AT}/${name}`, { owner: 'team', digest: D1 })
@@ -93,4 +93,118 @@ t.test('an object made again by hand under the same name is nobody’s', async (
   t.match((await admin('GET', AT)).body.items, [{ kind: 'Mesh' }], 'what exists stays')
   const other = { owner: 'other', digest: D1 }
   t.equal((await admin('PUT', `${AT}/Relationship/globex`, other)).status, 200)
+})
+
+const labels = new Map<string, string>()
+
+/** A token for some namespaces of acme, by their names. */
+async function developer(namespace: string): Promise<string> {
+  const known = labels.get(namespace)
+  if (known !== undefined) return known
+  const grant = { role: 'developer', meshId: 'acme', namespaces: [namespace] }
+  const { body } = await admin('POST', '/api-tokens', { label: `dev-${namespace}`, ...grant })
+  labels.set(namespace, body.token)
+  return body.token
+}
+
+async function as(namespace: string, method: 'DELETE' | 'GET' | 'PUT', at: string, body?: object) {
+  const authorization = `Bearer ${await developer(namespace)}`
+  return admin(method, at, body, { authorization })
+}
+
+const addService = (namespace: string, name: string) => {
+  const ports = [{ name: 'http', port: 80 }]
+  return admin('POST', '/meshes/acme/services', { namespace, name, ports, identities: ['/x'] })
+}
+
+async function addRule(namespace: string | undefined, name: string): Promise<void> {
+  const subject = { namespace: namespace ?? '*', name: '*' }
+  const ownerScope = namespace === undefined ? {} : { ownerScope: [namespace] }
+  const body = { name, direction: 'export', effect: 'deny', subject, audience: { kind: 'all' } }
+  const made = await admin('POST', '/meshes/acme/rules', { ...body, ...ownerScope })
+  if (made.status !== 201) throw new Error(made.body.detail)
+}
+
+const namesIn = ({ body }: { body: any }): string[] =>
+  body.items.map(({ kind, name, owner }: any) => `${kind} ${name} ${owner}`)
+
+t.test('a developer records, reads and forgets what lies in the own namespaces only', async (t) => {
+  for (const one of ['shop', 'pay']) await addService(one, 'cart')
+  const said = { owner: 'git', digest: D1 }
+  await admin('PUT', `${AT}/Service/pay%2Fcart`, said)
+  t.equal((await as('shop', 'PUT', `${AT}/Service/shop%2Fcart`, said)).status, 200)
+  t.same(namesIn(await as('shop', 'GET', AT)), ['Service shop/cart git'])
+  t.same(namesIn(await as('pay', 'GET', AT)), ['Service pay/cart git'])
+  const [theirs, nobodys] = [
+    await as('shop', 'PUT', `${AT}/Service/pay%2Fcart`, { ...said, takeOver: true }),
+    await as('shop', 'PUT', `${AT}/Service/pay%2Fnone`, { ...said, takeOver: true }),
+  ]
+  t.equal(theirs.status, 404)
+  t.equal(theirs.body.detail.replace('pay/cart', 'pay/none'), nobodys.body.detail)
+  t.equal((await as('shop', 'DELETE', `${AT}/Service/pay%2Fcart`)).status, 404)
+  t.equal((await as('shop', 'DELETE', `${AT}/Service/shop%2Fcart`)).status, 200)
+  t.same(namesIn(await as('pay', 'GET', AT)), ['Service pay/cart git'])
+})
+
+t.test('a developer says nothing of kinds that are not for developers', async (t) => {
+  for (const [name, action] of [
+    ['Mesh/acme', 'mesh.update'],
+    ['Relationship/globex', 'relationship.update'],
+    ['Cluster/default', 'cluster.update'],
+    ['Quota/namespace%2Fshop', 'namespace-quota.set'],
+  ] as const) {
+    const refused = await as('shop', 'PUT', `${AT}/${name}`, { owner: 'git', digest: D1 })
+    t.match(refused, { status: 403, body: { code: 'FORBIDDEN' } }, name)
+    t.match(refused.body.detail, action)
+    t.equal((await as('shop', 'DELETE', `${AT}/${name}`)).status, 403)
+  }
+})
+
+t.test('rules of one name are recorded each for its owner', async (t) => {
+  for (const one of ['shop', 'pay']) await addRule(one, 'same')
+  const at = `${AT}/Rule/same`
+  t.equal((await as('shop', 'PUT', at, { owner: 'shop-git', digest: D1 })).status, 200)
+  t.equal((await as('pay', 'PUT', at, { owner: 'pay-git', digest: D2 })).status, 200)
+  t.same(namesIn(await as('shop', 'GET', AT)), ['Rule same shop-git'])
+  t.match(await admin('PUT', at, { owner: 'team', digest: D1 }), { status: 409 })
+  await addRule(undefined, 'same')
+  t.equal((await admin('PUT', at, { owner: 'team', digest: D1 })).status, 200, 'the mesh’s')
+  const all = (await admin('GET', AT)).body.items.filter(({ name }: any) => name === 'same')
+  t.same(all.map(({ owner }: any) => owner).toSorted(), ['pay-git', 'shop-git', 'team'])
+  t.equal((await as('pay', 'DELETE', at)).body.owner, 'pay-git')
+  t.equal((await admin('DELETE', at)).body.owner, 'team')
+  t.same(namesIn(await as('shop', 'GET', AT)), ['Rule same shop-git'])
+})
+
+t.test(
+  'pages of a developer are full, and their cursors name what is the developer’s',
+  async (t) => {
+    for (const one of ['a', 'b', 'c']) {
+      for (const namespace of ['shop', 'pay']) {
+        await addService(namespace, one)
+        await admin('PUT', `${AT}/Service/${namespace}%2F${one}`, { owner: 'git', digest: D1 })
+      }
+    }
+    const first = await as('shop', 'GET', `${AT}?limit=2`)
+    t.equal(first.body.items.length, 2)
+    const cursor = Buffer.from(first.body.nextCursor, 'base64url').toString()
+    t.match(cursor, /^\["(Rule","same|Service","shop)/)
+    const second = await as('shop', 'GET', `${AT}?limit=2&cursor=${first.body.nextCursor}`)
+    const third = [...first.body.items, ...second.body.items].map(({ name }: any) => name)
+    t.same(third, ['same', 'shop/a', 'shop/b', 'shop/c'])
+    t.equal(second.body.nextCursor, null)
+  },
+)
+
+t.test('who may read the mesh reads who applied all of it, and says nothing', async (t) => {
+  const { body } = await admin('POST', '/api-tokens', {
+    label: 'reader',
+    role: 'auditor',
+    meshId: 'acme',
+  })
+  const headers = { authorization: `Bearer ${body.token}` }
+  const seen = await admin('GET', AT, undefined, headers)
+  t.same(seen.body.items, (await admin('GET', AT)).body.items)
+  const said = { owner: 'git', digest: D1 }
+  t.equal((await admin('PUT', `${AT}/Service/shop%2Fa`, said, headers)).status, 403)
 })

@@ -65,21 +65,24 @@ export async function lockRules(
   return withAudiences(trx, meshId, await targetedRules(trx, meshId, target).forUpdate().execute())
 }
 
-/** Ids of rules by name, those of the whole mesh before others; names that the mesh does not have are left out. */
+/** The rules of these names with their owners, those of the whole mesh before others. */
 export async function rulesNamed(
   db: Db,
   meshId: MeshId,
   names: readonly string[],
-): Promise<Map<string, string>> {
-  if (names.length === 0) return new Map()
+): Promise<{ readonly id: string; readonly name: string; readonly owners: readonly string[] }[]> {
+  if (names.length === 0) return []
   const rows = await db
     .selectFrom('rule')
-    .select(['id', 'name'])
+    .select(['id', 'name', 'owner_scope'])
     .where('mesh_id', '=', meshId)
     .where('name', 'in', names)
-    .orderBy(sql`owner_scope is null`)
+    .orderBy(sql`owner_scope is not null`)
+    .orderBy('id')
     .execute()
-  return new Map(rows.flatMap(({ id, name }) => (name === null ? [] : [[name, id]])))
+  return rows.flatMap(({ id, name, owner_scope: owners }) =>
+    name === null ? [] : [{ id, name, owners: owners ?? [] }],
+  )
 }
 
 /** Which part of a list is wanted. */

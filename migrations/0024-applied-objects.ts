@@ -1,0 +1,8 @@
+import { type Kysely, sql } from 'kysely'
+
+/** Who applied what is recorded for each object, as rules of several owners may have one name. */
+export async function up(db: Kysely<unknown>): Promise<void> {
+  await sql`alter table applied_object
+    drop constraint applied_object_pkey,
+    add primary key (mesh_id, kind, name, object_id)`.execute(db)
+}
