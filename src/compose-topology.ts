@@ -1,6 +1,7 @@
 import {
   clusterFounder,
   endIntermediates,
+  intermediatesOfCluster,
   moveIntermediates,
 } from './authority/cluster-authority.ts'
 import { endServicesOfCluster, servicesOfCluster } from './catalog/cluster-services.ts'
@@ -23,7 +24,13 @@ export function mountTopology(v1: App, { database, now, keyring }: Base): void {
   const { db } = database
   const hooks: TopologyHooks = {
     founders: [clusterFounder(keyring)],
-    dependants: [entriesOfCluster, endpointsOfPlace, servicesOfCluster, rulesOfCluster],
+    dependants: [
+      intermediatesOfCluster,
+      entriesOfCluster,
+      endpointsOfPlace,
+      servicesOfCluster,
+      rulesOfCluster,
+    ],
     enders: [endEntriesOfCluster, endEndpointsOfPlace, endServicesOfCluster, endIntermediates],
     movers: [moveEntries, moveIntermediates],
   }

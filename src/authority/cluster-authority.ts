@@ -4,7 +4,12 @@ import type { Keyring } from '../db/keyring.ts'
 import type { MeshId } from '../db/ids.ts'
 import type { Db } from '../db/schema.ts'
 import { lockTrustDomain, trustDomainsOf } from '../mesh/find-mesh.ts'
-import type { ClusterFounder, ClusterMover, TopologyEnder } from '../mesh/topology/hooks.ts'
+import type {
+  ClusterFounder,
+  ClusterMover,
+  TopologyDependants,
+  TopologyEnder,
+} from '../mesh/topology/hooks.ts'
 import type { TrustDomain } from '../spiffe/trust-domain.ts'
 import { canSign, objectOf, type StoredAuthority } from './authority.ts'
 import * as store from './change-store.ts'
@@ -55,6 +60,15 @@ async function foundIntermediate(
   await perform(trx, act, { situation, deps })
 }
 
+/** Which intermediates end with a cluster. */
+export const intermediatesOfCluster: TopologyDependants = async (db, { kind, meshId, name }) => {
+  if (kind !== 'cluster') return []
+  const effect = 'its key is erased; what it signed stays valid until its own end'
+  return (await intermediatesOf(db, meshId, name)).map((one) => {
+    return { kind: 'intermediate', name: titleOf(one), effect, blocks: false }
+  })
+}
+
 /**
  * Ends the intermediates of a cluster that is deleted: their keys are erased in this transaction.
  *
@@ -92,10 +106,10 @@ async function endIntermediate(
 export const moveIntermediates: ClusterMover = async (trx, { from, to, cluster }) => {
   const before = await intermediatesOf(trx, from.meshId, cluster)
   const after = await intermediatesOf(trx, to.meshId, cluster)
-  const made = after.map(({ trustDomain, keyId }) => `${trustDomain} ${keyId}`).join(', ')
-  return before.map(({ trustDomain, keyId }) => ({
+  const made = after.map(titleOf).join(', ')
+  return before.map((one) => ({
     kind: 'intermediate',
-    name: `${trustDomain} ${keyId}`,
+    name: titleOf(one),
     ...(made === '' ? {} : { becomes: made }),
     effect: 'its key is erased; a new one signs under the root of the other mesh',
   }))
@@ -112,4 +126,8 @@ async function intermediatesOf(
     found.push(...living.filter((one) => one.cluster === cluster && one.state === 'active'))
   }
   return found
+}
+
+function titleOf({ trustDomain, keyId }: StoredAuthority): string {
+  return `${trustDomain} ${keyId}`
 }

@@ -2,6 +2,7 @@ import type { Test } from 'tap'
 import {
   clusterFounder,
   endIntermediates,
+  intermediatesOfCluster,
   moveIntermediates,
 } from '../../src/authority/cluster-authority.ts'
 import { endEndpointsOfPlace, endpointsOfPlace } from '../../src/catalog/place-endpoints.ts'
@@ -27,7 +28,7 @@ export async function topologyApp(t: Test, { now = databaseNow }: { readonly now
   const keyring = testKeyring()
   const hooks: TopologyHooks = {
     founders: [clusterFounder(keyring)],
-    dependants: [entriesOfCluster, endpointsOfPlace],
+    dependants: [intermediatesOfCluster, entriesOfCluster, endpointsOfPlace],
     enders: [endEntriesOfCluster, endEndpointsOfPlace, endIntermediates],
     movers: [moveEntries, moveIntermediates],
   }

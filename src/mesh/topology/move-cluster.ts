@@ -67,7 +67,10 @@ export async function moveCluster(
   const moved: MovedObject[] = [...plan.moved]
   for (const take of hooks.movers) moved.push(...(await take(trx, move)))
   const target = { kind: 'cluster', meshId: fromMesh, name } as const
-  for (const ask of hooks.dependants) moved.push(...(await ask(trx, target)))
+  for (const ask of hooks.dependants) {
+    const ended = await ask(trx, target)
+    moved.push(...ended.filter((one) => !moved.some((told) => isSame(told, one))))
+  }
   for (const end of hooks.enders) await end(trx, target, context)
   await removeCluster(trx, fromMesh, { name, topology: from.topology })
   const change = { context, action: 'cluster.move', object: `cluster/${name}` }
@@ -76,6 +79,11 @@ export async function moveCluster(
   const arrived = { from: fromMesh, to: toMesh, after: auditedCluster(plan.cluster) }
   await settleTopology(trx, toMesh, { ...change, body: arrived })
   return { cluster: plan.cluster, moved }
+}
+
+/** What a mover has told of is not told again as something that only ends. */
+function isSame(a: MovedObject, b: MovedObject): boolean {
+  return a.kind === b.kind && a.name === b.name
 }
 
 interface Both {

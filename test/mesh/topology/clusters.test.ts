@@ -191,6 +191,7 @@ t.test(
       { kind: 'control plane', name: 'east', blocks: false },
       { kind: 'cluster', name: 'west', effect: /no control plane: not even force/ },
       { kind: 'gateway', name: 'gw', blocks: true },
+      { kind: 'intermediate', name: /^acme\.example /, effect: /key is erased/, blocks: false },
       { kind: 'entry', name: 'spiffe://acme.example/reporter/east', blocks: true },
     ])
     const forced = await call('DELETE', 'clusters/east?force=true')

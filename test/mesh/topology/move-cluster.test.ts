@@ -3,6 +3,7 @@ import t, { type Test } from 'tap'
 import {
   clusterFounder,
   endIntermediates,
+  intermediatesOfCluster,
   moveIntermediates,
 } from '../../../src/authority/cluster-authority.ts'
 import { listLiving } from '../../../src/authority/store.ts'
@@ -41,7 +42,7 @@ async function twoMeshes(t: Test) {
   await service.reload()
   const hooks: TopologyHooks = {
     founders: [clusterFounder(keyring)],
-    dependants: [entriesOfCluster, endpointsOfPlace],
+    dependants: [intermediatesOfCluster, entriesOfCluster, endpointsOfPlace],
     enders: [endEntriesOfCluster, endEndpointsOfPlace, endIntermediates],
     movers: [moveEntries, moveIntermediates],
   }
@@ -116,6 +117,7 @@ t.test(
         ['intermediate', /^acme\.example /, /^globex\.example /],
       ],
     )
+    t.equal(moved.length, 6, 'the intermediate is told of once')
     t.ok((await loadTopology(db, ACME)).clusters.has('east'))
     t.equal((await loadTopology(db, GLOBEX)).clusters.size, 1)
   },
