@@ -57,8 +57,9 @@ HMAC-SHA256 over \`id.timestamp.body\`. The secret (\`whsec_…\`) is shown when
 Any answer of 200 to 299 counts. Everything else is tried again, ${MAX_TRIES} times over about a day: 10 seconds later, then three
 times as long each time, shortened at random by up to a fifth. After that the delivery is dead:
 \`entente webhook deliveries NAME --state dead\` lists it, \`entente webhook retry NAME ID\` sends it again. Deliveries are
-made at least once, to each receiver one at a time, and in no promised order: compare \`nr\` and \`timestamp\`. They are kept
-for ${ALERT_RETENTION.deliveryDays} days after they ended; at most 10,000 wait for one receiver.
+made at least once, to each receiver one at a time, and in no promised order: an alert keeps its \`id\`, and \`timestamp\` tells
+what came later. They are kept for ${ALERT_RETENTION.deliveryDays} days after they ended; at most 10,000 wait for one
+receiver.
 `
 
 /** The text of docs/alerts.md, from the one table of alerts. */

@@ -11,8 +11,10 @@ export type Severity = 'info' | 'warning' | 'critical'
  * Retention: 90 days after they ended; `federation/alert/prune-alerts.ts` prunes. Alerts of the whole service have no mesh.
  */
 export interface AlertTable {
-  /** The only order of alerts. */
+  /** The only order of alerts, of all meshes together: whoever reads some of them is shown the id instead. */
   nr: Generated<bigint>
+  /** What it is called outside. */
+  id: Generated<string>
   mesh_id: MeshId | null
   /** The relationship that it is about; it ends with it. */
   relationship_id: string | null
@@ -71,6 +73,7 @@ export interface WebhookTable {
 /** What is to be sent, or was; retention: 30 days, `federation/alert/prune-alerts.ts` prunes. Goes with its webhook. */
 export interface WebhookDeliveryTable {
   id: string
+  /** The order, of all webhooks together; not shown. */
   nr: Generated<bigint>
   webhook_id: string
   event: string

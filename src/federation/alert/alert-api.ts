@@ -13,7 +13,7 @@ export const SeverityBody = Type.Union([
 
 /** A condition that somebody must know of, from its beginning to its end. */
 export const AlertBody = Type.Object({
-  nr: Type.String({ description: 'the only order of alerts' }),
+  id: Type.String({ description: 'the same from its beginning to its end' }),
   meshId: Type.Union([Type.String(), Type.Null()], {
     description: 'null for what concerns the whole service',
   }),

@@ -21,7 +21,7 @@ export interface AlertEvent {
 export function viewAlert(alert: Alert): AlertView {
   const { meaning, act } = alertCode(alert.code)
   return {
-    nr: alert.nr.toString(),
+    id: alert.id,
     meshId: alert.meshId ?? null,
     code: alert.code,
     object: alert.object,

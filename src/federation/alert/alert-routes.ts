@@ -2,7 +2,7 @@ import { type Static } from 'typebox'
 import { type MeshId, parseMeshId } from '../../db/ids.ts'
 import { type Db } from '../../db/schema.ts'
 import { type App } from '../../http/listener.ts'
-import { decodeNumberCursor, pageOf, pageSchema } from '../../http/page.ts'
+import { decodeIdCursor, pageOf, pageSchema } from '../../http/page.ts'
 import { MeshParams } from '../../mesh/api.ts'
 import { loadMesh } from '../../mesh/find-mesh.ts'
 import { AlertBody, AlertQuery } from './alert-api.ts'
@@ -56,9 +56,9 @@ async function pageOfAlerts(db: Db, meshId: MeshId | undefined, query: Static<ty
     severities: severitiesFrom(minSeverity ?? 'info'),
     code,
     state,
-    before: decodeNumberCursor(cursor),
+    behind: decodeIdCursor(cursor),
     limit: limit + 1,
   })
-  const page = pageOf(found, limit, ({ nr }) => [nr.toString()])
+  const page = pageOf(found, limit, ({ id }) => [id])
   return { items: page.items.map(viewAlert), nextCursor: page.nextCursor }
 }

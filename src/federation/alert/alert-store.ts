@@ -6,7 +6,9 @@ import { type TrustDomain } from '../../spiffe/trust-domain.ts'
 
 /** A condition from its beginning to its end. */
 export interface Alert {
+  /** The order, of all meshes together; it is not shown. */
   readonly nr: bigint
+  readonly id: string
   readonly meshId: MeshId | undefined
   readonly relationshipId: string | undefined
   readonly code: string
@@ -31,6 +33,7 @@ const MAX_MESSAGE_LENGTH = 1000
 
 const ALERT = [
   'nr',
+  'id',
   'mesh_id',
   'relationship_id',
   'code',
@@ -169,7 +172,8 @@ export interface AlertFilter {
   readonly severities: readonly Severity[]
   readonly code: string | undefined
   readonly state: 'open' | 'cleared' | 'all'
-  readonly before: bigint | undefined
+  /** Go on behind the alert with this id. */
+  readonly behind: string | undefined
   readonly limit: number
 }
 
@@ -183,7 +187,12 @@ export async function listAlerts(db: Db, filter: AlertFilter): Promise<Alert[]> 
     .limit(filter.limit)
   if (filter.meshId !== undefined) query = query.where('mesh_id', '=', filter.meshId)
   if (filter.code !== undefined) query = query.where('code', '=', filter.code)
-  if (filter.before !== undefined) query = query.where('nr', '<', filter.before)
+  const { behind } = filter
+  if (behind !== undefined) {
+    query = query.where('nr', '<', (eb) =>
+      eb.selectFrom('alert as last').select('last.nr').where('last.id', '=', behind),
+    )
+  }
   if (filter.state === 'open') query = query.where('cleared_at', 'is', null)
   if (filter.state === 'cleared') query = query.where('cleared_at', 'is not', null)
   return (await query.execute()).map(alertOf)
@@ -233,6 +242,7 @@ function plainText(text: string): string {
 function alertOf(row: Selectable<AlertTable>): Alert {
   return {
     nr: row.nr,
+    id: row.id,
     meshId: row.mesh_id ?? undefined,
     relationshipId: row.relationship_id ?? undefined,
     code: row.code,

@@ -157,13 +157,13 @@ export async function settleDelivery(
   return numUpdatedRows > 0n
 }
 
-/** Deliveries of a webhook, the newest first, below `before` when given. */
+/** Deliveries of a webhook, the newest first, behind the one with the id `behind` when given. */
 export async function listDeliveries(
   db: Db,
   webhookId: string,
   page: {
     readonly state: Delivery['state'] | undefined
-    readonly before: bigint | undefined
+    readonly behind: string | undefined
     readonly limit: number
   },
 ): Promise<Delivery[]> {
@@ -174,7 +174,12 @@ export async function listDeliveries(
     .orderBy('nr', 'desc')
     .limit(page.limit)
   if (page.state !== undefined) query = query.where('state', '=', page.state)
-  if (page.before !== undefined) query = query.where('nr', '<', page.before)
+  const { behind } = page
+  if (behind !== undefined) {
+    query = query.where('nr', '<', (eb) =>
+      eb.selectFrom('webhook_delivery as last').select('last.nr').where('last.id', '=', behind),
+    )
+  }
   return (await query.execute()).map(deliveryOf)
 }
 

@@ -9,7 +9,7 @@ import { type DbClock } from '../../db/time.ts'
 import { DryRunQuery } from '../../http/dry-run.ts'
 import { type App } from '../../http/listener.ts'
 import { type Outbound } from '../../http/outbound.ts'
-import { decodeCursor, decodeNumberCursor, pageOf, PageQuery, pageSchema } from '../../http/page.ts'
+import { decodeCursor, decodeIdCursor, pageOf, PageQuery, pageSchema } from '../../http/page.ts'
 import { MeshParams } from '../../mesh/api.ts'
 import { loadMesh } from '../../mesh/find-mesh.ts'
 import {
@@ -224,9 +224,9 @@ function registerDeliveries(app: App, options: WebhookRoutesOptions, place: Plac
     async (request) => {
       const { id } = await loadWebhook(db, scopeOf(request), nameOf(request))
       const { limit, cursor, state } = request.query
-      const before = decodeNumberCursor(cursor)
-      const found = await listDeliveries(db, id, { state, before, limit: limit + 1 })
-      const page = pageOf(found, limit, ({ nr }) => [nr.toString()])
+      const behind = decodeIdCursor(cursor)
+      const found = await listDeliveries(db, id, { state, behind, limit: limit + 1 })
+      const page = pageOf(found, limit, ({ id: delivery }) => [delivery])
       return { items: page.items.map(viewDelivery), nextCursor: page.nextCursor }
     },
   )

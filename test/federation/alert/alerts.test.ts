@@ -275,6 +275,21 @@ t.test('lists are filtered, paged, and show a mesh only its own', async (t) => {
   t.equal((await get(`/alerts?limit=3&cursor=${first.nextCursor}`)).items.length, 1)
   t.equal((await app.call('GET', '/meshes/nobody/alerts')).status, 404)
   t.equal((await app.call('GET', '/alerts?state=none')).status, 400)
+
+  const pages = []
+  for (let cursor = ''; pages.length < 3;) {
+    const page = await get(`/meshes/acme/alerts?limit=1${cursor}`)
+    pages.push(...page.items)
+    if (page.nextCursor === null) break
+    const key: unknown = JSON.parse(Buffer.from(page.nextCursor, 'base64url').toString())
+    t.same(key, [page.items[0].id], 'no number counts the alerts of other meshes')
+    cursor = `&cursor=${page.nextCursor}`
+  }
+  t.match(pages, [
+    { code: 'peer.needs-bootstrap', nr: undefined },
+    { code: 'peer.failing', nr: undefined },
+  ])
+  t.equal(pages.length, 2)
 })
 
 t.test(

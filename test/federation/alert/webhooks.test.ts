@@ -298,6 +298,27 @@ t.test('a webhook is told of its mesh, its codes and what is urgent enough', asy
   })
 })
 
+t.test(
+  'deliveries are paged, the newest first, and no cursor counts those of others',
+  async (t) => {
+    const app = await hooked(t)
+    const place = '/meshes/acme/webhooks'
+    await app.add({ name: 'all' })
+    await app.add({ name: 'mesh' }, place)
+    for (const severity of ['warning', 'critical'] as const) await app.alert({ severity })
+    const list = async (query: string) =>
+      (await app.call('GET', `${place}/mesh/deliveries?${query}`)).body
+    const whole = await list('')
+    const first = await list('limit=1')
+    const second = await list(`limit=1&cursor=${first.nextCursor}`)
+    t.match(JSON.parse(whole.items[0].body), { data: { severity: 'critical', nr: undefined } })
+    t.same([...first.items, ...second.items], whole.items)
+    t.equal(second.nextCursor, null)
+    const key: unknown = JSON.parse(Buffer.from(first.nextCursor, 'base64url').toString())
+    t.same(key, [first.items[0].id])
+  },
+)
+
 t.test('a queue that is full drops nothing silently', async (t) => {
   const app = await hooked(t)
   await app.add()
