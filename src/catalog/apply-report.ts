@@ -70,6 +70,7 @@ export async function applyFull(
 ): Promise<ReportOutcome> {
   const { now } = reporting
   const state = await store.claimReporter(trx, meshId, reporting)
+  const catalogRevision = await store.readCatalogRevision(trx, meshId)
   const read = await readAgainst(trx, meshId, { reporting, items })
   const before = await store.endpointsOfReporter(trx, meshId, reporting)
   if (isFresh(state, now) && intentional !== true) {
@@ -80,7 +81,7 @@ export async function applyFull(
   const next: store.ReporterState = {
     revision: state.revision + 1n,
     ttlSeconds: ttlSeconds ?? DEFAULT_TTL_SECONDS,
-    fullAt: now,
+    catalogRevision,
     seenAt: now,
   }
   return write(trx, meshId, { reporting, next, before, read, removed })
@@ -113,7 +114,7 @@ export async function applyDelta(
 export interface HeartbeatOutcome {
   readonly revision: bigint
   readonly freshUntil: Date
-  /** Whether a full report would tell more: services came since the last one. */
+  /** Whether a full report may tell more: services came or changed since the last one. */
   readonly wantsFull: boolean
 }
 
@@ -125,7 +126,7 @@ export async function heartbeat(
 ): Promise<HeartbeatOutcome | undefined> {
   const state = await store.touchReporter(trx, meshId, reporting)
   if (state === undefined) return undefined
-  const wantsFull = await store.isServiceNewerThan(trx, meshId, state.fullAt)
+  const wantsFull = await store.isServiceNewerThan(trx, meshId, state.catalogRevision)
   return { revision: state.revision, freshUntil: freshUntil(state), wantsFull }
 }
 

@@ -135,7 +135,8 @@ export const HeartbeatAnswerBody = Type.Object({
   }),
   freshUntil: Type.Union([Moment, Type.Null()]),
   wantsFull: Type.Boolean({
-    description: 'send everything: nothing is known, or services came since the last full report',
+    description:
+      'send everything: nothing is known, or services came or changed since the last full report',
   }),
 })
 

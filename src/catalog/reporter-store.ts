@@ -17,12 +17,12 @@ export interface ReporterState {
   /** Grows with every accepted report. */
   readonly revision: bigint
   readonly ttlSeconds: number
-  /** When it last sent everything. */
-  readonly fullAt: Date
+  /** {@link readCatalogRevision} when it last sent everything. */
+  readonly catalogRevision: bigint
   readonly seenAt: Date
 }
 
-const STATE = ['revision', 'ttl_seconds', 'full_at', 'seen_at'] as const
+const STATE = ['revision', 'ttl_seconds', 'catalog_revision', 'seen_at'] as const
 
 /** How a reporter stands, locked until the transaction ends; undefined before its first report. */
 export async function lockReporter(
@@ -51,7 +51,7 @@ export async function claimReporter(
   key: ReporterKey & { readonly now: Date },
 ): Promise<ReporterState> {
   const { cluster, reporter, now } = key
-  const state = { revision: 0n, ttlSeconds: 1, fullAt: now, seenAt: now }
+  const state = { revision: 0n, ttlSeconds: 1, catalogRevision: 0n, seenAt: now }
   await trx
     .insertInto('endpoint_reporter')
     .values({ mesh_id: meshId, cluster, reporter, ...columnsOf(state) })
@@ -78,12 +78,17 @@ export async function saveReporter(
 function stateOf(
   row: Pick<Selectable<EndpointReporterTable>, (typeof STATE)[number]>,
 ): ReporterState {
-  const { revision, ttl_seconds: ttlSeconds, full_at: fullAt, seen_at: seenAt } = row
-  return { revision, ttlSeconds, fullAt, seenAt }
+  const {
+    revision,
+    ttl_seconds: ttlSeconds,
+    catalog_revision: catalogRevision,
+    seen_at: seenAt,
+  } = row
+  return { revision, ttlSeconds, catalogRevision, seenAt }
 }
 
-function columnsOf({ revision, ttlSeconds, fullAt, seenAt }: ReporterState) {
-  return { revision, ttl_seconds: ttlSeconds, full_at: fullAt, seen_at: seenAt }
+function columnsOf({ revision, ttlSeconds, catalogRevision, seenAt }: ReporterState) {
+  return { revision, ttl_seconds: ttlSeconds, catalog_revision: catalogRevision, seen_at: seenAt }
 }
 
 /** Says that a reporter was heard; undefined before its first report. */
@@ -218,16 +223,42 @@ export async function deleteEndpoints(
   }
 }
 
-/** Whether a service of the mesh was made since a moment: endpoints of it may have been passed over before. */
-export async function isServiceNewerThan(db: Db, meshId: MeshId, moment: Date): Promise<boolean> {
+/**
+ * How often the catalogue of a mesh, or anything else that decisions depend on, has changed.
+ *
+ * A change raises it in its own transaction and holds it until that ends, so whatever is committed after it was read
+ * has a greater one, whenever it began: read it before the services that it is to stand for.
+ */
+export async function readCatalogRevision(db: Db, meshId: MeshId): Promise<bigint> {
   const row = await db
-    .selectFrom('service')
-    .select('name')
+    .selectFrom('change')
+    .select('revision')
     .where('mesh_id', '=', meshId)
-    .where('created_at', '>=', moment)
-    .limit(1)
+    .where('topic', '=', 'rule')
     .executeTakeFirst()
-  return row !== undefined
+  return row?.revision ?? 0n
+}
+
+/**
+ * Whether services of the mesh came or changed after a revision of its catalogue, so that endpoints of theirs may have
+ * been passed over; also where the log of changes does not reach back so far.
+ */
+export async function isServiceNewerThan(
+  db: Db,
+  meshId: MeshId,
+  revision: bigint,
+): Promise<boolean> {
+  const { rows } = await sql<{ is_newer: boolean }>`
+    select c.revision > ${revision}::bigint and (
+      not exists (select from policy_change l
+        where l.mesh_id = c.mesh_id and l.revision = ${revision}::bigint + 1)
+      or exists (select from policy_change l
+        where l.mesh_id = c.mesh_id and l.revision > ${revision}::bigint and l.kind = 'all')
+      or exists (select from policy_change l join service s on s.mesh_id = l.mesh_id
+        and s.namespace = split_part(l.key, '/', 1) and s.name = split_part(l.key, '/', 2)
+        where l.mesh_id = c.mesh_id and l.revision > ${revision}::bigint and l.kind = 'service')
+    ) as is_newer from change c where c.mesh_id = ${meshId} and c.topic = 'rule'`.execute(db)
+  return rows[0]?.is_newer === true
 }
 
 /** Forgets reporters that were last heard before a moment, with their endpoints; answers with how many. */

@@ -120,7 +120,8 @@ export interface EndpointReporterTable {
   revision: bigint
   /** How long its endpoints count after it was last heard. */
   ttl_seconds: number
-  full_at: Date
+  /** The change counter `rule` when its last whole list was read; 0 = older than anybody counted. */
+  catalog_revision: Generated<bigint>
   seen_at: Date
 }
 

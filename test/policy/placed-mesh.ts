@@ -89,7 +89,6 @@ export async function addEndpoint(
       reporter,
       revision: 1n,
       ttl_seconds: 60,
-      full_at: now,
       seen_at: now,
     })
     .onConflict((conflict) => conflict.doNothing())

@@ -1,9 +1,11 @@
 import t, { type Test } from 'tap'
 import { clusterFounder } from '../../src/authority/cluster-authority.ts'
-import { createService } from '../../src/catalog/change-services.ts'
+import { type ChangeContext } from '../../src/audit/record.ts'
+import { changeService, createService, deleteService } from '../../src/catalog/change-services.ts'
 import { endpointsOf } from '../../src/catalog/find-endpoints.ts'
 import { forgetSilent, measureEndpoints } from '../../src/catalog/keep-endpoints.ts'
 import { type ReportItem } from '../../src/catalog/report.ts'
+import { bumpObjects } from '../../src/db/changes.ts'
 import { type Db, inTransaction } from '../../src/db/connect.ts'
 import { type MeshId, parseMeshId } from '../../src/db/ids.ts'
 import { createMetrics } from '../../src/http/metrics.ts'
@@ -30,6 +32,7 @@ interface Reporting extends IssuingService {
 const context = { actor: 'tester', now: new Date() }
 
 const nothing = async (): Promise<void> => {}
+const requireVersion = (): void => undefined
 
 /** A workload listener with the clusters east and west, each in a network of its own, and the service shop/cart. */
 async function reporting(t: Test, afterLookUp = nothing): Promise<Reporting> {
@@ -367,6 +370,49 @@ t.test('a heartbeat keeps everything fresh, and says when everything is wanted',
   })
   t.match(await beat(), { wantsFull: true }, 'an endpoint of it may have been passed over')
 })
+
+t.test(
+  'everything is wanted of what was committed after a report, whenever it began',
+  async (t) => {
+    const { db, meshId, clock, call, reporter } = await reporting(t)
+    const east = await reporter('/east', 'east')
+    const full = () => call('PUT', AT, { as: east, body: { endpoints: [pod('a')] } })
+    const wantsFull = async () =>
+      (await call('POST', '/reports/heartbeat', { as: east, body: {} })).body.wantsFull
+    const began = clock.now()
+    const change = (act: (trx: Db, context: ChangeContext) => Promise<unknown>) =>
+      inTransaction(db, (trx) => act(trx, { actor: 't', now: began }))
+    const later = { namespace: 'shop', name: 'later' }
+    const ports = [{ name: 'http', port: 80 }]
+    clock.advance(5000)
+    await full()
+    t.equal(await wantsFull(), false)
+    await change((trx, context) =>
+      createService(trx, meshId, { draft: { ...later, ports, identities: ['/x'] }, context }),
+    )
+    t.equal(await wantsFull(), true, 'its transaction began before the report')
+    await full()
+    t.equal(await wantsFull(), false)
+    await change((trx, context) =>
+      changeService(trx, meshId, {
+        name: later,
+        change: { ports: [...ports, { name: 'grpc', port: 90 }] },
+        context,
+        requireVersion,
+      }),
+    )
+    t.equal(await wantsFull(), true, 'endpoints of a new port may have been passed over')
+    await full()
+    await change((trx, context) =>
+      deleteService(trx, meshId, { name: later, context, requireVersion }),
+    )
+    t.equal(await wantsFull(), false, 'of a service that is gone nothing more can be told')
+    await change((trx) => bumpObjects(trx, meshId, [{ kind: 'rule', key: 'r' }]))
+    t.equal(await wantsFull(), false, 'nor by what is no service')
+    await db.deleteFrom('policy_change').execute()
+    t.equal(await wantsFull(), true, 'what changed since is not known any more')
+  },
+)
 
 t.test('who is silent for a day is forgotten, and counts leave stale ones out', async (t) => {
   const { db, clock, call, reporter, reports } = await reporting(t)

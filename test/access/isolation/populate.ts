@@ -154,7 +154,7 @@ const reporterOf = ({ meshId, serverId }: Reporting) => ({
 
 async function addReporter({ service }: TestService, mesh: Reporting): Promise<void> {
   const now = new Date()
-  const row = { ...reporterOf(mesh), revision: 1n, ttl_seconds: 3600, full_at: now, seen_at: now }
+  const row = { ...reporterOf(mesh), revision: 1n, ttl_seconds: 3600, seen_at: now }
   await service.base.database.db.insertInto('endpoint_reporter').values(row).execute()
 }
 
