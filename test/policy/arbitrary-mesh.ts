@@ -18,7 +18,8 @@ const NAMESPACES = ['shop', 'shopfront', 'pay']
 const NAMES = ['cart', 'cart-v2', 'ledger']
 const PEERS = ['globex', 'initech', 'hooli']
 const GROUPS = ['friends', 'house']
-const CLUSTERS = ['east', 'west']
+/** Clusters of acme that rules and questions name. */
+export const CLUSTERS = ['east', 'west']
 const PORTS = ['http', 'admin']
 const PATHS = ['/web', '/ns/shop/sa/cart', '/ns/pay/sa/api', '/ns/pay', '']
 

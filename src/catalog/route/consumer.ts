@@ -18,11 +18,18 @@ const MAX_LISTED = 10
  * The consumer that a draft means.
  *
  * The network is the one named, else the only one of the cluster, else the only one of the mesh: what is reachable
- * depends on it, so it is never guessed. The place is the one named, else the cluster's. Throws INVALID_REQUEST.
+ * depends on it, so it is never guessed. The place is the one named, else the cluster's. Throws INVALID_REQUEST,
+ * which names what there is instead only to who may list it.
  */
-export function readConsumer(topology: Topology, draft: ConsumerDraft): Consumer {
-  const cluster = findCluster(topology, draft.cluster)
-  const network = findNetwork(topology, draft.network, cluster)
+export function readConsumer(
+  topology: Topology,
+  draft: ConsumerDraft,
+  { hidesNames = false }: { readonly hidesNames?: boolean | undefined } = {},
+): Consumer {
+  const cluster = findCluster(topology, draft.cluster, hidesNames)
+  const network = hidesNames
+    ? findNetworkInSilence(topology, draft.network, cluster)
+    : findNetwork(topology, draft.network, cluster)
   const locality = readLocality(draft) ?? cluster?.locality ?? {}
   return { network, cluster: cluster?.name, locality }
 }
@@ -30,14 +37,13 @@ export function readConsumer(topology: Topology, draft: ConsumerDraft): Consumer
 function findCluster(
   { clusters }: Topology,
   name: string | undefined,
+  hidesNames: boolean,
 ): TopologyCluster | undefined {
   if (name === undefined) return undefined
   const cluster = clusters.get(name)
   if (cluster !== undefined) return cluster
-  throw refusal(
-    'cluster',
-    `there is no cluster ${quoted(name)}; there is ${listed(clusters.keys())}`,
-  )
+  const others = hidesNames ? '' : `; there is ${listed(clusters.keys())}`
+  throw refusal('cluster', `there is no cluster ${quoted(name)}${others}`)
 }
 
 function findNetwork(
@@ -61,6 +67,20 @@ function findNetwork(
   }
   if (known.includes(name)) return name
   throw refusal('network', `${whose} ${listed(known)} and not in ${name}`)
+}
+
+/** As {@link findNetwork}, for who is to learn of no other network. */
+function findNetworkInSilence(
+  { networks }: Topology,
+  name: string | undefined,
+  cluster: TopologyCluster | undefined,
+): string {
+  const known = cluster === undefined ? [...networks.keys()] : cluster.networks
+  const [only, another] = known
+  if (name === undefined && only !== undefined && another === undefined) return only
+  if (name === undefined) throw refusal('network', 'name the network, or the cluster, of who asks')
+  if (known.includes(name)) return name
+  throw refusal('network', `who asks can be in no network ${quoted(name)}`)
 }
 
 function readLocality({ region, zone, subzone }: ConsumerDraft): Locality | undefined {

@@ -44,7 +44,8 @@ export const bindingRoutes = async (app: App, options: BindingRoutesOptions): Pr
       const peer = await loadPeer(db, meshId, request.params.relationship)
       const after = decodeCursor(cursor, 2)
       const scope = ownerScopeOf(request.principal, 'export.list', meshId)
-      const all = offered(await snapshots.current(meshId), peer.name, await now(db))
+      const snapshot = seenBy(await snapshots.current(meshId), scope)
+      const all = offered(snapshot, peer.name, await now(db))
       const rows = all.filter(
         ({ subject }) => isAfter(subject, after) && scope?.includes(subject.namespace) !== false,
       )

@@ -1,3 +1,5 @@
+import { isOwned } from '../../access/owner-scope.ts'
+import { type Rule, ruleTitle } from '../rule/rule.ts'
 import { aliased } from '../decision/evaluate.ts'
 import { type HalfQuestion, judgeOpen, type OpenVerdict } from '../decision/judge.ts'
 import { type SubjectName } from '../snapshot/rule-index.ts'
@@ -10,6 +12,7 @@ import {
   type SnapshotService,
 } from '../snapshot/snapshot.ts'
 import { NO_TERMS, type Terms, termsOf, termsUnder } from '../decision/terms.ts'
+import { citation } from '../decision/verdict-step.ts'
 
 /**
  * What rules made of a service between two meshes: `offered` to a peer; of a peer's offers `imported`, or
@@ -31,10 +34,18 @@ export interface Binding extends Terms {
   /** For a peer's service: where this mesh reaches it. */
   readonly hostname: string | undefined
   /** The rule that decided: a deny, or the allow that names it. */
-  readonly ruleId: string | undefined
+  readonly rule: Rule | undefined
   readonly reason: string
   /** The service that keeps the name instead, and the rule that gave it. */
-  readonly conflictsWith: { readonly service: string; readonly ruleId: string } | undefined
+  readonly conflictsWith: Keeper | undefined
+}
+
+/** Who has a name that another service was to get. */
+export interface Keeper {
+  readonly subject: SubjectName
+  readonly rule: Rule | undefined
+  /** Whether the snapshot's reader may know which service that is. */
+  readonly isShown: boolean
 }
 
 /** The parties of a service that goes from one mesh to another. */
@@ -148,7 +159,7 @@ function bindingOf(
   const other = keeper === draft ? undefined : keeper
   const { name: peer } = scene.peer
   const isOpen = isAllowed(draft) && scene.peer.state === 'active'
-  const { state, reason } = stateOf(scene, draft, other)
+  const { state, reason } = stateOf(scene, draft, other && holderOf(snapshot, scene, other))
   const terms = isOpen
     ? termsUnder(verdict, service, () => termsOf(snapshot.rules, half, service.ports))
     : NO_TERMS
@@ -160,10 +171,11 @@ function bindingOf(
     reason,
     name,
     hostname: scene.kind === 'import' ? hostnameOf(snapshot, peer, nameIn(name)) : undefined,
-    ruleId: (verdict.deny ?? verdict.allow)?.rule.id,
+    rule: (verdict.deny ?? verdict.allow)?.rule,
     conflictsWith: other && {
-      service: other.key,
-      ruleId: other.verdict.allow?.rule.id ?? '',
+      subject: { namespace: other.service.namespace, name: other.service.name },
+      rule: other.verdict.allow?.rule,
+      isShown: isShown(snapshot, scene, other.service),
     },
     ports,
     callers,
@@ -175,21 +187,37 @@ function bindingOf(
 function stateOf(
   { kind, peer }: Between,
   { verdict, name }: Draft,
-  other: Draft | undefined,
+  holder: string | undefined,
 ): Pick<Binding, 'state' | 'reason'> {
   const { allow, deny } = verdict
   if (deny !== undefined) {
-    return { state: 'hidden', reason: `rule ${deny.rule.id} (${deny.line}) denies it` }
+    return { state: 'hidden', reason: `${citation(deny)} denies it` }
   }
   if (allow === undefined) return { state: 'not-imported', reason: 'no import rule allows it' }
   if (peer.state !== 'active') return { state: 'hidden', reason: inactive(peer) }
-  if (other !== undefined) {
-    const rule = other.verdict.allow?.rule.id ?? ''
-    const reason = `${name} is the name of ${other.key} already, by rule ${rule}`
-    return { state: 'conflict', reason }
+  if (holder !== undefined) {
+    return { state: 'conflict', reason: `${name} is the name of ${holder}` }
   }
-  const reason = `rule ${allow.rule.id} (${allow.line}) allows it`
+  const reason = `${citation(allow)} allows it`
   return { state: kind === 'export' ? 'offered' : 'imported', reason }
+}
+
+/**
+ * Whether the snapshot's reader may know of a service: what a peer offers is for everybody to read, services of ours
+ * are their namespaces'.
+ */
+export function isShown(
+  { ownerScope }: Snapshot,
+  { kind }: Between,
+  { namespace }: SubjectName,
+): boolean {
+  return kind === 'import' || isOwned(ownerScope, [namespace])
+}
+
+function holderOf(snapshot: Snapshot, scene: Between, { service, key, verdict }: Draft): string {
+  if (!isShown(snapshot, scene, service)) return 'another service already'
+  const { allow } = verdict
+  return `${key} already${allow === undefined ? '' : `, by rule ${ruleTitle(allow.rule)}`}`
 }
 
 function inactive({ name, state }: SnapshotRelationship): string {

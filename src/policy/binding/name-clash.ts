@@ -1,5 +1,5 @@
 import { ServiceError } from '../../errors.ts'
-import { bindingsOf, inOrder } from './bindings.ts'
+import { bindingsOf, inOrder, isShown } from './bindings.ts'
 import { audienceOf, isNamed } from '../rule/rule-reach.ts'
 import { type Rule, type ServiceSubject } from '../rule/rule.ts'
 import { serviceKey, type Snapshot, type SnapshotService } from '../snapshot/snapshot.ts'
@@ -8,7 +8,7 @@ import { serviceKey, type Snapshot, type SnapshotService } from '../snapshot/sna
  * Refuses a rule that gives a name to a service while another one goes by that name to the same peer: RULE_INVALID.
  *
  * What clashes only later, since a service or a label comes, is shown as a conflict instead. `snapshot` holds the
- * rule. Only services that the rule names, or that could have such a name, are looked at.
+ * rule, and is as its author may see it. Only services that the rule names, or that could have such a name, are looked at.
  */
 export function requireFreeNames(snapshot: Snapshot, rule: Rule, at: Date): void {
   if (rule.as === undefined || rule.subject.kind !== 'service') return
@@ -19,12 +19,14 @@ export function requireFreeNames(snapshot: Snapshot, rule: Rule, at: Date): void
     const services = all === undefined ? [] : inOrder(all).filter(mayClash)
     const scene = { kind: rule.direction, peer } as const
     const clash = bindingsOf(snapshot, scene, { services, at }).find(
-      ({ conflictsWith, ruleId }) =>
-        conflictsWith !== undefined && [ruleId, conflictsWith.ruleId].includes(rule.id),
+      ({ conflictsWith, rule: { id } = {} }) =>
+        conflictsWith !== undefined && [id, conflictsWith.rule?.id].includes(rule.id),
     )
     if (clash?.conflictsWith === undefined) continue
-    const both = [serviceKey(clash.subject), clash.conflictsWith.service]
-    const [one, other] = clash.ruleId === rule.id ? both : both.toReversed()
+    const both = [clash.subject, clash.conflictsWith.subject].map((subject) =>
+      isShown(snapshot, scene, subject) ? serviceKey(subject) : 'another service',
+    )
+    const [one, other] = clash.rule?.id === rule.id ? both : both.toReversed()
     const preposition = rule.direction === 'export' ? 'to' : 'from'
     const detail = `${one} and ${other} would both be ${clash.name} ${preposition} ${peer.name}`
     throw new ServiceError('RULE_INVALID', detail, {

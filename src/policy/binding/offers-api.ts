@@ -2,13 +2,17 @@ import { type Static, Type } from 'typebox'
 import { OfferBody, PortBody } from '../../catalog/api.ts'
 import { BINDING_STATES } from './bindings.ts'
 
+const OrNull = Type.Union([Type.String(), Type.Null()])
 const State = Type.Enum([...BINDING_STATES], {
   description:
     'offered, imported, not-imported; hidden by a deny or while the relationship is not active; conflict: another service has its name',
 })
 const ConflictsWith = Type.Union(
-  [Type.Object({ service: Type.String(), ruleId: Type.String() }), Type.Null()],
-  { description: 'the service that keeps the name, and the rule that gave it' },
+  [Type.Object({ service: OrNull, ruleId: OrNull, ruleName: OrNull }), Type.Null()],
+  {
+    description:
+      'the service that keeps the name, and the rule that gave it; null in it = not for you to know',
+  },
 )
 
 /** A peer's offer, and what this mesh makes of it. */
@@ -20,7 +24,10 @@ export const ImportedOfferBody = Type.Object({
   visibleTo: Type.Array(Type.String(), {
     description: 'namespaces of ours that see it; "*" = all',
   }),
-  ruleId: Type.Union([Type.String(), Type.Null()]),
+  ruleId: OrNull,
+  ruleName: Type.Union([Type.String(), Type.Null()], {
+    description: 'what its author calls that rule',
+  }),
   reason: Type.String({ description: 'what decided' }),
   conflictsWith: ConflictsWith,
   next: Type.Array(Type.String({ description: 'what would import it' })),
@@ -36,7 +43,10 @@ export const ExportBody = Type.Object({
   serverIds: Type.Array(Type.String(), { description: 'identities that may serve it' }),
   callers: Type.Array(Type.String(), { description: "paths of the peer's SPIFFE IDs; * = all" }),
   refused: Type.Array(Type.String(), { description: 'of these callers, those kept out' }),
-  ruleId: Type.Union([Type.String(), Type.Null()]),
+  ruleId: OrNull,
+  ruleName: Type.Union([Type.String(), Type.Null()], {
+    description: 'what its author calls that rule',
+  }),
   reason: Type.String({ description: 'what decided' }),
   conflictsWith: ConflictsWith,
 })

@@ -3,7 +3,8 @@ import { viewOffer } from '../../catalog/view.ts'
 import { type Binding } from './bindings.ts'
 import { type ExportView, type ImportedOfferView } from './offers-api.ts'
 import { smallestChange } from '../explain/remedy.ts'
-import { hostnameOf, type Snapshot } from '../snapshot/snapshot.ts'
+import { type Rule } from '../rule/rule.ts'
+import { hostnameOf, serviceKey, type Snapshot } from '../snapshot/snapshot.ts'
 
 /** A service shown to a peer, as the wire has it. */
 export function viewExport(binding: Binding): ExportView {
@@ -16,9 +17,9 @@ export function viewExport(binding: Binding): ExportView {
     serverIds: [...binding.service.serverIds],
     callers: [...binding.callers],
     refused: [...binding.refused],
-    ruleId: binding.ruleId ?? null,
+    ...viewCited(binding.rule),
     reason: binding.reason,
-    conflictsWith: binding.conflictsWith === undefined ? null : { ...binding.conflictsWith },
+    conflictsWith: viewKeeper(binding),
   }
 }
 
@@ -41,11 +42,22 @@ export function viewImported(
     state: binding.state,
     hostname: binding.hostname ?? '',
     visibleTo: [...binding.visibleTo],
-    ruleId: binding.ruleId ?? null,
+    ...viewCited(binding.rule),
     reason: binding.reason,
-    conflictsWith: binding.conflictsWith === undefined ? null : { ...binding.conflictsWith },
+    conflictsWith: viewKeeper(binding),
     next: changes.map(({ command }) => command),
   }
+}
+
+function viewCited(rule: Rule | undefined): Pick<ExportView, 'ruleId' | 'ruleName'> {
+  return { ruleId: rule?.id ?? null, ruleName: rule?.name ?? null }
+}
+
+function viewKeeper({ conflictsWith }: Binding): ExportView['conflictsWith'] {
+  if (conflictsWith === undefined) return null
+  if (!conflictsWith.isShown) return { service: null, ...viewCited(undefined) }
+  const { subject, rule } = conflictsWith
+  return { service: serviceKey(subject), ...viewCited(rule) }
 }
 
 function unseen(snapshot: Snapshot, offer: Offer): ImportedOfferView {
@@ -56,6 +68,7 @@ function unseen(snapshot: Snapshot, offer: Offer): ImportedOfferView {
     hostname: hostnameOf(snapshot, offer.relationship, offer),
     visibleTo: [],
     ruleId: null,
+    ruleName: null,
     reason: 'it came after the rules were looked at; ask again',
     conflictsWith: null,
     next: [],

@@ -46,6 +46,8 @@ export interface Step {
   readonly reason: string
   /** The rule that decided: the first applicable deny, else the first applicable allow. */
   readonly ruleId?: string
+  /** What its author calls that rule. */
+  readonly ruleName?: string
   /** The relationship whose mesh alone knows this half. */
   readonly decidedBy?: string
 }
@@ -62,7 +64,8 @@ export interface Change {
  *
  * Without `of` the service is ours, with `of` it is that peer's. Without `to` the caller's trust domain tells who
  * asks; without either, the mesh itself does. `at` decides which rules have ended. What is left out of caller,
- * port, cluster and namespace is left open: the answer then holds for somebody there, not for everybody.
+ * port, cluster and namespace is left open: the answer then holds for somebody there, not for everybody. Only the
+ * cluster of a caller is never open: a call without one is allowed if it is in every cluster.
  */
 export interface Query {
   readonly subject: SubjectName

@@ -3,6 +3,7 @@ import { type Answer, type Query, type Step } from './answer.ts'
 import { type HalfQuestion, judge, type Verdict } from './judge.ts'
 import { type SubjectName } from '../snapshot/rule-index.ts'
 import { halfOf, identityHalfOf, NO_LABELS, openHalf, type Parties, sceneOf } from './scene.ts'
+import { verdictStep } from './verdict-step.ts'
 import {
   hostnameOf,
   serviceKey,
@@ -90,7 +91,8 @@ function chainOf(snapshot: Snapshot, scene: Parties, asked: Asked): Step[] {
   steps.push(subjectStep(snapshot, scene, asked))
   const identity = identityHalfOf(snapshot, scene, asked.query)
   if (identity !== undefined) steps.push(identityStep(snapshot, scene, identity))
-  steps.push(...ruleSteps(scene, asked.half, asked.verdict))
+  const ours = verdictStep(snapshot.rules, asked.half, asked.verdict)
+  steps.push(...ruleSteps(scene, ours))
   const { caller } = asked.query
   if (caller !== undefined) steps.push(tenancyStep(snapshot, scene, caller))
   return steps
@@ -132,48 +134,19 @@ function subjectStep(snapshot: Snapshot, scene: Parties, { query, service }: Ask
 function identityStep(snapshot: Snapshot, scene: Parties, half: HalfQuestion): Step {
   const verdict = judge(snapshot.rules, half)
   if (scene.kind === 'import' || verdict.deny !== undefined) {
-    return { ...verdictStep(half, verdict), step: 'identity' }
+    return { ...verdictStep(snapshot.rules, half, verdict), step: 'identity' }
   }
   const decidedBy = half.relationship ?? ''
   return { step: 'identity', outcome: 'unknown', reason: `decided by ${decidedBy}`, decidedBy }
 }
 
-function ruleSteps(scene: Parties, half: HalfQuestion, verdict: Verdict): Step[] {
-  const ours = verdictStep(half, verdict)
+function ruleSteps(scene: Parties, ours: Step): Step[] {
   if (scene.kind === 'within') return [ours]
   const { name } = scene.peer
   const theirs = { outcome: 'unknown', reason: `decided by ${name}`, decidedBy: name } as const
   return scene.kind === 'export'
     ? [ours, { step: 'importRule', ...theirs }]
     : [{ step: 'exportRule', ...theirs }, ours]
-}
-
-function verdictStep(half: HalfQuestion, { allow, deny }: Verdict): Step {
-  const step = half.direction === 'export' ? 'exportRule' : 'importRule'
-  if (deny !== undefined) {
-    const stands = allow === undefined ? '' : `, whatever rule ${allow.rule.id} allows`
-    const reason = `rule ${deny.rule.id} (${deny.line}) denies it${stands}`
-    return { step, outcome: 'deny', reason, ruleId: deny.rule.id }
-  }
-  if (allow === undefined) return { step, outcome: 'deny', reason: silence(half) }
-  const reason = `rule ${allow.rule.id} (${allow.line}) allows it`
-  return { step, outcome: 'allow', reason, ruleId: allow.rule.id }
-}
-
-function silence({ direction, relationship, subject, caller, ...half }: HalfQuestion): string {
-  const preposition = direction === 'export' ? 'to' : 'from'
-  const what = typeof subject === 'string' ? `identity ${subject}` : serviceKey(subject)
-  const whom = relationship ?? 'self'
-  const { port, cluster, namespace } = half
-  const narrowed = [
-    ...(caller === undefined ? [] : [` for caller ${caller.path}`]),
-    ...(port === undefined ? [] : [` on port ${port}`]),
-    ...(cluster === undefined ? [] : [` in cluster ${cluster}`]),
-    ...(namespace === undefined || direction === 'export' || caller !== undefined
-      ? []
-      : [` in namespace ${namespace}`]),
-  ]
-  return `no ${direction} rule allows ${what} ${preposition} ${whom}${narrowed.join('')}`
 }
 
 function tenancyStep(snapshot: Snapshot, scene: Parties, caller: SpiffeId): Step {

@@ -18,8 +18,8 @@ export interface HalfQuestion extends RuleQuestion {
   readonly caller: CallerFacts | undefined
   /** The name of a port. */
   readonly port: string | undefined
-  /** A cluster of ours. */
-  readonly cluster: string | undefined
+  /** A cluster of ours; `null` = of a caller of whom it is not known, so what is decided must hold in any. */
+  readonly cluster: string | null | undefined
   /** The namespace of ours in which the consumer runs; `null` = known to be in none. */
   readonly namespace: string | null | undefined
   readonly atMs: number
@@ -58,7 +58,7 @@ export function judgeOpen(index: RuleIndex, question: HalfQuestion): OpenVerdict
     allow = firstApplicable(bucket.allow, question, allow)
     if (bucket.deny.length === 0) return
     deny = firstApplicable(bucket.deny, question, deny)
-    keepsSomeOut ||= bucket.deny.some((one) => applies(one, question, true))
+    keepsSomeOut ||= bucket.deny.some((one) => mayApply(one, question))
   })
   return { allow, deny, keepsSomeOut }
 }
@@ -93,8 +93,8 @@ export function openRules(
   const allows: Rule[] = []
   const denies: Rule[] = []
   visitBuckets(index, question, (bucket) => {
-    for (const one of bucket.allow) if (applies(one, question, true)) allows.push(one.rule)
-    for (const one of bucket.deny) if (applies(one, question, true)) denies.push(one.rule)
+    for (const one of bucket.allow) if (mayApply(one, question)) allows.push(one.rule)
+    for (const one of bucket.deny) if (mayApply(one, question)) denies.push(one.rule)
   })
   return { allows, denies }
 }
@@ -112,42 +112,58 @@ function firstApplicable(
   return best
 }
 
-function applies(
-  { rule, endsAtMs }: PlacedRule,
-  question: HalfQuestion,
-  isOpen = rule.effect === 'allow',
-): boolean {
+/** What becomes of a rule that narrows what the question leaves open. */
+type Unsaid = 'fits' | 'misses'
+
+// What a question leaves open is decided for somebody and not for everybody: an allow that narrows it counts, since
+// it lets some in, and a deny that narrows it does not, since it keeps only some out. So whatever may be called can
+// be seen, and a narrower question is never denied less.
+function applies(placed: PlacedRule, question: HalfQuestion): boolean {
+  return meets(placed, question, placed.rule.effect === 'allow' ? 'fits' : 'misses')
+}
+
+/** Whether a rule applies to at least somebody whom the question leaves open. */
+function mayApply(placed: PlacedRule, question: HalfQuestion): boolean {
+  return meets(placed, question, 'fits')
+}
+
+function meets({ rule, endsAtMs }: PlacedRule, question: HalfQuestion, unsaid: Unsaid): boolean {
   if (question.atMs >= endsAtMs) return false
   const { subject } = rule
   if (subject.kind === 'service' && subject.labels !== undefined) {
     if (!selects(subject.labels, question.labels)) return false
   }
-  return isInside(rule, question, isOpen)
+  return isInside(rule, question, unsaid)
 }
 
-// What a question leaves open is decided for somebody and not for everybody: an allow that narrows it counts, since
-// it lets some in, and a deny that narrows it does not, since it keeps only some out. So whatever may be called can
-// be seen, and a narrower question is never denied less.
-function isInside(rule: Rule, question: HalfQuestion, isOpen: boolean): boolean {
-  const { subject, audience, clusters, visibleTo } = rule
-  const { caller, port, cluster } = question
+function isInside(rule: Rule, question: HalfQuestion, unsaid: Unsaid): boolean {
+  const { subject, audience, visibleTo } = rule
+  const { caller, port } = question
   if (audience.callers !== undefined) {
-    if (!(caller === undefined ? isOpen : isMeant(audience.callers, caller))) return false
+    if (!(caller === undefined ? unsaid === 'fits' : isMeant(audience.callers, caller))) {
+      return false
+    }
   }
   if (subject.kind === 'service' && subject.ports !== undefined) {
-    if (!(port === undefined ? isOpen : subject.ports.includes(port))) return false
+    if (!(port === undefined ? unsaid === 'fits' : subject.ports.includes(port))) return false
   }
-  if (clusters !== undefined) {
-    if (!(cluster === undefined ? isOpen : clusters.includes(cluster))) return false
-  }
-  return visibleTo === undefined || isVisible(visibleTo, question, isOpen)
+  if (!isThere(rule, question, unsaid)) return false
+  return visibleTo === undefined || isVisible(visibleTo, question, unsaid)
+}
+
+// A caller of whom it is not known where it runs may be in any cluster, or say so: it is let in only where it would
+// be everywhere, and kept out where it would be anywhere.
+function isThere({ clusters, effect }: Rule, { cluster }: HalfQuestion, unsaid: Unsaid): boolean {
+  if (clusters === undefined) return true
+  if (cluster === undefined) return unsaid === 'fits'
+  return cluster === null ? effect === 'deny' : clusters.includes(cluster)
 }
 
 function isVisible(
   visibleTo: readonly Pattern[],
   { namespace }: HalfQuestion,
-  isOpen: boolean,
+  unsaid: Unsaid,
 ): boolean {
-  if (namespace === undefined) return isOpen
+  if (namespace === undefined) return unsaid === 'fits'
   return namespace !== null && visibleTo.some((pattern) => fits(pattern, namespace))
 }

@@ -52,7 +52,7 @@ export function halfOf(
     labels,
     caller,
     port: query.port,
-    cluster: query.cluster,
+    cluster: clusterOf(query),
     namespace: query.namespace ?? (caller && (caller.namespace ?? null)),
     atMs: query.at.getTime(),
   }
@@ -75,7 +75,7 @@ export function identityHalfOf(
     labels: NO_LABELS,
     caller: undefined,
     port: undefined,
-    cluster: query.cluster,
+    cluster: clusterOf(query),
     namespace: undefined,
     atMs: query.at.getTime(),
   }
@@ -119,6 +119,11 @@ function partyOf(
 
 function callerOf({ caller }: Query): CallerFacts | undefined {
   return caller === undefined ? undefined : callerFacts(pathOf(caller))
+}
+
+/** Where a consumer is may be left open as long as nobody in particular calls. */
+function clusterOf({ cluster, caller }: Query): HalfQuestion['cluster'] {
+  return cluster ?? (caller && null)
 }
 
 function askingPeer(

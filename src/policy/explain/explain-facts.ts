@@ -2,7 +2,7 @@ import { type ConsumerDraft, readConsumer } from '../../catalog/route/consumer.t
 import { findRoute } from '../../catalog/route/find-route.ts'
 import { type Consumer } from '../../catalog/route/route.ts'
 import { routeSummary } from '../../catalog/route/summary.ts'
-import { type Db } from '../../db/schema.ts'
+import { type Db, inTransaction } from '../../db/connect.ts'
 import { isServiceError } from '../../errors.ts'
 import { type RelationshipView } from '../../federation/api.ts'
 import { loadRelationship } from '../../federation/find-relationship.ts'
@@ -76,11 +76,16 @@ async function routeOf(
   about: FactsWanted & { readonly service: Parameters<typeof findRoute>[2]['service'] },
 ): Promise<RouteStep> {
   const { query, now, service } = about
-  const topology = await loadTopology(db, meshId)
-  const consumer = consumerIn(topology, about.consumer)
-  if ('reason' in consumer) return consumer
-  return routeSummary(
-    await findRoute(db, meshId, { service, of: query.of, consumer, topology, now }),
+  return inTransaction(
+    db,
+    async (trx) => {
+      const topology = await loadTopology(trx, meshId)
+      const consumer = consumerIn(topology, about.consumer)
+      if ('reason' in consumer) return consumer
+      const wanted = { service, of: query.of, consumer, topology, now }
+      return routeSummary(await findRoute(trx, meshId, wanted))
+    },
+    { isolation: 'repeatable read' },
   )
 }
 

@@ -1,9 +1,11 @@
+import { isOwned } from '../../access/owner-scope.ts'
 import { type RouteSummary } from '../../catalog/route/summary.ts'
 import { type RelationshipView } from '../../federation/api.ts'
 import { parseSpiffeId, trustDomainOf } from '../../spiffe/spiffe-id.ts'
 import { type Answer, type Query } from '../decision/answer.ts'
 import { type ExplainView } from '../rule/rule-api.ts'
-import { bound, offered } from '../binding/bindings.ts'
+import { ruleArgument } from '../rule/rule.ts'
+import { type Binding, bound, offered } from '../binding/bindings.ts'
 import { evaluate } from '../decision/evaluate.ts'
 import { identityList } from '../decision/identity-list.ts'
 import { smallestChange } from './remedy.ts'
@@ -120,9 +122,13 @@ function nameSteps(snapshot: Snapshot, query: Query): TrustStep[] {
     ({ subject }) => serviceKey(subject) === key,
   )
   if (binding?.conflictsWith === undefined) return []
-  const { ruleId } = binding
-  const next = ruleId === undefined ? [] : [`entente rule show ${ruleId}   # gives the name twice`]
-  return [{ outcome: 'deny', reason: binding.reason, next }]
+  return [{ outcome: 'deny', reason: binding.reason, next: nextOfClash(snapshot, binding) }]
+}
+
+/** Only who may see the rule that gives the name twice is sent to it. */
+function nextOfClash({ ownerScope }: Snapshot, { rule }: Binding): string[] {
+  if (rule === undefined || !isOwned(ownerScope, rule.ownerScope ?? [])) return []
+  return [`entente rule show ${ruleArgument(rule)}   # gives the name twice`]
 }
 
 function identitySteps(snapshot: Snapshot, query: Query): ExplainView['steps'] {

@@ -1,6 +1,7 @@
 import { type Change, type Query } from '../decision/answer.ts'
 import { evaluate, findService } from '../decision/evaluate.ts'
 import { applicableRules, type HalfQuestion, judge } from '../decision/judge.ts'
+import { ruleArgument } from '../rule/rule.ts'
 import { type PlacedRule, type RuleIndex } from '../snapshot/rule-index.ts'
 import { halfOf, identityHalfOf, NO_LABELS, type Parties, sceneOf } from '../decision/scene.ts'
 import {
@@ -86,5 +87,9 @@ function ruleChanges(index: RuleIndex, half: HalfQuestion): Change[] {
 }
 
 function removal({ rule }: PlacedRule): Change {
-  return { act: 'rule.delete', command: `entente rule delete ${rule.id}`, ruleId: rule.id }
+  return {
+    act: 'rule.delete',
+    command: `entente rule delete ${ruleArgument(rule)}`,
+    ruleId: rule.id,
+  }
 }

@@ -1,6 +1,6 @@
 import { type Severity } from './lint-api.ts'
 import { ruleLine } from '../rule/rule-line.ts'
-import { type Rule } from '../rule/rule.ts'
+import { type Rule, ruleArgument, ruleTitle } from '../rule/rule.ts'
 
 /**
  * Every sort of finding on the rules of a mesh and how much it matters.
@@ -37,11 +37,6 @@ export interface LintFinding {
   readonly next: readonly string[]
 }
 
-/** How a rule is called: its name, else its id. */
-export function ruleTitle({ name, id }: Pick<Rule, 'name' | 'id'>): string {
-  return name ?? id
-}
-
 /** A finding on a rule: what is told about it follows its line. */
 export function onRule(
   code: LintCode,
@@ -59,5 +54,5 @@ export function onRule(
 
 /** The command that takes a rule away. */
 export function deleteCommand(rule: Rule): string {
-  return `entente rule delete ${ruleTitle(rule)}`
+  return `entente rule delete ${ruleArgument(rule)}`
 }

@@ -1,9 +1,9 @@
 import { type Callers } from '../rule/callers.ts'
 import { includesSelf, membersOf } from './lint-audience.ts'
-import { deleteCommand, type LintFinding, onRule, ruleTitle } from './lint-finding.ts'
+import { deleteCommand, type LintFinding, onRule } from './lint-finding.ts'
 import { emptyPatternMap, entryOf, type PatternMap, visitFitting } from '../snapshot/pattern-map.ts'
 import { type Pattern } from '../rule/pattern.ts'
-import { hasEnded, type Rule } from '../rule/rule.ts'
+import { hasEnded, type Rule, ruleArgument, ruleTitle } from '../rule/rule.ts'
 import { type Snapshot } from '../snapshot/snapshot.ts'
 
 /** Denies by the beginning of what they speak of, so that an allow is compared with few. */
@@ -36,7 +36,7 @@ export function lintShadow(rule: Rule, denies: Denies, snapshot: Snapshot): Lint
   else visitFitting(denies.services, subject.namespace.literal, look)
   if (over === undefined) return []
   const tells = `rule ${ruleTitle(over)} denies all of it, and one deny outweighs every allow`
-  const next = [deleteCommand(rule), `entente rule show ${ruleTitle(over)}`]
+  const next = [deleteCommand(rule), `entente rule show ${ruleArgument(over)}`]
   return [onRule('rule.shadowed', rule, { tells, next })]
 }
 

@@ -77,6 +77,7 @@ function readQuestion(query: ResolveQueryView, now: Date): ResolveQuestion {
     port,
     caller: id,
     consumer: { ...consumer, namespace },
+    cluster: consumer.cluster,
     at: at === undefined ? now : new Date(at),
     now,
   }

@@ -32,7 +32,8 @@ export interface WorkloadResolveOptions extends ResolveDeps {
  * How a workload reaches a service, asked by itself.
  *
  * Where a service is matters only to who may call it, so the question is a call by the SPIFFE ID of the SVID. Whoever
- * may not call gets the same answer as for a service that does not exist.
+ * may not call gets the same answer as for a service that does not exist. Rules limited to clusters go by the entry
+ * alone: a workload that no entry ties to one could name any.
  */
 export const workloadResolveRoutes = async (
   app: App,
@@ -60,8 +61,10 @@ export const workloadResolveRoutes = async (
         of,
         port,
         hidesPorts: true,
+        hidesTopology: true,
         caller: workload.spiffeId,
         consumer: { ...consumer, cluster, namespace },
+        cluster: workload.cluster,
         at: now,
         now,
       })
@@ -76,7 +79,7 @@ export const workloadResolveRoutes = async (
   )
 }
 
-/** A tied workload is where its entry says; any other is believed. */
+/** A tied workload is where its entry says; any other is shown the ways from where it says it is. */
 function clusterOf(
   { cluster, spiffeId }: ResolvingWorkload,
   claimed: string | undefined,

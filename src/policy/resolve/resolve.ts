@@ -3,7 +3,7 @@ import { findRoute } from '../../catalog/route/find-route.ts'
 import { type Consumer, type Route } from '../../catalog/route/route.ts'
 import { type Port } from '../../catalog/service.ts'
 import { type MeshId } from '../../db/ids.ts'
-import { type Db } from '../../db/schema.ts'
+import { type Db, inTransaction } from '../../db/connect.ts'
 import { quoted, ServiceError } from '../../errors.ts'
 import { loadTopology } from '../../mesh/topology/find-topology.ts'
 import { type SpiffeId, trustDomainOf } from '../../spiffe/spiffe-id.ts'
@@ -25,12 +25,16 @@ export interface ResolveQuestion {
   /** The relationship whose service it is; undefined = ours. */
   readonly of?: string | undefined
   readonly consumer: ConsumerDraft & { readonly namespace?: string | undefined }
+  /** The cluster in which rules take who asks to be; one that is only claimed leads the way and opens nothing. */
+  readonly cluster?: string | undefined
   /** With one the question is whether it may call, without whether anybody there may see. */
   readonly caller?: SpiffeId | undefined
   /** Name or number of the only port of interest. */
   readonly port?: string | undefined
   /** Who asks does not speak for the service: a port that it does not have is denied as one that is closed. */
   readonly hidesPorts?: boolean | undefined
+  /** Who asks may not list clusters and networks. */
+  readonly hidesTopology?: boolean | undefined
   /** Decides which rules have ended. */
   readonly at: Date
   /** Decides what is stale. */
@@ -66,9 +70,23 @@ export async function resolve(
 ): Promise<Resolution> {
   const snapshot = await snapshots.current(meshId)
   checkCaller(snapshot, question)
-  const topology = await loadTopology(db, meshId)
-  const consumer = readConsumer(topology, question.consumer)
-  const query = queryOf(question, consumer)
+  // Read apart, topology and endpoints could be of two moments, and the ways between them of none.
+  return inTransaction(db, (trx) => resolveIn(trx, snapshot, question), {
+    isolation: 'repeatable read',
+  })
+}
+
+async function resolveIn(
+  trx: Db,
+  snapshot: Snapshot,
+  question: ResolveQuestion,
+): Promise<Resolution> {
+  const { meshId } = snapshot
+  const topology = await loadTopology(trx, meshId)
+  const consumer = readConsumer(topology, question.consumer, {
+    hidesNames: question.hidesTopology,
+  })
+  const query = queryOf(question)
   const answer = evaluate(snapshot, query)
   const resolved = { snapshot, query, answer, consumer }
   if (answer.decision === 'deny') return { ...resolved, found: undefined }
@@ -78,7 +96,7 @@ export async function resolve(
   if (ports.length === 0) return { ...resolved, ...denied(snapshot, query, asked[0]?.name) }
   const { subject, of, now } = question
   const service = { namespace: subject.namespace, name: subject.name, ports }
-  const route = await findRoute(db, meshId, { service, of, consumer, topology, now })
+  const route = await findRoute(trx, meshId, { service, of, consumer, topology, now })
   return { ...resolved, found: { ports, route } }
 }
 
@@ -92,10 +110,14 @@ function checkCaller({ meshId, trustDomains }: Snapshot, { caller }: ResolveQues
   })
 }
 
-function queryOf(
-  { subject, of, caller, at, consumer: { namespace } }: ResolveQuestion,
-  { cluster }: Consumer,
-): Query {
+function queryOf({
+  subject,
+  of,
+  caller,
+  cluster,
+  at,
+  consumer: { namespace },
+}: ResolveQuestion): Query {
   return { subject, of, caller, cluster, namespace, at }
 }
 

@@ -2,7 +2,7 @@ import { type MeshId } from '../../db/ids.ts'
 import { callerPaths } from './callers.ts'
 import { aliased } from '../decision/evaluate.ts'
 import { audienceOf } from './rule-reach.ts'
-import { type Rule } from './rule.ts'
+import { type Rule, ruleArgument } from './rule.ts'
 import { type Reach, type RuleEffect } from './rule-effect.ts'
 import { serviceKey, type Snapshot, type SnapshotService } from '../snapshot/snapshot.ts'
 
@@ -14,7 +14,7 @@ const MAX_SPELLED = 5
  * identities to show the peer, and where to look.
  */
 export function nextAfterRule(snapshot: Snapshot, rule: Rule, effect: RuleEffect): string[] {
-  if (rule.effect === 'deny') return [`entente rule show ${rule.name ?? rule.id}`]
+  if (rule.effect === 'deny') return [`entente rule show ${ruleArgument(rule)}`]
   if (rule.subject.kind === 'identity') return []
   if (rule.direction === 'import') {
     return effect.reaches.flatMap((reach) => nextOfImport(snapshot, rule, reach))

@@ -258,6 +258,7 @@ export const ExplainBody = Type.Object({
       outcome: Type.Enum([...OUTCOMES]),
       reason: Type.String(),
       ruleId: Type.Optional(Type.String()),
+      ruleName: Type.Optional(Type.String({ description: 'what its author calls that rule' })),
       decidedBy: Type.Optional(
         Type.String({ description: 'the relationship whose mesh alone knows this half' }),
       ),

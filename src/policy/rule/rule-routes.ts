@@ -207,9 +207,8 @@ async function outcomeOf(
   meshId: MeshId,
   { before, rule, context }: Outcome,
 ): Promise<RuleOutcomeView> {
-  const whole = await loadSnapshot(trx, meshId)
-  requireFreeNames(whole, rule, context.now)
-  const snapshot = seenBy(whole, context.ownerScope)
+  const snapshot = seenBy(await loadSnapshot(trx, meshId), context.ownerScope)
+  requireFreeNames(snapshot, rule, context.now)
   const effect = effectOf(snapshot, rule, context.now)
   return {
     ...viewRule(rule),

@@ -84,6 +84,19 @@ export interface Rule extends RuleContent {
   readonly createdAt: Date
 }
 
+/** How a rule is called: its name, else its id. */
+export function ruleTitle({ name, id }: Pick<Rule, 'name' | 'id'>): string {
+  return name ?? id
+}
+
+/**
+ * What a command names a rule by: its name where that can only be this rule, else its id. Authors of namespaces may
+ * give names that others gave too, and a rule of the whole mesh goes before theirs.
+ */
+export function ruleArgument({ name, id, ownerScope }: Rule): string {
+  return ownerScope === undefined ? (name ?? id) : id
+}
+
 /** A rule with the version that a change must name. */
 export interface StoredRule extends Rule {
   readonly version: bigint

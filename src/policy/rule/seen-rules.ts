@@ -5,7 +5,8 @@ import { type Rule } from './rule.ts'
 import { type Snapshot } from '../snapshot/snapshot.ts'
 
 /**
- * A snapshot as whoever has these namespaces sees it: without the imports of others, which decide nothing there.
+ * A snapshot as whoever has these namespaces sees it: without the imports of others, which decide nothing there, and
+ * telling no names of others' services.
  *
  * Imports that rename stay, since a peer's service has one name in the mesh.
  */
@@ -13,7 +14,7 @@ export function seenBy(snapshot: Snapshot, ownerScope: OwnerScope): Snapshot {
   if (ownerScope === undefined) return snapshot
   const others = [...snapshot.rules.byId.values()].filter((rule) => isOfOthers(rule, ownerScope))
   const without = new Map(others.map(({ id }) => [id, undefined]))
-  return { ...snapshot, rules: changeRuleIndex(snapshot.rules, without) }
+  return { ...snapshot, ownerScope, rules: changeRuleIndex(snapshot.rules, without) }
 }
 
 function isOfOthers({ direction, as, visibleTo }: Rule, own: readonly string[]): boolean {

@@ -1,3 +1,4 @@
+import { type OwnerScope } from '../../access/owner-scope.ts'
 import { type OfferGateway } from '../../catalog/endpoint.ts'
 import { type Labels } from '../../catalog/label.ts'
 import { type Port, serviceTitle } from '../../catalog/service.ts'
@@ -86,6 +87,8 @@ export interface Snapshot {
   /** The groups that the mesh itself is a member of. */
   readonly ownGroups: readonly string[]
   readonly rules: RuleIndex
+  /** The namespaces of its reader, who is told of others' services no names; undefined = the whole mesh. */
+  readonly ownerScope?: OwnerScope
 }
 
 /** The key of a service here and in the log of changes: its title, `namespace/name`. */

@@ -11,7 +11,7 @@ import {
   type SnapshotService,
 } from '../../../src/policy/snapshot/snapshot.ts'
 import { seeded } from '../../support/seeded.ts'
-import { allowDraft, denyDraft, mesh, query, ruleOf } from '../arbitrary-mesh.ts'
+import { allowDraft, CLUSTERS, denyDraft, mesh, query, ruleOf } from '../arbitrary-mesh.ts'
 import { linearDecision } from './linear-decision.ts'
 
 function ask(input: SnapshotInput, asked: Query): Answer {
@@ -139,6 +139,23 @@ t.test('what may be called can be seen', async (t) => {
       return ask(input, { ...asked, to, caller: undefined }).decision === 'allow'
     }),
   )
+})
+
+t.test('a call that is allowed without a cluster is allowed in every cluster', async (t) => {
+  let allowed = 0
+  seeded(
+    t,
+    fc.property(mesh, query, denyDraft, (input, asked, draft) => {
+      const open = { ...asked, cluster: undefined }
+      const denied = ruleOf({ ...draft, clusters: CLUSTERS.slice(0, 1) }, 'more')
+      const more = withRules(input, [...input.rules, denied])
+      if (asked.caller === undefined || ask(more, open).decision === 'deny') return true
+      allowed += 1
+      return CLUSTERS.every((cluster) => ask(more, { ...asked, cluster }).decision === 'allow')
+    }),
+    2000,
+  )
+  t.ok(allowed > 20, `calls were allowed (${allowed} times)`)
 })
 
 t.test('a half that only the peer knows never turns a deny into an allow', async (t) => {

@@ -145,10 +145,10 @@ function general(rule: Rule, { query, peer, groups }: Asked): boolean {
       ? (peer !== undefined && audience.relationships.includes(peer.name)) ||
         audience.groups.some((name) => groups.includes(name))
       : audience.kind === (peer === undefined ? 'self' : 'all')
-  const there = clusters?.includes(query.cluster ?? '')
-  return (
-    to && counts(rule, clusters, !query.cluster, there) && !(expiresAt && query.at >= expiresAt)
-  )
+  const there = query.cluster
+    ? clusters?.includes(query.cluster)
+    : rule.effect === (query.caller ? 'deny' : 'allow')
+  return to && (clusters === undefined || there === true) && !(expiresAt && query.at >= expiresAt)
 }
 
 /** What is left open lets an allow count that narrows it, and no deny that does. */

@@ -143,8 +143,60 @@ t.test('a workload whose entry is tied to a cluster asks from there alone', asyn
   const other = await call('GET', '/resolve?service=shop/cart&cluster=east', { as })
   t.match(other.body, { status: 403, code: 'FORBIDDEN', detail: /tied to cluster default/ })
   const network = await call('GET', '/resolve?service=shop/cart&network=vpc-a', { as })
-  t.match(network.body, { status: 400, detail: /cluster default is in default and not in vpc-a/ })
+  t.match(network.body, { status: 400, detail: /who asks can be in no network "vpc-a"/ })
 })
+
+t.test('a deny of one cluster holds for whoever could be in it, whatever it says', async (t) => {
+  const { call, join, database, meshId, clock } = await acme(t)
+  const [untied, tied] = [await join('/ns/bar/sa/web'), await join('/ns/bar/sa/tied')]
+  const ask = async (query: string, as: typeof untied) =>
+    (await call('GET', `/resolve?service=shop/cart${query}`, { as })).status
+  const asked = async () => [
+    await ask('&network=vpc-a', untied),
+    await ask('&cluster=east', untied),
+    await ask('&cluster=default', untied),
+    await ask('', tied),
+  ]
+  t.same(await asked(), [200, 200, 200, 200])
+  await inTransaction(database.db, async (trx) => {
+    const context = { actor: 'tester', now: clock.now() }
+    const draft = { ...TO_BAR, effect: 'deny', clusters: ['east'] } as const
+    await createRule(trx, meshId, { draft, context })
+  })
+  t.same(await asked(), [404, 404, 404, 200])
+})
+
+t.test('what one cluster is allowed is not for whoever only says to be there', async (t) => {
+  const { call, join, database, meshId, clock } = await acme(t)
+  const [untied, tied] = [await join('/ns/bar/sa/web'), await join('/ns/bar/sa/tied')]
+  await inTransaction(database.db, async (trx) => {
+    const context = { actor: 'tester', now: clock.now() }
+    const till = { namespace: 'shop', name: 'till' }
+    const ports = [{ name: 'http', port: 80 }]
+    const service = { ...till, ports, identities: ['/ns/shop/sa/till'] }
+    await createService(trx, meshId, { draft: service, context })
+    const draft = { ...TO_BAR, subject: till, clusters: ['default'] }
+    await createRule(trx, meshId, { draft, context })
+  })
+  const ask = async (query: string, as: typeof untied) =>
+    (await call('GET', `/resolve?service=shop/till${query}`, { as })).status
+  t.equal(await ask('&cluster=default', untied), 404)
+  t.equal(await ask('&network=default', untied), 404)
+  t.equal(await ask('', tied), 200)
+})
+
+t.test(
+  'a workload is told no names of clusters and networks when it names a wrong one',
+  async (t) => {
+    const { call, join } = await acme(t)
+    const as = await join('/ns/bar/sa/web')
+    for (const query of ['', '&network=vpc-x', '&cluster=x', '&cluster=east&network=default']) {
+      const { status, text } = await call('GET', `/resolve?service=shop/cart${query}`, { as })
+      t.equal(status, 400)
+      t.notMatch(text.replaceAll(/"instance":"[^"]*"/g, ''), /vpc-a|east, |default,|in default/)
+    }
+  },
+)
 
 t.test('nobody is told anything without an SVID of ours', async (t) => {
   const { call } = await acme(t)
