@@ -1,7 +1,6 @@
 import { requireOwned } from '../../access/owner-scope.ts'
 import type { MeshId } from '../../db/ids.ts'
 import type { Db } from '../../db/schema.ts'
-import { quoted } from '../../errors.ts'
 import type { Dependant } from '../hooks.ts'
 import { FIRST_OF_ALL } from './found-topology.ts'
 import {
@@ -25,7 +24,8 @@ import {
   releaseControlPlane,
 } from './control-plane-store.ts'
 import { deleteGateways } from './gateway-store.ts'
-import { checkRoom, illegal } from './rules.ts'
+import { ownPlane, planesAfter, withPlane } from './own-control-plane.ts'
+import { checkRoom } from './rules.ts'
 import type { Locality } from './topology.ts'
 
 /** A cluster as somebody writes it. */
@@ -215,84 +215,6 @@ function drafted(
     controlPlanes: draft.controlPlanes ?? (own === undefined ? [] : [own.name]),
     version: 1n,
     createdAt: context.now,
-  }
-}
-
-interface Making {
-  readonly meshId: MeshId
-  readonly context: TopologyContext
-}
-
-function ownPlane(
-  { name, ownControlPlane = name }: Pick<ClusterDraft, 'name' | 'ownControlPlane'>,
-  topology: KeptTopology,
-  { meshId, context }: Making,
-): KeptControlPlane {
-  if (topology.controlPlanes.has(ownControlPlane)) {
-    throw nameTaken('control plane', ownControlPlane, meshId)
-  }
-  checkRoom('control plane', topology.controlPlanes.size)
-  return {
-    name: ownControlPlane,
-    type: 'primary',
-    cluster: name,
-    address: undefined,
-    locality: {},
-    state: 'active',
-    heartbeatSeconds: undefined,
-    seenAt: undefined,
-    version: 1n,
-    createdAt: context.now,
-  }
-}
-
-function withPlane(topology: KeptTopology, plane: KeptControlPlane | undefined): KeptTopology {
-  if (plane === undefined) return topology
-  return {
-    ...topology,
-    controlPlanes: new Map([...topology.controlPlanes, [plane.name, plane]]),
-  }
-}
-
-interface RoleChange extends Making {
-  readonly after: KeptCluster
-  readonly ownControlPlane: string | undefined
-  readonly topology: KeptTopology
-}
-
-interface PlanesAfter {
-  readonly topology: KeptTopology
-  readonly made: readonly KeptControlPlane[]
-  readonly ended: readonly string[]
-}
-
-function planesAfter(before: KeptCluster, change: RoleChange): PlanesAfter {
-  const { after, topology, ownControlPlane } = change
-  if (before.role === after.role) return { topology, made: [], ended: [] }
-  const { name } = before
-  if (after.role === 'primary') {
-    const plane = ownPlane({ name, ownControlPlane }, topology, change)
-    return { topology: withPlane(topology, plane), made: [plane], ended: [] }
-  }
-  const own = [...topology.controlPlanes.values()].filter(({ cluster }) => cluster === name)
-  const planes = new Map(topology.controlPlanes)
-  for (const plane of own) {
-    const users = [...topology.clusters.values()].filter(
-      (one) => one.name !== name && one.controlPlanes.includes(plane.name),
-    )
-    if (users.length > 0) {
-      const found = `control plane ${plane.name} of cluster ${name} would end with its role, and ${users.map((one) => quoted(one.name)).join(', ')} ${users.length === 1 ? 'uses' : 'use'} it`
-      throw illegal('primary-in-primary-cluster', found, {
-        pointer: '/role',
-        next: `entente cluster change ${users[0]?.name ?? 'CLUSTER'} --control-planes OTHERS`,
-      })
-    }
-    planes.delete(plane.name)
-  }
-  return {
-    topology: { ...topology, controlPlanes: planes },
-    made: [],
-    ended: own.map((plane) => plane.name),
   }
 }
 
