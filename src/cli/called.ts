@@ -17,7 +17,7 @@ export interface Started {
  * folder and the mesh that were named. `entente` where the program is on the path, or is not known.
  */
 export function calledAs({ script, path, cwd, dataDir, mesh }: Started): string {
-  const folder = dataDir === undefined ? '' : ` --data-dir ${dataDir}`
+  const folder = dataDir === undefined ? '' : ` --data-dir ${inShell(dataDir)}`
   const flag = mesh === undefined ? folder : `${folder} --mesh ${mesh}`
   if (script === undefined || basename(script) !== 'entente') return `entente${flag}`
   const onPath = (path ?? '').split(delimiter).includes(dirname(script))
@@ -26,16 +26,19 @@ export function calledAs({ script, path, cwd, dataDir, mesh }: Started): string 
 
 /** Indented commands of ours in a text, begun with `called`; what is meant for another machine stays as it is. */
 export function asCalled(text: string, called: string): string {
-  const [flag = '', folder] = / --data-dir (\S+)/.exec(called) ?? []
+  const [flag = '', folder] = / --data-dir ('(?:[^']|'\\'')*'|\S+)/.exec(called) ?? []
   // --data-dir would win over the token file, and the variable does not.
   const place = folder === undefined ? '' : `ENTENTE_DATA_DIR=${folder} `
   return text
     .replace(
       /^( {2,}(?:next: )?)(?:\.\/bin\/)?entente (?=[a-z])(.*)$/gm,
       (_all, indent: string, rest: string) => {
-        // A command that names its mesh itself keeps to that.
-        const words = / --mesh /.test(rest) ? called.replace(/ --mesh \S+/, '') : called
-        return `${indent}${words} ${rest}`
+        const parts = rest.split(' && entente ').map((part) => {
+          // A command that names its mesh itself keeps to that.
+          const words = / --mesh /.test(part) ? called.replace(/ --mesh \S+/, '') : called
+          return `${words} ${part}`
+        })
+        return indent + parts.join(' && ')
       },
     )
     .replace(
@@ -43,6 +46,11 @@ export function asCalled(text: string, called: string): string {
       (_all, indent: string, token: string) =>
         `${indent}${place}${token} ${called.replace(flag, '')} `,
     )
+}
+
+/** A word as a shell takes it whole. */
+function inShell(word: string): string {
+  return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", String.raw`'\''`)}'`
 }
 
 function nearest(script: string, cwd: string): string {

@@ -58,9 +58,6 @@ export class CliExit extends Error {
 }
 
 /** A failure of the call itself (exit code 2): a wrong argument, option or file. */
-export function usageFailure(message: string, next?: string): CliFailure {
-  return new CliFailure(message, {
-    exitCode: EXIT.usage,
-    ...(next === undefined ? {} : { next: [next] }),
-  })
+export function usageFailure(message: string, ...next: readonly string[]): CliFailure {
+  return new CliFailure(message, { exitCode: EXIT.usage, next })
 }

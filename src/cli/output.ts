@@ -19,14 +19,18 @@ export interface Table {
   readonly rows: readonly unknown[]
   readonly titles: readonly string[]
   readonly cells: readonly (readonly string[])[]
-  readonly empty: string
+  readonly empty: readonly string[]
 }
 
-/** Builds a table; `empty` is the sentence that stands instead of a table without rows. */
-export function table<T>(rows: readonly T[], columns: readonly Column<T>[], empty = 'none'): Table {
+/** Builds a table; `empty` is the sentence that stands instead of a table without rows, and the commands that help. */
+export function table<T>(
+  rows: readonly T[],
+  columns: readonly Column<T>[],
+  empty: string | readonly string[] = 'none',
+): Table {
   const titles = columns.map(({ title }) => sanitizeLine(title))
   const cells = rows.map((row) => columns.map(({ value }) => cellOf(value(row))))
-  return { kind: 'table', rows, titles, cells, empty }
+  return { kind: 'table', rows, titles, cells, empty: [empty].flat() }
 }
 
 /** Whether a value was made by {@link table}. */
@@ -73,7 +77,9 @@ function formatYaml(data: unknown): string {
 }
 
 function formatTable({ titles, cells, empty }: Table): string {
-  return cells.length === 0 ? endLine(sanitizeText(empty)) : alignColumns([titles, ...cells])
+  const [sentence = '', ...commands] = empty
+  if (cells.length === 0) return endLine(sanitizeText(sentence)) + formatNext(commands)
+  return alignColumns([titles, ...cells])
 }
 
 function formatRecord(record: Readonly<Record<string, unknown>>): string {

@@ -80,7 +80,7 @@ export async function readSvidFolder(folder: string): Promise<SvidFolder> {
   } catch (cause) {
     throw usageFailure(
       `there is no SVID to go on with in ${quoted(folder)}: ${messageOf(cause)}`,
-      'fetch one first: entente svid fetch --token-file FILE --out DIR',
+      'entente svid fetch --token-file FILE --out DIR   # fetches one',
     )
   }
 }

@@ -52,7 +52,10 @@ t.test('alerts are listed, of the service or of a mesh, open or all', async (t) 
 
 t.test('a webhook is added, tested, listed, and its deliveries sent again', async (t) => {
   const { app, receiver, entente } = await alertingCli(t)
-  t.match((await entente('webhook', 'list')).out, /no webhooks; entente webhook add NAME/)
+  t.match(
+    (await entente('webhook', 'list')).out,
+    /no webhooks\n\nnext:\n  entente webhook add NAME/,
+  )
   const add = ['webhook', 'add', 'ops', '--url', receiver.at('/hook')]
   const added = await entente(...add, '--min-severity', 'critical', '--code', 'peer.stale')
   t.equal(added.code, 0, added.err)

@@ -9,7 +9,7 @@ t.test('the commands', async (t) => {
   const env = { ENTENTE_DATA_DIR: service.folder }
   const entente = (...argv: readonly string[]): Promise<Ran> => ran(argv, env)
 
-  t.match((await entente('mesh', 'list')).out, /no mesh yet; entente mesh create acme/)
+  t.match((await entente('mesh', 'list')).out, /no mesh yet\n\nnext:\n  entente mesh create acme/)
   const created = await entente('mesh', 'create', 'acme', '--trust-domain', 'acme.example')
   t.equal(created.code, 0, created.err)
   t.match(created.out, /bundle url +https:\/\/localhost:[0-9]+\/bundles\/acme\.example/)

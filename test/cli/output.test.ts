@@ -28,8 +28,10 @@ t.test('a table has aligned columns and no blanks at the end of lines', async (t
   )
 })
 
-t.test('an empty table is a sentence', async (t) => {
+t.test('an empty table is a sentence, and the command that helps', async (t) => {
   t.equal(format(table([], columns, 'no people yet'), 'table'), 'no people yet\n')
+  const helped = table([], columns, ['no people yet', 'entente mesh list'])
+  t.equal(format(helped, 'table'), 'no people yet\n\nnext:\n  entente mesh list\n')
   t.same(JSON.parse(format(table([], columns), 'json')), { items: [] })
 })
 

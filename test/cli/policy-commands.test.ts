@@ -48,7 +48,7 @@ t.test('services are added, listed, changed, shown and deleted', async (t) => {
   t.equal(again.code, 1)
   t.match(again.err, /already/)
   t.equal((await entente('service', 'delete', 'shop/cart')).code, 0)
-  t.match((await entente('service', 'list')).out, /no services; entente service add/)
+  t.match((await entente('service', 'list')).out, /no services\n\nnext:\n  entente service add/)
 })
 
 t.test(
@@ -235,6 +235,12 @@ t.test(
       end.out,
       /^would delete rule carts: .*\n {2}- globex: shop\/cart becomes hidden as market\/cart$/m,
     )
-    t.match((await entente('rule', 'list', '--effective')).err, /--to globex, or --from globex/)
+    const none = (await entente('rule', 'list', '--effective', '--to', 'initech')).out
+    t.match(none, /^nothing is shown to initech\n\nnext:\n {2}entente explain --may-see .*initech/)
+    t.notMatch(none, /rule export/, 'a rule may not be what is missing')
+    t.match(
+      (await entente('rule', 'list', '--effective')).err,
+      /next:\n.*--effective --to globex\n.*--effective --from globex\n/,
+    )
   },
 )

@@ -72,7 +72,11 @@ function print(cli: Cli, { recovery }: OwnRecoveryAnswer): void {
           value: (one) => one.endpointSpiffeId ?? (one.publicKey ? 'recovery key' : ''),
         },
       ],
-      'none; entente recovery-key create --out FILE, then entente bundle recovery set --recovery key,FILE.jwk',
+      [
+        'none',
+        'entente recovery-key create --out FILE',
+        'entente bundle recovery set --recovery key,FILE.jwk',
+      ],
     ),
   )
 }

@@ -77,7 +77,7 @@ function keyIn(pem: Uint8Array): KeyObject {
   } catch {
     throw usageFailure(
       'the recovery key file holds no private key in PEM',
-      'make one with: entente recovery-key create --out FILE',
+      'entente recovery-key create --out FILE   # makes one',
     )
   }
 }

@@ -128,7 +128,7 @@ async function listReaders(cli: Cli, query: DomainOption): Promise<void> {
         { title: 'FROM', value: ({ sources }) => shownSources(sources) },
         { title: 'URL', value: ({ url }) => url },
       ],
-      'no readers; entente bundle reader add globex',
+      ['no readers', 'entente bundle reader add globex'],
     ),
   )
 }

@@ -67,7 +67,7 @@ async function list(cli: Cli): Promise<void> {
         { title: 'NOTE', value: ({ note }) => note ?? '' },
         { title: 'ID', value: ({ id }) => id ?? '-' },
       ],
-      'nothing beyond public addresses; entente egress allow RULE opens a destination',
+      ['nothing beyond public addresses', 'entente egress allow RULE'],
     ),
   )
 }

@@ -131,7 +131,7 @@ async function listEntries(cli: Cli): Promise<void> {
         { title: 'REPORTS', value: ({ cluster }) => cluster },
         { title: 'EXPIRES', value: ({ expiresAt }) => expiresAt },
       ],
-      'no entries; entente join-token create --id /PATH makes one with its first token',
+      ['no entries', 'entente join-token create --id /PATH   # makes one with its first token'],
     ),
   )
 }

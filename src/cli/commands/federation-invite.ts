@@ -112,7 +112,7 @@ async function listInvites(cli: Cli): Promise<void> {
         { title: 'USED-BY', value: ({ usedBy }) => usedBy ?? '-' },
         { title: 'RELATIONSHIP', value: ({ relationship }) => relationship ?? '-' },
       ],
-      'no invites; entente federation invite --for TRUST-DOMAIN',
+      ['no invites', 'entente federation invite --for TRUST-DOMAIN'],
     ),
   )
   for (const { id, approvalReason } of invites) {

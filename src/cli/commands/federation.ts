@@ -190,11 +190,10 @@ async function list(cli: Cli): Promise<void> {
   const peers = found.filter(({ purpose }) => purpose === 'peer')
   if (cli.output === 'yaml') return printDocuments(cli, { kind: 'Relationship', views: peers })
   cli.printTable(
-    table(
-      found,
-      listedRelationship,
-      'no relationships; entente federation add NAME --trust-domain TD --profile P --url URL',
-    ),
+    table(found, listedRelationship, [
+      'no relationships',
+      'entente federation add NAME --trust-domain TD --profile P --url URL',
+    ]),
   )
 }
 

@@ -82,7 +82,7 @@ async function listGrants(cli: Cli, tokenId: string | undefined): Promise<void> 
         { title: 'MAY', value: grantText },
         { title: 'SINCE', value: ({ createdAt }) => createdAt },
       ],
-      'no grants; entente grant create --token ID --role developer --namespaces NAME',
+      ['no grants', 'entente grant create --token ID --role developer --namespaces NAME'],
     ),
   )
 }

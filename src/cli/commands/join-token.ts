@@ -64,7 +64,7 @@ async function listTokens(cli: Cli): Promise<void> {
         { title: 'EXPIRES', value: ({ expiresAt }) => expiresAt },
         { title: 'USED', value: ({ usedAt }) => usedAt },
       ],
-      'no join tokens; entente join-token create --id /PATH',
+      ['no join tokens', 'entente join-token create --id /PATH'],
     ),
   )
 }

@@ -117,7 +117,7 @@ async function listMeshes(cli: Cli): Promise<void> {
         { title: 'PROFILE', value: (mesh) => mesh.trustDomains[0]?.profile },
         { title: 'ENVIRONMENT', value: (mesh) => mesh.environment ?? '' },
       ],
-      'no mesh yet; entente mesh create acme --trust-domain acme.example',
+      ['no mesh yet', 'entente mesh create acme --trust-domain acme.example'],
     ),
   )
 }

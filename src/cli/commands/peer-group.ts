@@ -127,7 +127,7 @@ async function listGroups(cli: Cli): Promise<void> {
         { title: 'MEMBERS', value: ({ members }) => members.map(wordOf) },
         { title: 'NOTE', value: ({ note }) => note },
       ],
-      'no groups; entente peer-group create NAME --member RELATIONSHIP',
+      ['no groups', 'entente peer-group create NAME --member RELATIONSHIP'],
     ),
   )
 }

@@ -57,7 +57,7 @@ async function listQuotas(cli: Cli): Promise<void> {
           value: ({ limits }) => Object.entries(limits).map(([kind, max]) => `${kind}=${max}`),
         },
       ],
-      'no quotas; entente quota set services=100',
+      ['no quotas', 'entente quota set services=100'],
     ),
   )
 }

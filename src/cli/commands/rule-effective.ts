@@ -15,7 +15,8 @@ export async function listEffective(cli: Cli, { to, from }: EffectiveOptions): P
   if ((to === undefined) === (from === undefined)) {
     throw usageFailure(
       '--effective needs one peer',
-      'entente rule list --effective --to globex, or --from globex',
+      'entente rule list --effective --to globex',
+      'entente rule list --effective --from globex',
     )
   }
   const mesh = await cli.meshId()
@@ -39,7 +40,10 @@ function exportsTable(exports: readonly ExportView[], peer: string) {
       { title: 'CALLERS', value: callersText },
       { title: 'WHY', value: ({ reason }) => reason },
     ],
-    `nothing is shown to ${peer}; entente rule export NAMESPACE/NAME --to ${peer}`,
+    [
+      `nothing is shown to ${peer}`,
+      `entente explain --may-see NAMESPACE/NAME --to ${peer}   # what is missing for it`,
+    ],
   )
 }
 
@@ -53,7 +57,10 @@ function importsTable(offers: readonly ImportedOfferView[], peer: string) {
       { title: 'VISIBLE TO', value: ({ visibleTo }) => visibleTo.join(', ') },
       { title: 'WHY', value: ({ reason }) => reason },
     ],
-    `no offers of ${peer} on record`,
+    [
+      `no offers of ${peer} on record`,
+      `entente service add --of ${peer} NAMESPACE/NAME --port http:8080 --identity PATH`,
+    ],
   )
 }
 

@@ -131,7 +131,8 @@ function subjectOf(
   if (service === undefined) {
     throw usageFailure(
       'the rule needs a service or --identity',
-      "entente rule export shop/cart --to globex, or entente rule export --identity '/ns/web/*' --to globex",
+      'entente rule export shop/cart --to globex',
+      "entente rule export --identity '/ns/web/*' --to globex",
     )
   }
   return {

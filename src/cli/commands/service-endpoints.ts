@@ -44,7 +44,7 @@ async function listEndpoints(
         { title: 'HEALTHY', value: (one) => one.healthy },
         { title: 'FRESH UNTIL', value: (one) => one.freshUntil },
       ],
-      'no cluster reports endpoints of it; entente service sync --help',
+      ['no cluster reports endpoints of it', 'entente service sync --help'],
     ),
   )
 }

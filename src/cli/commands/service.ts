@@ -112,7 +112,7 @@ function registerWriting(service: Command, cli: Cli): void {
 async function addService(cli: Cli, name: string, options: ServingOptions): Promise<void> {
   const { port: ports, identity: identities, of, gateway: gateways, dryRun } = options
   if (of === undefined && gateways !== undefined) {
-    throw usageFailure('--gateway goes with --of', 'gateways of ours: entente gateway --help')
+    throw usageFailure('--gateway goes with --of', 'entente gateway --help   # gateways of ours')
   }
   const mesh = await cli.meshId()
   const target =
@@ -163,7 +163,7 @@ async function listServices(
         { title: 'PORTS', value: portsOf },
         { title: 'IDENTITIES', value: ({ identities }) => identities },
       ],
-      'no services; entente service add NAMESPACE/NAME --port http:8080 --identity PATH',
+      ['no services', 'entente service add NAMESPACE/NAME --port http:8080 --identity PATH'],
     ),
   )
 }
@@ -178,7 +178,10 @@ function offersTable(offers: readonly ImportedOfferView[], of: string) {
       { title: 'HOSTNAME', value: ({ hostname }) => hostname },
       { title: 'WHY', value: ({ reason }) => reason },
     ],
-    `nothing of ${of} is on record; entente service add --of ${of} NAMESPACE/NAME --port http:8080 --identity PATH`,
+    [
+      `nothing of ${of} is on record`,
+      `entente service add --of ${of} NAMESPACE/NAME --port http:8080 --identity PATH`,
+    ],
   )
 }
 

@@ -107,7 +107,7 @@ async function list(cli: Cli): Promise<void> {
         { title: 'CODES', value: ({ codes }) => codes?.join(', ') ?? 'all' },
         { title: 'NOTE', value: ({ note }) => note },
       ],
-      'no webhooks; entente webhook add NAME --url URL',
+      ['no webhooks', 'entente webhook add NAME --url URL'],
     ),
   )
 }
