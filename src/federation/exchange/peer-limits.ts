@@ -1,5 +1,5 @@
 import { type Clock } from '../../clock.ts'
-import { Buckets, networkOf, type Rate } from '../token-buckets.ts'
+import { Buckets, networkOf, type Rate } from '../../http/token-buckets.ts'
 
 /** How often this process takes peer calls: as a whole, from one address (of IPv6: one /64), of one relationship. */
 export interface PeerRates {

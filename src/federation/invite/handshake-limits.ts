@@ -1,5 +1,5 @@
 import { type Clock } from '../../clock.ts'
-import { Buckets, networkOf, type Rate } from '../token-buckets.ts'
+import { Buckets, networkOf, type Rate } from '../../http/token-buckets.ts'
 
 /** Messages a second on average, and at once, that this process looks at. */
 const PROCESS: Rate = { perSecond: 40, burst: 800 }
