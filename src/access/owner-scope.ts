@@ -2,7 +2,7 @@ import { ServiceError, quoted } from '../errors.ts'
 import { type Action } from './actions.ts'
 import { type Principal, type Scope, allows } from './principal.ts'
 
-/** Namespaces of a mesh that somebody may speak for; undefined = the whole mesh. */
+/** Namespaces (or clusters, or meshes) that somebody may speak for; undefined = all of them. */
 export type OwnerScope = readonly string[] | undefined
 
 /**

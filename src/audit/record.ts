@@ -9,8 +9,8 @@ export interface ChangeContext {
   /** The database's time. */
   readonly now: Date
   /**
-   * Namespaces (or clusters) that the author may speak for, from access/owner-scope.ts; undefined = the whole mesh, as
-   * for timers and whatever the service does by itself.
+   * Namespaces that the author may speak for, from access/owner-scope.ts; undefined = the whole mesh, as for timers and
+   * whatever the service does by itself.
    */
   readonly ownerScope?: readonly string[] | undefined
 }

@@ -24,6 +24,11 @@ import {
 import * as store from './entry-store.ts'
 import { countUsable } from './token-store.ts'
 
+/** Who changes entries, when, and of which clusters; undefined = all, and those tied to none. */
+export interface EntryContext extends ChangeContext {
+  readonly ownerClusters?: OwnerScope
+}
+
 /**
  * Makes an entry in the caller's transaction; it yields nothing until a join token of it is used.
  *
@@ -32,7 +37,7 @@ import { countUsable } from './token-store.ts'
 export async function createEntry(
   trx: Db,
   meshId: MeshId,
-  { draft, context }: { readonly draft: EntryDraft; readonly context: ChangeContext },
+  { draft, context }: { readonly draft: EntryDraft; readonly context: EntryContext },
 ): Promise<Entry> {
   const owner = await ownerOf(trx, meshId, context)
   const entry: Entry = {
@@ -55,7 +60,7 @@ export async function createEntry(
 export interface EntryChange {
   readonly id: string
   readonly change: Omit<EntryDraft, 'spiffeId'>
-  readonly context: ChangeContext
+  readonly context: EntryContext
   /** Refuses when the caller did not see the version that is there. */
   readonly requireVersion: (version: bigint) => void
 }
@@ -119,10 +124,11 @@ export async function deleteEntry(
 export async function loadEntry(
   db: Db,
   meshId: MeshId,
-  { id, ownerScope }: { readonly id: string; readonly ownerScope: OwnerScope },
+  { id, ownerClusters }: { readonly id: string; readonly ownerClusters: OwnerScope },
 ): Promise<Entry> {
   const entry = await store.findEntry(db, meshId, await idOf(db, meshId, id))
-  if (entry === undefined || !isOwned(ownerScope, clustersIn(entry))) throw noSuchEntry(meshId, id)
+  if (entry === undefined || !isOwned(ownerClusters, clustersIn(entry)))
+    throw noSuchEntry(meshId, id)
   return entry
 }
 
@@ -159,8 +165,8 @@ export function clustersIn({ cluster }: Pick<Entry, 'cluster'>): readonly string
   return cluster === undefined ? [] : [cluster]
 }
 
-function requireOwnEntry(entry: Entry, { ownerScope }: ChangeContext): void {
-  requireOwned(ownerScope, {
+function requireOwnEntry(entry: Entry, { ownerClusters }: EntryContext): void {
+  requireOwned(ownerClusters, {
     title: `an entry for ${entry.spiffeId}, unless it is tied to your cluster,`,
     within: clustersIn(entry),
   })
@@ -175,10 +181,10 @@ async function requireRoom(trx: Db, { meshId, spiffeId }: Entry): Promise<void> 
 async function lockedEntry(
   trx: Db,
   meshId: MeshId,
-  { id, context }: { readonly id: string; readonly context: ChangeContext },
+  { id, context }: { readonly id: string; readonly context: EntryContext },
 ): Promise<Entry> {
   const entry = await store.lockEntry(trx, meshId, await idOf(trx, meshId, id))
-  if (entry === undefined || !isOwned(context.ownerScope, clustersIn(entry))) {
+  if (entry === undefined || !isOwned(context.ownerClusters, clustersIn(entry))) {
     throw noSuchEntry(meshId, id)
   }
   return entry
@@ -199,7 +205,8 @@ async function insertNamed(trx: Db, meshId: MeshId, entry: Entry): Promise<void>
     if (!isUniqueViolation(cause)) throw cause
     throw new ServiceError('ALREADY_EXISTS', `${quoted(entry.spiffeId)} has an entry already`, {
       cause,
-      next: `entente entry show ${entry.spiffeId}`,
+      // The same whoever has it: a reader of some clusters learns no more than that it is taken.
+      next: 'a SPIFFE ID has one entry in its mesh; yours are shown by: entente entry list',
     })
   }
 }
@@ -224,7 +231,7 @@ function reporterOf({ spiffeId, cluster }: Entry): Reporter {
 }
 
 interface Settlement {
-  readonly context: ChangeContext
+  readonly context: EntryContext
   readonly action: string
   readonly body: unknown
 }

@@ -45,13 +45,13 @@ export const entryRoutes = async (app: App, { db, now }: EntryRoutesOptions): Pr
     },
     async (request, reply) => {
       const meshId = parseMeshId(request.params.meshId)
-      const ownerScope = ownerClustersOf(request.principal, 'entry.create', meshId)
+      const ownerClusters = ownerClustersOf(request.principal, 'entry.create', meshId)
       const { dryRun } = request.query
       const draft = { ...draftOf(request.body), spiffeId: request.body.spiffeId }
       const entry = await inTransaction(
         db,
         async (trx) => {
-          const context = { actor: request.principal.name, now: await now(trx), ownerScope }
+          const context = { actor: request.principal.name, now: await now(trx), ownerClusters }
           return createEntry(trx, meshId, { draft, context })
         },
         { dryRun },
@@ -77,7 +77,7 @@ export const entryRoutes = async (app: App, { db, now }: EntryRoutesOptions): Pr
     },
     async (request) => {
       const meshId = parseMeshId(request.params.meshId)
-      const ownerScope = ownerClustersOf(request.principal, 'entry.list', meshId)
+      const ownerClusters = ownerClustersOf(request.principal, 'entry.list', meshId)
       const { limit, cursor, spiffeId: wanted } = request.query
       await loadMesh(db, meshId)
       const trustDomains = await trustDomainsOf(db, meshId)
@@ -86,7 +86,7 @@ export const entryRoutes = async (app: App, { db, now }: EntryRoutesOptions): Pr
       const after = decodeCursor(cursor, 1)?.[0]
       const rows = await listEntries(db, meshId, {
         spiffeId,
-        among: ownerScope,
+        among: ownerClusters,
         after,
         limit: limit + 1,
       })
@@ -108,9 +108,9 @@ export const entryRoutes = async (app: App, { db, now }: EntryRoutesOptions): Pr
     },
     async (request, reply) => {
       const meshId = parseMeshId(request.params.meshId)
-      const ownerScope = ownerClustersOf(request.principal, 'entry.read', meshId)
+      const ownerClusters = ownerClustersOf(request.principal, 'entry.read', meshId)
       await loadMesh(db, meshId)
-      const entry = await loadEntry(db, meshId, { id: request.params.entryId, ownerScope })
+      const entry = await loadEntry(db, meshId, { id: request.params.entryId, ownerClusters })
       reply.header('etag', etagOf(entry.version))
       return viewEntry(entry)
     },
@@ -131,13 +131,13 @@ export const entryRoutes = async (app: App, { db, now }: EntryRoutesOptions): Pr
     },
     async (request, reply) => {
       const meshId = parseMeshId(request.params.meshId)
-      const ownerScope = ownerClustersOf(request.principal, 'entry.update', meshId)
+      const ownerClusters = ownerClustersOf(request.principal, 'entry.update', meshId)
       const { entryId: id } = request.params
       const change = draftOf(request.body)
       const entry = await inTransaction(
         db,
         async (trx) => {
-          const context = { actor: request.principal.name, now: await now(trx), ownerScope }
+          const context = { actor: request.principal.name, now: await now(trx), ownerClusters }
           const requireVersion = matchIfSent(request)
           return changeEntry(trx, meshId, { id, change, context, requireVersion })
         },
@@ -162,12 +162,12 @@ export const entryRoutes = async (app: App, { db, now }: EntryRoutesOptions): Pr
     },
     async (request) => {
       const meshId = parseMeshId(request.params.meshId)
-      const ownerScope = ownerClustersOf(request.principal, 'entry.delete', meshId)
+      const ownerClusters = ownerClustersOf(request.principal, 'entry.delete', meshId)
       const { entryId: id } = request.params
       const ended = await inTransaction(
         db,
         async (trx) => {
-          const context = { actor: request.principal.name, now: await now(trx), ownerScope }
+          const context = { actor: request.principal.name, now: await now(trx), ownerClusters }
           return deleteEntry(trx, meshId, { id, context, requireVersion: matchIfSent(request) })
         },
         { dryRun: request.query.dryRun },

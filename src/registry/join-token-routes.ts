@@ -48,12 +48,12 @@ export const joinTokenRoutes = async (
     },
     async (request, reply) => {
       const meshId = parseMeshId(request.params.meshId)
-      const ownerScope = ownerClustersOf(request.principal, 'join-token.create', meshId)
+      const ownerClusters = ownerClustersOf(request.principal, 'join-token.create', meshId)
       const { dryRun } = request.query
       const { created, at } = await inTransaction(
         db,
         async (trx) => {
-          const context = { actor: request.principal.name, now: await now(trx), ownerScope }
+          const context = { actor: request.principal.name, now: await now(trx), ownerClusters }
           const wanted = { ...request.body, address }
           return {
             created: await createJoinToken(trx, meshId, { wanted, context }),
@@ -85,13 +85,13 @@ export const joinTokenRoutes = async (
     },
     async (request) => {
       const meshId = parseMeshId(request.params.meshId)
-      const ownerScope = ownerClustersOf(request.principal, 'join-token.list', meshId)
+      const ownerClusters = ownerClustersOf(request.principal, 'join-token.list', meshId)
       const { limit, cursor, entryId } = request.query
       await loadMesh(db, meshId)
       const after = decodeIdCursor(cursor)
       const rows = await listTokens(db, meshId, {
         entryId,
-        among: ownerScope,
+        among: ownerClusters,
         after,
         limit: limit + 1,
       })
@@ -116,12 +116,12 @@ export const joinTokenRoutes = async (
     },
     async (request) => {
       const meshId: MeshId = parseMeshId(request.params.meshId)
-      const ownerScope = ownerClustersOf(request.principal, 'join-token.delete', meshId)
+      const ownerClusters = ownerClustersOf(request.principal, 'join-token.delete', meshId)
       const { tokenId: id } = request.params
       return inTransaction(
         db,
         async (trx) => {
-          const context = { actor: request.principal.name, now: await now(trx), ownerScope }
+          const context = { actor: request.principal.name, now: await now(trx), ownerClusters }
           return viewToken(await deleteJoinToken(trx, meshId, { id, context }), context.now)
         },
         { dryRun: request.query.dryRun },

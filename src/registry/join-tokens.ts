@@ -8,7 +8,7 @@ import { type Db } from '../db/schema.ts'
 import { quoted, ServiceError } from '../errors.ts'
 import { loadMesh } from '../mesh/find-mesh.ts'
 import { joinSecretHash, newJoinSecret, writeJoinToken } from '../pki/join-token.ts'
-import { clustersIn, createEntry, ownerOf } from './change-entries.ts'
+import { clustersIn, createEntry, type EntryContext, ownerOf } from './change-entries.ts'
 import { type Entry, entryObject, parseEntryId } from './entry.ts'
 import { findEntry, findEntryBySpiffeId } from './entry-store.ts'
 import * as store from './token-store.ts'
@@ -48,7 +48,7 @@ export interface CreatedJoinToken {
 export async function createJoinToken(
   trx: Db,
   meshId: MeshId,
-  { wanted, context }: { readonly wanted: NewJoinToken; readonly context: ChangeContext },
+  { wanted, context }: { readonly wanted: NewJoinToken; readonly context: EntryContext },
 ): Promise<CreatedJoinToken> {
   const owner = await ownerOf(trx, meshId, context)
   const { spiffeId, trustDomain } = parseEntryId(wanted.spiffeId, owner)
@@ -80,7 +80,7 @@ export async function createJoinToken(
 export async function deleteJoinToken(
   trx: Db,
   meshId: MeshId,
-  { id, context }: { readonly id: string; readonly context: ChangeContext },
+  { id, context }: { readonly id: string; readonly context: EntryContext },
 ): Promise<store.StoredToken> {
   await loadMesh(trx, meshId)
   const token = await store.findToken(trx, meshId, id)
@@ -100,17 +100,17 @@ export async function deleteJoinToken(
 /** Whoever has some clusters makes tokens for the entries tied to them, and learns of no others. */
 function requireOwnToken(
   entry: Entry | undefined,
-  { title, context }: { readonly title: string; readonly context: ChangeContext },
+  { title, context }: { readonly title: string; readonly context: EntryContext },
 ): void {
   if (isOwnEntry(entry, context)) return
-  requireOwned(context.ownerScope, {
+  requireOwned(context.ownerClusters, {
     title: `${title}, unless its entry is tied to your cluster,`,
     within: [],
   })
 }
 
-function isOwnEntry(entry: Entry | undefined, { ownerScope }: ChangeContext): boolean {
-  return isOwned(ownerScope, entry === undefined ? [] : clustersIn(entry))
+function isOwnEntry(entry: Entry | undefined, { ownerClusters }: EntryContext): boolean {
+  return isOwned(ownerClusters, entry === undefined ? [] : clustersIn(entry))
 }
 
 /** A join token that could be used now, and what it is good for. */

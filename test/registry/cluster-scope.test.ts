@@ -52,6 +52,12 @@ t.test(
         })
       }
     }
+    const taken = async (path: string) => {
+      const { status, body } = await as('POST', '/entries', { spiffeId: path, cluster: own })
+      return [status, body.code, body.detail.replace(path, ''), body.next]
+    }
+    t.same(await taken('/ns/pay/sa/api'), await taken('/reporter/a'), 'nor whose a taken name is')
+    t.equal((await taken('/ns/pay/sa/api'))[1], 'ALREADY_EXISTS')
     t.equal((await as('PATCH', `/entries/${mine.body.id}`, { cluster: null })).status, 403)
     const token = await as('POST', '/join-tokens', { spiffeId: '/reporter/a' })
     t.equal(token.status, 201, JSON.stringify(token.body))
