@@ -14,7 +14,7 @@ export interface KeyScope {
 /** One request's hold on a key. */
 export interface Claim {
   readonly scope: KeyScope
-  /** SHA-256 over method, URL and body. */
+  /** SHA-256 over method, URL, the rights that it was made with, and body. */
   readonly fingerprint: Uint8Array
   /** Names the request; whatever it writes later counts only while it holds the key. */
   readonly id: string

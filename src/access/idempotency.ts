@@ -8,6 +8,7 @@ import type { DbClock } from '../db/time.ts'
 import { messageOf, ServiceError } from '../errors.ts'
 import type { App } from '../http/listener.ts'
 import * as store from './idempotency-store.ts'
+import { reachOf } from './owner-scope.ts'
 
 /** Seconds for which an answer is kept and repeated: a day. */
 export const ANSWER_KEPT_SECONDS = 86_400
@@ -43,8 +44,10 @@ export interface IdempotencyOptions {
  *
  * A key belongs to a principal, a method and a route. The row is made before the handler runs, so of requests at
  * once exactly one is handled and the others are refused with IDEMPOTENCY_KEY_IN_USE; another request under a known
- * key is IDEMPOTENCY_KEY_REUSED, and the repetition of one whose answer showed a secret SECRET_SHOWN_ONCE. Dry runs
- * and answers of 409, 412, 429 and from 500 on are not kept. Call it after the access hook and before the routes are registered.
+ * key, or the same one when the grants behind it changed, is IDEMPOTENCY_KEY_REUSED: an answer is never repeated to
+ * rights that did not get it. The repetition of one whose answer showed a secret is SECRET_SHOWN_ONCE. Dry runs and
+ * answers of 403, 409, 412, 429 and from 500 on are not kept. Call it after the access hook and before the routes are
+ * registered.
  */
 export function addIdempotency(app: App, options: IdempotencyOptions): void {
   app.decorateRequest('idempotency')
@@ -77,7 +80,7 @@ const KeyHeader = {
   maxLength: 255,
   pattern: '^[!-~]*$',
   description:
-    'a value of your own for this request; sent again with it within 24 hours, the request gets the same answer (Idempotency-Replayed: true) and is not done again. One that is still being handled is 409 with Retry-After, another request under the same value 422, and of an answer that showed a secret only the place of the object is repeated (409). Dry runs and answers of 409, 412, 429 and from 500 on are not kept',
+    'a value of your own for this request; sent again with it within 24 hours, the request gets the same answer (Idempotency-Replayed: true) and is not done again. One that is still being handled is 409 with Retry-After, another request under the same value 422, also when what your token may do here changed since, and of an answer that showed a secret only the place of the object is repeated (409). Dry runs and answers of 403, 409, 412, 429 and from 500 on are not kept',
 }
 
 /** In lower case, as Node hands headers to our validator. */
@@ -89,11 +92,14 @@ function describeHeader(route: RouteOptions): void {
 
 function claimOf(request: FastifyRequest): store.Claim | undefined {
   const key = request.headers[HEADER]
-  const { method, principal, routeOptions, query, body, url } = request
+  const { method, principal, routeOptions, query, params, body, url } = request
   if (method !== 'POST' || typeof key !== 'string' || routeOptions.url === undefined)
     return undefined
   if ((query as { readonly dryRun?: boolean }).dryRun === true) return undefined
-  const hash = createHash('sha256').update(`${method}\n${url}\n`)
+  const { action } = routeOptions.config
+  const { meshId } = params as { readonly meshId?: string }
+  const reach = action === undefined ? [] : reachOf(principal, action, meshId)
+  const hash = createHash('sha256').update(`${method}\n${url}\n${canonicalJson(reach)}\n`)
   return {
     scope: { principal: principal.tokenId, method, route: routeOptions.url, key },
     fingerprint: hash.update(canonicalJson(body ?? null)).digest(),
@@ -137,8 +143,8 @@ function replay(
     .send(answer.body ?? '')
 }
 
-/** Refusals that the next try may not meet: a conflict, a version that passed on, a rate. */
-const TRANSIENT: ReadonlySet<number> = new Set([409, 412, 429])
+/** Refusals that the next try may not meet: a missing grant, a conflict, a version that passed on, a rate. */
+const TRANSIENT: ReadonlySet<number> = new Set([403, 409, 412, 429])
 
 /** The answer as it is kept; undefined for one that is not. */
 function answerOf(
@@ -187,7 +193,7 @@ async function keep(
 function reused(): ServiceError {
   return new ServiceError(
     'IDEMPOTENCY_KEY_REUSED',
-    'this Idempotency-Key was sent with another request (path, query or body differ)',
+    'this Idempotency-Key was sent with another request (path, query or body differ), or what this token may do here changed since',
     { next: 'send the first request again as it was, or this one under a new key' },
   )
 }

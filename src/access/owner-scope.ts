@@ -1,6 +1,6 @@
 import { ServiceError, quoted } from '../errors.ts'
 import { type Action } from './actions.ts'
-import { type Principal, type Scope, allows } from './principal.ts'
+import { type Principal, type Scope, allows, scopeText } from './principal.ts'
 
 /** Namespaces (or clusters, or meshes) that somebody may speak for; undefined = all of them. */
 export type OwnerScope = readonly string[] | undefined
@@ -28,6 +28,11 @@ export function ownerMeshesOf(principal: Principal, action: Action): OwnerScope 
   )
   if (meshes.includes(undefined)) return undefined
   return [...new Set(meshes.filter((mesh) => mesh !== undefined))].toSorted()
+}
+
+/** How far a principal's grants reach for an action, each as a text; sorted, so that equal rights are equal lists. */
+export function reachOf(principal: Principal, action: Action, meshId?: string): readonly string[] {
+  return [...new Set(scopesOf(principal, action, meshId).map(scopeText))].toSorted()
 }
 
 /** What somebody wants to make, change or delete. */

@@ -5,11 +5,13 @@ import {
   CRASHED_AFTER_SECONDS,
   pruneIdempotencyKeys,
 } from '../../src/access/idempotency.ts'
+import { ownerScopeOf } from '../../src/access/owner-scope.ts'
 import { ServiceError } from '../../src/errors.ts'
 import { DryRunQuery } from '../../src/http/dry-run.ts'
 import type { App } from '../../src/http/listener.ts'
 import { adminApp, type AdminApp, type AdminAppOptions } from '../support/admin-app.ts'
 import { testClock } from '../support/clock.ts'
+import { makeMesh, testKeyring } from '../support/meshes.ts'
 import { untilTrue } from '../support/until.ts'
 
 const START = new Date('2026-05-01T10:00:00Z')
@@ -120,6 +122,54 @@ t.test('a key is its principal’s own, and its route’s', async (t) => {
   const second = await app.call('POST', '/v1/jobs/one', other)
   t.equal(second.headers.get('idempotency-replayed'), null)
   t.equal(work.runs, 2)
+})
+
+t.test('an answer is not repeated to a token whose grants changed meanwhile', async (t) => {
+  const work = { runs: 0, refuse: false }
+  const jobs = async (v1: App): Promise<void> => {
+    v1.post(
+      '/meshes/:meshId/jobs',
+      { config: { action: 'service.create', narrows: true } },
+      async (request, reply) => {
+        if (work.refuse) throw new ServiceError('FORBIDDEN', 'not yours')
+        const within = ownerScopeOf(request.principal, 'service.create', 'acme')
+        return reply.code(201).send({ run: (work.runs += 1), within })
+      },
+    )
+  }
+  const app = await adminApp(t, { mount: (v1) => void v1.register(jobs) })
+  await makeMesh(app.database.db, testKeyring())
+  const developer = { role: 'developer', meshId: 'acme' }
+  const made = await app.call('POST', '/v1/api-tokens', {
+    body: { label: 'dev', ...developer, namespaces: ['pay', 'shop'] },
+  })
+  const grant = (namespaces: string[]) =>
+    app.call('POST', '/v1/grants', { body: { tokenId: made.body.id, ...developer, namespaces } })
+  const { token } = made.body as { token: string }
+  const send = (key: string) =>
+    app.call('POST', '/v1/meshes/acme/jobs', {
+      token,
+      headers: { 'idempotency-key': key },
+      body: {},
+    })
+  t.match(await send('k'), { status: 201, body: { run: 1, within: ['pay', 'shop'] } })
+  t.match(await send('k'), { status: 201, body: { run: 1 } })
+  const less = await grant(['pay'])
+  t.equal(less.status, 201, less.text)
+  const gone = await app.call('DELETE', `/v1/grants/${made.body.grants[0].id}`)
+  t.equal(gone.status, 200, gone.text)
+  const refused = await send('k')
+  t.match(refused, { status: 422, body: { code: 'IDEMPOTENCY_KEY_REUSED' } })
+  t.notMatch(refused.text, 'shop', 'nothing of the kept answer shows')
+  t.match(await send('other'), { status: 201, body: { run: 2, within: ['pay'] } })
+  await app.call('DELETE', `/v1/grants/${less.body.id}`)
+  t.equal((await send('k')).status, 403, 'and without any grant the request is refused as ever')
+  t.equal((await grant(['pay', 'shop'])).status, 201)
+  t.match(await send('k'), { status: 201, body: { run: 1 } }, 'equal rights get it again')
+  work.refuse = true
+  t.equal((await send('later')).status, 403)
+  work.refuse = false
+  t.equal((await send('later')).status, 201, 'what a missing grant refused can be tried again')
 })
 
 t.test('a key of 1 to 255 visible ASCII characters is taken, any other refused', async (t) => {
