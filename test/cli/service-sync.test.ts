@@ -29,14 +29,15 @@ t.test(
     const dry = await sync('--endpoints', '--svid', svid, '--dry-run')
     t.equal(dry.code, 0, dry.err)
     t.match(dry.out, 'shop/cart would be made')
-    t.match(dry.out, '2 endpoints would be reported')
+    t.match(dry.out, '2 endpoints would be reported, 1 left out')
     t.match((await run('service', 'list')).out, /no services/)
 
     const done = await sync('--endpoints', '--svid', svid)
     t.equal(done.code, 0, done.err)
     t.match(done.out, 'shop/cart made')
     t.match(done.out, '1 made, 0 changed, 0 deleted, 0 as before')
-    t.match(done.out, '2 endpoints reported (report 1)')
+    t.match(done.out, '2 endpoints reported (report 1), 1 left out')
+    t.match(done.err, 'endpoint of shop/cart at 10.0.0.8 left out: it names no pod')
     t.match(done.err, 'passed over shop/db: it is headless')
     t.match(done.err, 'left as it is shop/quiet: no pod is behind it now')
     const shown = await run('service', 'show', 'shop/cart')
@@ -50,6 +51,8 @@ t.test(
     const again = await sync('--only-endpoints', '--svid', svid)
     t.match(again.out, '2 endpoints reported (report 2)')
     t.notMatch(again.out, 'made')
+    const report = await sync('--only-endpoints', '--svid', svid, '--output', 'json')
+    t.match(JSON.parse(report.out), { leftOut: [{ service: 'shop/cart', address: '10.0.0.8' }] })
     const json = await sync('--output', 'json')
     t.match(JSON.parse(json.out), {
       catalogue: { unchangedCount: 1 },

@@ -5,7 +5,7 @@ import { systemClock } from '../../clock.ts'
 import { type Cli } from '../cli.ts'
 import { path } from '../client.ts'
 import { usageFailure } from '../failure.ts'
-import { readEndpoints, type ReadEndpoint } from '../kubernetes/endpoints.ts'
+import { type LeftOut, readEndpoints, type ReadEndpoint } from '../kubernetes/endpoints.ts'
 import { joinObjects, type KubernetesObjects, readObjects } from '../kubernetes/objects.ts'
 import { readServices, type ReadServices } from '../kubernetes/services.ts'
 import { readSvidFolder } from '../svid-folder.ts'
@@ -78,11 +78,14 @@ async function syncServices(cli: Cli, options: SyncOptions): Promise<void> {
     [...read.services, ...read.kept].map(({ namespace, name }) => `${namespace}/${name}`),
   )
   const { network } = options
-  const endpoints = withEndpoints ? readEndpoints(objects, { namespaces, services, network }) : []
+  const { endpoints, leftOut } = withEndpoints
+    ? readEndpoints(objects, { namespaces, services, network })
+    : { endpoints: [], leftOut: [] }
   tellPassedOver(cli, read)
+  tellLeftOut(cli, leftOut)
   const catalogue = options.onlyEndpoints === true ? undefined : await put(cli, options, read)
   const reported = withEndpoints ? await report(cli, { options, endpoints, ttlSeconds }) : undefined
-  show(cli, { catalogue, reported, read, options })
+  show(cli, { catalogue, reported, read, leftOut, options })
 }
 
 async function readFiles(cli: Cli, files: readonly string[]): Promise<KubernetesObjects> {
@@ -144,17 +147,26 @@ function tellPassedOver(cli: Cli, { passedOver, kept }: ReadServices): void {
   }
 }
 
+function tellLeftOut(cli: Cli, leftOut: readonly LeftOut[]): void {
+  for (const { service, address, reason } of leftOut.slice(0, MOST_TOLD)) {
+    const place = address === '' ? '' : ` at ${address}`
+    cli.note(`endpoint of ${service}${place} left out: ${reason}`)
+  }
+  if (leftOut.length > MOST_TOLD) cli.note(`and ${leftOut.length - MOST_TOLD} more left out`)
+}
+
 interface Shown {
   readonly catalogue: SyncedView | undefined
   readonly reported: ReportView | number | undefined
   readonly read: ReadServices
+  readonly leftOut: readonly LeftOut[]
   readonly options: SyncOptions
 }
 
-function show(cli: Cli, { catalogue, reported, read, options }: Shown): void {
+function show(cli: Cli, { catalogue, reported, read, leftOut, options }: Shown): void {
   const endpoints = typeof reported === 'number' ? { endpoints: reported } : reported
   if (cli.output !== 'table') {
-    cli.print({ catalogue, report: endpoints, passedOver: read.passedOver })
+    cli.print({ catalogue, report: endpoints, passedOver: read.passedOver, leftOut })
     return
   }
   const would = options.dryRun === true ? 'would be ' : ''
@@ -162,7 +174,8 @@ function show(cli: Cli, { catalogue, reported, read, options }: Shown): void {
   if (endpoints === undefined) return
   const revision = 'revision' in endpoints ? ` (report ${endpoints.revision})` : ''
   const noun = endpoints.endpoints === 1 ? 'endpoint' : 'endpoints'
-  cli.say(`${endpoints.endpoints} ${noun} ${would}reported${revision}`)
+  const without = leftOut.length === 0 ? '' : `, ${leftOut.length} left out`
+  cli.say(`${endpoints.endpoints} ${noun} ${would}reported${revision}${without}`)
 }
 
 function sayCatalogue(cli: Cli, view: SyncedView, would: string): void {

@@ -25,6 +25,21 @@ export interface ReadEndpoint {
   readonly healthy: boolean
 }
 
+/** An endpoint that no report can have. */
+export interface LeftOut {
+  /** `namespace/name`. */
+  readonly service: string
+  /** Its address, empty where it has none. */
+  readonly address: string
+  readonly reason: string
+}
+
+/** The endpoints in what Kubernetes told. */
+export interface ReadEndpoints {
+  readonly endpoints: readonly ReadEndpoint[]
+  readonly leftOut: readonly LeftOut[]
+}
+
 /** What endpoints are read by. */
 export interface EndpointChoice {
   readonly namespaces: ReadonlySet<string> | undefined
@@ -39,41 +54,57 @@ const REGION = 'topology.kubernetes.io/region'
 /**
  * The endpoints of services in a cluster's EndpointSlices: one for each pod and port, by the pod's uid.
  *
- * Endpoints that name no pod are left out, since nothing but their address would tell them apart; so are those that
- * are ending. A pod that has addresses of both families is reported by its IPv4 address. A zone counts where the
- * file also holds the nodes, which know the region that it is in.
+ * Endpoints that name no pod are left out and told of, since nothing but their address would tell them apart; those
+ * that are ending are passed over. A pod that has addresses of both families is reported by its IPv4 address. A zone
+ * counts where the file also holds the nodes, which know the region that it is in.
  */
 export function readEndpoints(
   { slices, nodes }: KubernetesObjects,
   choice: EndpointChoice,
-): readonly ReadEndpoint[] {
+): ReadEndpoints {
   const regions = new Map(nodes.map((node) => [node.name, node.labels.get(REGION) ?? '']))
   const found = new Map<string, ReadEndpoint>()
+  const leftOut: LeftOut[] = []
   for (const slice of slices.toSorted(byFamily)) {
-    for (const endpoint of endpointsIn(slice, choice, regions)) {
+    const read = endpointsIn(slice, choice, regions)
+    leftOut.push(...read.leftOut)
+    for (const endpoint of read.endpoints) {
       const { namespace, service, workloadUid, port } = endpoint
       const key = `${namespace}/${service}/${port}/${workloadUid}`
       if (!found.has(key)) found.set(key, endpoint)
     }
   }
-  return [...found.values()]
+  return { endpoints: [...found.values()], leftOut }
 }
+
+const NONE: ReadEndpoints = { endpoints: [], leftOut: [] }
 
 function endpointsIn(
   { namespace, labels, body }: KubernetesObject,
   { namespaces, services, network }: EndpointChoice,
   regions: ReadonlyMap<string, string>,
-): ReadEndpoint[] {
+): ReadEndpoints {
   const service = labels.get(SERVICE) ?? ''
-  const isWanted = isSpokenOf(namespace, namespaces) && services.has(`${namespace}/${service}`)
-  if (!isWanted || textAt(body, 'addressType') === 'FQDN') return []
+  const title = `${namespace}/${service}`
+  if (!isSpokenOf(namespace, namespaces) || !services.has(title)) return NONE
   const ports = objectsAt(body, 'ports').flatMap(portOf)
-  return objectsAt(body, 'endpoints').flatMap((endpoint) => {
-    const read = workloadOf(endpoint, regions)
-    if (read === undefined) return []
-    const of = { namespace, service, ...read, ...(network === undefined ? {} : { network }) }
-    return ports.map((port) => ({ ...of, ...port }))
-  })
+  const isNamed = textAt(body, 'addressType') === 'FQDN'
+  const endpoints: ReadEndpoint[] = []
+  const leftOut: LeftOut[] = []
+  for (const endpoint of objectsAt(body, 'endpoints').filter(isStaying)) {
+    const [address = ''] = textsAt(endpoint, 'addresses')
+    const read = isNamed ? 'its address is a DNS name' : workloadOf(endpoint, address, regions)
+    if (typeof read === 'string') leftOut.push({ service: title, address, reason: read })
+    else {
+      const of = { namespace, service, ...read, ...(network === undefined ? {} : { network }) }
+      endpoints.push(...ports.map((port) => ({ ...of, ...port })))
+    }
+  }
+  return { endpoints, leftOut }
+}
+
+function isStaying(endpoint: JsonObject): boolean {
+  return flagAt(objectAt(endpoint, 'conditions'), 'terminating') !== true
 }
 
 function portOf(port: JsonObject): { readonly port: number; readonly portName: string }[] {
@@ -85,17 +116,20 @@ function portOf(port: JsonObject): { readonly port: number; readonly portName: s
 
 type Workload = Pick<ReadEndpoint, 'workloadUid' | 'address' | 'healthy' | 'region' | 'zone'>
 
+/** What the report says of an endpoint, or why it is left out. */
 function workloadOf(
   endpoint: JsonObject,
+  address: string,
   regions: ReadonlyMap<string, string>,
-): Workload | undefined {
+): Workload | string {
   const target = objectAt(endpoint, 'targetRef')
-  const workloadUid = textAt(target, 'kind') === 'Pod' ? textAt(target, 'uid') : ''
-  const [address = ''] = textsAt(endpoint, 'addresses')
+  const kind = textAt(target, 'kind')
+  const workloadUid = textAt(target, 'uid')
+  if (kind === '') return 'it names no pod (no targetRef)'
+  if (kind !== 'Pod') return `it is no pod (targetRef is of kind ${kind})`
+  if (workloadUid === '') return `its pod ${textAt(target, 'name') || 'without a name'} has no uid`
+  if (address === '') return `its pod ${textAt(target, 'name') || workloadUid} has no address`
   const conditions = objectAt(endpoint, 'conditions')
-  if (workloadUid === '' || address === '' || flagAt(conditions, 'terminating') === true) {
-    return undefined
-  }
   const zone = textAt(endpoint, 'zone')
   const region = regions.get(textAt(endpoint, 'nodeName')) ?? ''
   return {

@@ -85,7 +85,8 @@ t.test('a protocol is that of appProtocol, else of the name of the port', async 
 
 t.test('endpoints are pods by their uid, once, with the place of their node', async (t) => {
   const services = new Set(['shop/cart'])
-  t.same(readEndpoints(shop, { namespaces: undefined, services }), [
+  const { endpoints, leftOut } = readEndpoints(shop, { namespaces: undefined, services })
+  t.same(endpoints, [
     {
       namespace: 'shop',
       service: 'cart',
@@ -107,9 +108,36 @@ t.test('endpoints are pods by their uid, once, with the place of their node', as
       portName: 'http-web',
     },
   ])
-  t.same(readEndpoints(shop, { namespaces: undefined, services: new Set() }), [])
+  t.same(leftOut, [
+    { service: 'shop/cart', address: '10.0.0.8', reason: 'it names no pod (no targetRef)' },
+  ])
+  const none = { endpoints: [], leftOut: [] }
+  t.same(readEndpoints(shop, { namespaces: undefined, services: new Set() }), none)
   const other = { namespaces: new Set(['other']), services }
-  t.same(readEndpoints(shop, other), [])
+  t.same(readEndpoints(shop, other), none)
+})
+
+t.test('an endpoint that no report can have is left out with the reason', async (t) => {
+  const reasonOf = (endpoint: object, addressType = 'IPv4'): string | undefined => {
+    const metadata = {
+      name: 'a',
+      namespace: 'shop',
+      labels: { 'kubernetes.io/service-name': 'cart' },
+    }
+    const ports = [{ name: 'http', port: 80 }]
+    const slice = { kind: 'EndpointSlice', addressType, metadata, ports, endpoints: [endpoint] }
+    const services = new Set(['shop/cart'])
+    const objects = read({ kind: 'List', items: [slice] })
+    const found = readEndpoints(objects, { namespaces: undefined, services })
+    t.equal(found.endpoints.length, 0)
+    return found.leftOut[0]?.reason
+  }
+  const addresses = ['10.0.0.9']
+  t.match(reasonOf({ addresses, targetRef: { kind: 'Pod', name: 'cart-1' } }), /cart-1 has no uid/)
+  t.match(reasonOf({ addresses, targetRef: { kind: 'Node', uid: 'x' } }), /of kind Node/)
+  t.match(reasonOf({ targetRef: { kind: 'Pod', uid: 'x' } }), /its pod x has no address/)
+  t.match(reasonOf({ addresses: ['a.example'] }, 'FQDN'), /DNS name/)
+  t.equal(reasonOf({ addresses, conditions: { terminating: true } }), undefined, 'it is ending')
 })
 
 t.test('what is no list of objects is refused with what it is', async (t) => {
@@ -144,7 +172,8 @@ t.test('odd types count as missing, and nothing throws', async (t) => {
   const { services, passedOver } = readServices(objects, undefined)
   t.same(services, [])
   t.ok(passedOver.length > 0)
-  t.same(readEndpoints(objects, { namespaces: undefined, services: new Set(['b/a']) }), [])
+  const odds = readEndpoints(objects, { namespaces: undefined, services: new Set(['b/a']) })
+  t.same(odds.endpoints, [])
   const proto = JSON.parse('{"kind":"List","items":[{"kind":"__proto__"},{"kind":"constructor"}]}')
   t.same(read(proto).services, [])
 })
