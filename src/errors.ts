@@ -125,3 +125,35 @@ export function messageOf(thrown: unknown): string {
 export function quoted(input: string, maxLength = 80): string {
   return JSON.stringify(input.length > maxLength ? `${input.slice(0, maxLength)}…` : input)
 }
+
+/**
+ * A word as a shell takes it, whole and on one line, whatever is in it: quoted unless nothing in it means anything to
+ * a shell, and with control characters escaped as `$'…'` does it (bash, zsh, ksh, POSIX 2024).
+ */
+export function inShell(word: string): string {
+  if (/^[\w@%+:,./-]+$/.test(word)) return word
+  if (!UNSEEN.test(word)) return `'${word.replaceAll("'", String.raw`'\''`)}'`
+  const escaped = word
+    .replaceAll(/[\\']/g, String.raw`\$&`)
+    .replaceAll(new RegExp(UNSEEN, 'gu'), (char) =>
+      [...Buffer.from(char)].map((byte) => `\\${byte.toString(8).padStart(3, '0')}`).join(''),
+    )
+  return `$'${escaped}'`
+}
+
+/** Control and format characters and breaks of lines: what a terminal acts on and nobody sees. */
+const UNSEEN = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u
+
+/**
+ * A command to be pasted into a shell: every value in the template is one word, or a list of them, quoted as
+ * {@link inShell} does it; an empty list leaves nothing.
+ */
+export function command(
+  texts: TemplateStringsArray,
+  ...values: readonly (string | readonly string[])[]
+): string {
+  return values.reduce<string>((line, value, i) => {
+    const words = (typeof value === 'string' ? [value] : value).map(inShell)
+    return (words.length === 0 ? line.trimEnd() : line + words.join(' ')) + texts[i + 1]
+  }, texts[0] ?? '')
+}

@@ -1,3 +1,4 @@
+import { inShell } from '../../errors.ts'
 import { trustDomainOf } from '../../spiffe/spiffe-id.ts'
 import { type BundleSource, commented, type InstructionRenderer } from './instruction.ts'
 
@@ -10,7 +11,7 @@ export const forCurl: InstructionRenderer = ({ sources }) =>
   }))
 
 function overWeb({ url }: BundleSource): string {
-  return `curl --fail --silent --show-error ${quote(url)}\n`
+  return `curl --fail --silent --show-error ${inShell(url)}\n`
 }
 
 /** curl checks names of hosts and not SPIFFE IDs, so that openssl has to. */
@@ -26,7 +27,7 @@ function overSpiffe(
     commented(
       'curl cannot check a SPIFFE ID: what it shows here is a look, nothing to put trust in',
     ) +
-    `curl --fail --silent --show-error --insecure ${quote(url)}\n` +
+    `curl --fail --silent --show-error --insecure ${inShell(url)}\n` +
     (endpointBundle === undefined
       ? ''
       : commented(
@@ -34,11 +35,7 @@ function overSpiffe(
           `the chain under ${domain}, from its bundle that came another way (bundle.json), and the ID:`,
           `it must be ${endpointId}`,
         ) +
-        `jq -r '.keys[] | select(.use == "x509-svid") | "-----BEGIN CERTIFICATE-----\\n" + .x5c[0] + "\\n-----END CERTIFICATE-----"' bundle.json > ${quote(roots)}\n` +
-        `openssl s_client -connect ${quote(connect)} -servername ${quote(hostname)} -CAfile ${quote(roots)} -partial_chain -verify_return_error </dev/null | openssl x509 -noout -ext subjectAltName\n`)
+        `jq -r '.keys[] | select(.use == "x509-svid") | "-----BEGIN CERTIFICATE-----\\n" + .x5c[0] + "\\n-----END CERTIFICATE-----"' bundle.json > ${inShell(roots)}\n` +
+        `openssl s_client -connect ${inShell(connect)} -servername ${inShell(hostname)} -CAfile ${inShell(roots)} -partial_chain -verify_return_error </dev/null | openssl x509 -noout -ext subjectAltName\n`)
   )
-}
-
-function quote(text: string): string {
-  return `'${text.replaceAll("'", String.raw`'\''`)}'`
 }

@@ -1,3 +1,4 @@
+import { command } from '../../errors.ts'
 import { type Condition } from '../../federation/alert/alert-conditions.ts'
 import { type AlertSource, meshAlertSource } from '../../federation/alert/alert-source.ts'
 import { bound } from './bindings.ts'
@@ -39,7 +40,7 @@ function unimported(snapshot: Snapshot, peer: SnapshotRelationship, now: Date): 
       code: 'offers.not-imported',
       object: peer.name,
       severity: 'info',
-      message: `${peer.name} offers what we do not import: ${listed}; entente rule import ${first} --from ${peer.name}`,
+      message: `${peer.name} offers what we do not import: ${listed}; ${command`entente rule import ${first} --from ${peer.name}`}`,
     },
   ]
 }

@@ -1,3 +1,4 @@
+import { command } from '../../errors.ts'
 import { type Change, type Query } from '../decision/answer.ts'
 import { evaluate, findService } from '../decision/evaluate.ts'
 import { applicableRules, type HalfQuestion, judge } from '../decision/judge.ts'
@@ -37,7 +38,7 @@ export function smallestChange(snapshot: Snapshot, query: Query): Change[] {
 }
 
 function newRelationship(name: string): Change {
-  return { act: 'relationship.create', command: `entente federation add ${name}` }
+  return { act: 'relationship.create', command: command`entente federation add ${name}` }
 }
 
 function activation(peer: SnapshotRelationship): Change {
@@ -46,8 +47,8 @@ function activation(peer: SnapshotRelationship): Change {
 
 function wayOut({ name, state }: SnapshotRelationship): string {
   return state === 'terminated'
-    ? `entente federation delete ${name} && entente federation add ${name}`
-    : `entente federation show ${name}`
+    ? command`entente federation delete ${name} && entente federation add ${name}`
+    : command`entente federation show ${name}`
 }
 
 /** What is missing is the service or offer, or the port of it that was asked for. */
@@ -58,16 +59,19 @@ function subjectChange(
 ): Change {
   const key = serviceKey(subject)
   const ports = [...(service?.ports ?? []).map(portText), `${port ?? 'NAME'}:PORT`]
-  const listening = ports.map((text) => ` --port ${text}`).join('')
+  const listening = ports.flatMap((text) => ['--port', text])
   if (scene.kind === 'import') {
     const { name } = scene.peer
-    const add = `entente service add --of ${name} ${key}${listening} --identity ID`
-    const old = service === undefined ? '' : `entente service delete --of ${name} ${key} && `
+    const add = command`entente service add --of ${name} ${key} ${listening} --identity ID`
+    const old = service === undefined ? '' : command`entente service delete --of ${name} ${key} && `
     return { act: 'offer.create', command: old + add }
   }
   return service === undefined
-    ? { act: 'service.create', command: `entente service add ${key}${listening} --identity ID` }
-    : { act: 'service.change', command: `entente service change ${key}${listening}` }
+    ? {
+        act: 'service.create',
+        command: command`entente service add ${key} ${listening} --identity ID`,
+      }
+    : { act: 'service.change', command: command`entente service change ${key} ${listening}` }
 }
 
 function portText({ name, port, protocol }: SnapshotService['ports'][number]): string {
@@ -80,16 +84,16 @@ function ruleChanges(index: RuleIndex, half: HalfQuestion): Change[] {
   if (isDenyOnly || judge(index, half).allow !== undefined) return removals
   const { direction, relationship = 'self', caller, subject } = half
   const preposition = direction === 'export' ? '--to' : '--from'
-  const what = typeof subject === 'string' ? `--identity ${subject || "'*'"}` : serviceKey(subject)
-  const narrowed = caller === undefined || caller.path === '' ? '' : ` --callers ${caller.path}`
-  const command = `entente rule ${direction} ${what} ${preposition} ${relationship}${narrowed}`
-  return [...removals, { act: 'rule.create', command }]
+  const what = typeof subject === 'string' ? ['--identity', subject || '*'] : [serviceKey(subject)]
+  const narrowed = caller === undefined || caller.path === '' ? [] : ['--callers', caller.path]
+  const words = [direction, ...what, preposition, relationship, ...narrowed]
+  return [...removals, { act: 'rule.create', command: command`entente rule ${words}` }]
 }
 
 function removal({ rule }: PlacedRule): Change {
   return {
     act: 'rule.delete',
-    command: `entente rule delete ${ruleArgument(rule)}`,
+    command: command`entente rule delete ${ruleArgument(rule)}`,
     ruleId: rule.id,
   }
 }

@@ -1,3 +1,4 @@
+import { command } from '../../errors.ts'
 import { type RelationshipDomainView, type RelationshipView } from '../../federation/api.ts'
 import { type Outcome } from '../decision/answer.ts'
 
@@ -35,7 +36,7 @@ export function bundleStep(view: RelationshipView, trustDomain: string): TrustSt
   }
   const lacking = whatLacks(domain)
   if (lacking !== undefined) {
-    return denied(lacking, [domain.wayOut ?? `entente federation refresh ${view.name}`])
+    return denied(lacking, [domain.wayOut ?? command`entente federation refresh ${view.name}`])
   }
   return { outcome: 'allow', reason: bundleText(domain), next: [] }
 }

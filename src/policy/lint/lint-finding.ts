@@ -1,3 +1,4 @@
+import { command } from '../../errors.ts'
 import { type Severity } from './lint-api.ts'
 import { ruleLine } from '../rule/rule-line.ts'
 import { type Rule, ruleArgument, ruleTitle } from '../rule/rule.ts'
@@ -54,5 +55,5 @@ export function onRule(
 
 /** The command that takes a rule away. */
 export function deleteCommand(rule: Rule): string {
-  return `entente rule delete ${ruleArgument(rule)}`
+  return command`entente rule delete ${ruleArgument(rule)}`
 }

@@ -1,3 +1,4 @@
+import { command } from '../../errors.ts'
 import { type Callers } from '../rule/callers.ts'
 import { includesSelf, membersOf } from './lint-audience.ts'
 import { deleteCommand, type LintFinding, onRule } from './lint-finding.ts'
@@ -36,7 +37,7 @@ export function lintShadow(rule: Rule, denies: Denies, snapshot: Snapshot): Lint
   else visitFitting(denies.services, subject.namespace.literal, look)
   if (over === undefined) return []
   const tells = `rule ${ruleTitle(over)} denies all of it, and one deny outweighs every allow`
-  const next = [deleteCommand(rule), `entente rule show ${ruleArgument(over)}`]
+  const next = [deleteCommand(rule), command`entente rule show ${ruleArgument(over)}`]
   return [onRule('rule.shadowed', rule, { tells, next })]
 }
 

@@ -1,3 +1,4 @@
+import { command } from '../../errors.ts'
 import { deleteCommand, type LintFinding, onRule } from './lint-finding.ts'
 import { contradictionIn } from './lint-selector.ts'
 import { selects } from '../rule/label-selector.ts'
@@ -79,7 +80,7 @@ function unmatched(rule: Rule, { namespace, name, labels }: ServiceSubject): Lin
     return onRule('rule.matches-nothing', rule, { tells, next: ['entente service list'] })
   }
   const tells = `${service} is no service of this mesh`
-  const next = [`entente service add ${service} --port http:8080 --identity PATH`]
+  const next = [command`entente service add ${service} --port http:8080 --identity PATH`]
   return onRule('rule.service-unknown', rule, { tells, next: [...next, deleteCommand(rule)] })
 }
 

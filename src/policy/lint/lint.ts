@@ -1,3 +1,4 @@
+import { command } from '../../errors.ts'
 import { evaluate } from '../decision/evaluate.ts'
 import { lintAudience, lintReach } from './lint-audience.ts'
 import { SEVERITIES } from './lint-api.ts'
@@ -76,6 +77,6 @@ function unusedOffer(offer: SnapshotOffer): LintFinding {
     severity: LINT_CODES['offer.not-imported'],
     object: `offer/${offer.relationship}/${service}`,
     message: `${offer.relationship} offers ${service} and no rule of ours imports it`,
-    next: [`entente rule import ${service} --from ${offer.relationship}`],
+    next: [command`entente rule import ${service} --from ${offer.relationship}`],
   }
 }

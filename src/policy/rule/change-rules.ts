@@ -5,7 +5,7 @@ import { bumpObjects } from '../../db/changes.ts'
 import { isUniqueViolation } from '../../db/failures.ts'
 import { type MeshId, newId } from '../../db/ids.ts'
 import { type Db } from '../../db/schema.ts'
-import { quoted, ServiceError } from '../../errors.ts'
+import { command, quoted, ServiceError } from '../../errors.ts'
 import { loadMesh } from '../../mesh/find-mesh.ts'
 import { checkRule } from './check-rule.ts'
 import { ownersOf } from './owned-rule.ts'
@@ -174,7 +174,7 @@ async function orRefused({ name }: StoredRule, write: () => Promise<void>): Prom
     if (!isUniqueViolation(error)) throw error
     throw new ServiceError('ALREADY_EXISTS', `a rule is named ${quoted(name ?? '')} already`, {
       cause: error,
-      next: `entente rule show ${name}`,
+      next: command`entente rule show ${name ?? ''}`,
     })
   }
 }

@@ -1,3 +1,4 @@
+import { command } from '../../errors.ts'
 import { type MeshId } from '../../db/ids.ts'
 import { callerPaths } from './callers.ts'
 import { aliased } from '../decision/evaluate.ts'
@@ -14,7 +15,7 @@ const MAX_SPELLED = 5
  * identities to show the peer, and where to look.
  */
 export function nextAfterRule(snapshot: Snapshot, rule: Rule, effect: RuleEffect): string[] {
-  if (rule.effect === 'deny') return [`entente rule show ${ruleArgument(rule)}`]
+  if (rule.effect === 'deny') return [command`entente rule show ${ruleArgument(rule)}`]
   if (rule.subject.kind === 'identity') return []
   if (rule.direction === 'import') {
     return effect.reaches.flatMap((reach) => nextOfImport(snapshot, rule, reach))
@@ -23,7 +24,7 @@ export function nextAfterRule(snapshot: Snapshot, rule: Rule, effect: RuleEffect
     ...effect.reaches.flatMap((reach) =>
       reach.peer === 'self' ? [] : atPeer(snapshot.meshId, rule, reach),
     ),
-    ...effect.notActive.map(({ peer }) => `entente federation show ${peer}`),
+    ...effect.notActive.map(({ peer }) => command`entente federation show ${peer}`),
   ]
 }
 
@@ -39,14 +40,14 @@ function atPeer(meshId: MeshId, rule: Rule, { peer, services }: Reach): string[]
       .slice(0, MAX_SPELLED)
       .map((service) => ({ ...service, ...aliased(service, rule.as) }))
       .map((service) => `# at ${peer}: ${offerCommand(meshId, service)}`),
-    `# at ${peer}: entente rule import ${inShell(shown)} --from ${meshId}`,
+    `# at ${peer}: ${command`entente rule import ${shown} --from ${meshId}`}`,
   ]
 }
 
 function offerCommand(meshId: MeshId, service: SnapshotService): string {
-  const ports = service.ports.map(({ name, port }) => ` --port ${name}:${port}`).join('')
-  const identities = service.serverIds.map((id) => ` --identity ${id}`).join('')
-  return `entente service add --of ${meshId} ${serviceKey(service)}${ports}${identities}`
+  const ports = service.ports.flatMap(({ name, port }) => ['--port', `${name}:${port}`])
+  const identities = service.serverIds.flatMap((id) => ['--identity', id])
+  return command`entente service add --of ${meshId} ${serviceKey(service)} ${ports} ${identities}`
 }
 
 function nextOfImport(
@@ -55,14 +56,14 @@ function nextOfImport(
   { peer, services: [first] }: Reach,
 ): string[] {
   const identity = isShown(snapshot, peer) ? [] : [identityCommand(rule, peer)]
-  if (first === undefined) return [...identity, `entente service list --of ${peer}`]
-  return [...identity, `entente explain ID --may-call ${serviceKey(first)} --of ${peer}`]
+  if (first === undefined) return [...identity, command`entente service list --of ${peer}`]
+  return [...identity, command`entente explain ID --may-call ${serviceKey(first)} --of ${peer}`]
 }
 
 // Whom a peer does not know it lets in nowhere: without such a rule nobody of ours can call.
 function identityCommand({ audience }: Rule, peer: string): string {
   const [path = 'PATH'] = audience.callers === undefined ? [] : callerPaths(audience.callers)
-  return `entente rule export --identity ${inShell(path)} --to ${peer}`
+  return command`entente rule export --identity ${path} --to ${peer}`
 }
 
 function isShown(snapshot: Snapshot, peer: string): boolean {
@@ -75,8 +76,4 @@ function isShown(snapshot: Snapshot, peer: string): boolean {
       relationship !== undefined &&
       audienceOf(snapshot, rule).includes(relationship),
   )
-}
-
-function inShell(text: string): string {
-  return text.includes('*') ? `'${text}'` : text
 }

@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process'
 import t from 'tap'
 import { type Query } from '../../../src/policy/decision/answer.ts'
 import { smallestChange } from '../../../src/policy/explain/remedy.ts'
@@ -13,6 +14,12 @@ const ALL: RuleDraft[] = (['export', 'import'] as const).map((direction) => ({
   subject: { namespace: '*', name: '*' },
   audience: { kind: 'all' },
 }))
+
+/** The words of a command of ours, as a shell hands them on. */
+function read(line: string | undefined): string[] {
+  const script = line?.replace(/^entente/, String.raw`printf '%s\n---\n'`) ?? ''
+  return execFileSync('bash', ['-c', script], { encoding: 'utf8' }).split('\n---\n')
+}
 
 function commands(snapshot: Snapshot, query: Omit<Query, 'at' | 'subject'>): string[] {
   return smallestChange(snapshot, { subject: cart, at: AT, ...query }).map(({ command }) => command)
@@ -54,5 +61,22 @@ t.test(
     t.strictSame(commands(mesh, { of: 'globex', caller }), [
       'entente rule export --identity /ns/web/sa/front --to globex',
     ])
+  },
+)
+
+t.test(
+  'what the question says is one word of a command to a shell, whatever is in it',
+  async (t) => {
+    const odd = ["it's", '$(id)', '`id`', 'a b; c', 'x\ny', '"']
+    const mesh = smallMesh({ rules: ALL })
+    for (const word of odd) {
+      const [missing] = commands(mesh, { to: word })
+      t.same(read(missing), ['federation', 'add', word, ''])
+      const [port] = commands(mesh, { to: 'globex', port: word })
+      t.ok(read(port).includes(`${word}:PORT`))
+      const subject = { namespace: word, name: word }
+      const [service] = smallestChange(mesh, { subject, at: AT })
+      t.ok(read(service?.command).includes(`${word}/${word}`))
+    }
   },
 )
