@@ -1,5 +1,6 @@
 import { isOwned } from '../../access/owner-scope.ts'
 import { type RouteSummary } from '../../catalog/route/summary.ts'
+import { command } from '../../errors.ts'
 import { type RelationshipView } from '../../federation/api.ts'
 import { parseSpiffeId, trustDomainOf } from '../../spiffe/spiffe-id.ts'
 import { type Answer, type Query } from '../decision/answer.ts'
@@ -128,7 +129,7 @@ function nameSteps(snapshot: Snapshot, query: Query): TrustStep[] {
 /** Only who may see the rule that gives the name twice is sent to it. */
 function nextOfClash({ ownerScope }: Snapshot, { rule }: Binding): string[] {
   if (rule === undefined || !isOwned(ownerScope, rule.ownerScope ?? [])) return []
-  return [`entente rule show ${ruleArgument(rule)}   # gives the name twice`]
+  return [command`entente rule show ${ruleArgument(rule)}   # gives the name twice`]
 }
 
 function identitySteps(snapshot: Snapshot, query: Query): ExplainView['steps'] {
