@@ -45,7 +45,8 @@ export const explainRoutes = async (app: App, options: ExplainRoutesOptions): Pr
       const snapshot = seenBy(await snapshots.current(meshId), scope)
       const consumer = { network, cluster: query.cluster }
       const facts = await factsOf(options, snapshot, { query, consumer, now: moment })
-      return explain(snapshot, query, facts)
+      const view = explain(snapshot, query, facts)
+      return scope === undefined ? view : { ...view, revision: null }
     },
   )
 }

@@ -129,7 +129,7 @@ export const ResolveBody = Type.Object({
   undecided: ExplainBody.properties.undecided,
   route: Type.Union([RouteBody, Type.Null()], { description: 'null on a deny' }),
   at: Type.String({ format: 'date-time' }),
-  revision: Type.String(),
+  revision: ExplainBody.properties.revision,
   next: ExplainBody.properties.next,
 })
 

@@ -57,7 +57,7 @@ export const resolveRoutes = async (app: App, options: ResolveRoutesOptions): Pr
       const resolution = await resolve(options, meshId, { ...question, hidesPorts })
       options.metrics.resolutions.inc({ listener: 'admin', outcome: outcomeOf(resolution) })
       const view = viewFor(scope, question, resolution)
-      const etag = weakEtagOf({ ...view, at: '', revision: '' })
+      const etag = weakEtagOf({ ...view, at: '', revision: null })
       reply.header('etag', etag).header('cache-control', 'private, no-cache')
       if (isKnown(request.headers['if-none-match'], etag)) return reply.code(304).send(null)
       return view
@@ -113,7 +113,9 @@ function viewFor(
   question: ResolveQuestion,
   resolution: Resolution,
 ): ResolveView {
-  const view = viewResolution(resolution, question.consumer.namespace)
+  const whole = viewResolution(resolution, question.consumer.namespace)
+  if (scope === undefined) return whole
+  const view = { ...whole, revision: null }
   if (speaksFor(scope, question)) return view
   if (view.decision === 'deny') requireSubject(scope, question)
   return { ...view, steps: [] }

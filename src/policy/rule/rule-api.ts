@@ -275,7 +275,10 @@ export const ExplainBody = Type.Object({
     description: 'identities that a client must require of the server',
   }),
   at: Moment,
-  revision: Type.String(),
+  revision: Type.Union([Type.String(), Type.Null()], {
+    description:
+      'of the mesh when this was decided; null for who has some namespaces only: it counts the changes of all',
+  }),
   next: Type.Array(
     Type.String({ description: 'the smallest change that would allow it, one command each' }),
   ),
