@@ -5,16 +5,16 @@ import { CliExit, CliFailure, EXIT } from '../failure.ts'
 import {
   type ApplyOptions,
   carryOut,
-  checkPlan,
   makePlan,
   type Plan,
   type Pruned,
 } from '../declarative/apply.ts'
+import { type Wanted } from '../declarative/kind.ts'
 import { type FieldChange } from '../declarative/compare.ts'
 import { objectWord } from '../declarative/documents.ts'
-import { type Leftover, type Planned, readLive } from '../declarative/plan.ts'
+import { type Effects, judgePlan } from '../declarative/judge.ts'
+import { type Planned, readLive } from '../declarative/plan.ts'
 import { changeLines } from '../declarative/print.ts'
-import { type ApiDescription } from '../declarative/schemas.ts'
 import { collect } from './service-words.ts'
 
 interface Options {
@@ -74,8 +74,8 @@ function applyOptions(options: Options): ApplyOptions {
 async function apply(cli: Cli, given: Options): Promise<void> {
   const options = applyOptions(given)
   const plan = await makePlan(cli, options)
-  await checkPlan(cli, plan, options)
-  const told = new Told(cli, given.dryRun === true)
+  const effects = await judgePlan(cli, plan, options)
+  const told = new Told(cli, given.dryRun === true ? effects : undefined)
   if (given.dryRun === true) {
     plan.objects.forEach(told.applied)
     plan.pruned.forEach(told.pruned)
@@ -83,8 +83,7 @@ async function apply(cli: Cli, given: Options): Promise<void> {
     await carryOut(cli, plan, { ...options, progress: told })
   }
   for (const kept of plan.kept) {
-    const word = objectWord(kept)
-    cli.warn(`${word} is in no file and stays, since its keys would be erased: --prune-meshes`)
+    cli.warn(`${objectWord(kept)} is in no file and stays, ${kept.reason}`)
   }
   told.end()
 }
@@ -92,12 +91,17 @@ async function apply(cli: Cli, given: Options): Promise<void> {
 /** Says what is done, as it is done; in JSON and YAML all of it at the end. */
 class Told {
   readonly #cli: Cli
-  readonly #dryRun: boolean
+  /** Undefined when it is done and not only tried. */
+  readonly #effects: Effects | undefined
   readonly #objects: object[] = []
 
-  constructor(cli: Cli, dryRun: boolean) {
+  constructor(cli: Cli, effects: Effects | undefined) {
     this.#cli = cli
-    this.#dryRun = dryRun
+    this.#effects = effects
+  }
+
+  get #dryRun(): boolean {
+    return this.#effects !== undefined
   }
 
   readonly applied = (planned: Planned): void => {
@@ -107,13 +111,18 @@ class Told {
     this.#say(document, word)
     if (action === 'update') this.#lines(changeLines(changes))
     if (waits !== undefined) this.#lines([`proposed, and in force once it is approved: ${waits}`])
-    this.#objects.push({ ...keyOf(document), result: word, changes, waits })
+    const effect = this.#effects?.get(planned)
+    this.#lines(effect ?? [])
+    this.#objects.push({ ...keyOf(document), result: word, changes, waits, effect })
   }
 
   readonly pruned = (pruned: Pruned): void => {
     this.#say(pruned, 'deleted')
-    this.#lines(pruned.endings.map(({ kind, name, effect }) => `${kind} ${name}: ${effect}`))
-    this.#objects.push({ ...keyOf(pruned), result: 'deleted', endings: pruned.endings })
+    const { endings } = pruned
+    const effect = this.#dryRun ? pruned.effect : undefined
+    this.#lines(endings.map((ending) => `${ending.kind} ${ending.name}: ${ending.effect}`))
+    this.#lines(effect ?? [])
+    this.#objects.push({ ...keyOf(pruned), result: 'deleted', endings, effect })
   }
 
   end(): void {
@@ -122,7 +131,7 @@ class Told {
     } else if (this.#dryRun) this.#cli.say('dry run: nothing was changed')
   }
 
-  #say(object: Leftover, word: string): void {
+  #say(object: NamedObject, word: string): void {
     const done = this.#dryRun && word !== 'unchanged' ? `would be ${word}` : word
     this.#cli.say(`${objectWord(object)} ${done}`)
   }
@@ -187,10 +196,7 @@ async function differences(cli: Cli, options: ApplyOptions): Promise<boolean> {
 }
 
 /** What pruning would end, every field of it with a -. */
-async function gone(
-  cli: Cli,
-  { pruned, description }: Plan & { readonly description: ApiDescription },
-): Promise<Difference[]> {
+async function gone(cli: Cli, { pruned, description }: Plan): Promise<Difference[]> {
   const found: Difference[] = []
   for (const one of pruned) {
     const live = await readLive(cli, one, description.of(one.kind).create)
@@ -210,7 +216,9 @@ function sayDifference(cli: Cli, difference: Difference): void {
   if (refusal !== null) cli.say(`# cannot be applied: ${refusal}`)
 }
 
-function keyOf({ kind, mesh, name }: Leftover): {
+type NamedObject = Pick<Wanted, 'kind' | 'mesh' | 'name'>
+
+function keyOf({ kind, mesh, name }: NamedObject): {
   readonly kind: string
   readonly mesh: string
   readonly name: string

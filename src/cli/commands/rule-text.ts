@@ -4,26 +4,32 @@ import { formatNext } from '../output.ts'
 
 /** What a new or changed rule comes to, in sentences. */
 export function sayOutcome(outcome: RuleOutcomeView, dryRun: boolean): string {
-  const { effectNow, line, id, name, direction } = outcome
-  const verb = direction === 'export' ? 'visible to' : 'visible to us from'
-  const isOfIdentities = outcome.subject.identity !== undefined
+  const { line, id, name, next } = outcome
   const head = dryRun ? `would add: ${line}` : `rule ${name ?? id}: ${line}`
-  const lines = [
-    head,
-    ...(isOfIdentities ? [] : effectNow.reaches).map(({ peer, count, services }) => {
-      const more = count > services.length ? ` and ${count - services.length} more` : ''
-      return count === 0
-        ? `nothing of it is ${verb} ${peer} now`
-        : `${verb} ${peer} now: ${services.join(', ')}${more}`
-    }),
+  return `${[head, ...sayEffect(outcome)].join('\n')}\n${formatNext(next)}`.trimEnd()
+}
+
+/** What a change of a rule comes to for each peer, a line each; also of one that was only tried, or that ended. */
+export function sayEffect(outcome: RuleOutcomeView | DeletedRuleView): string[] {
+  if (!('effectNow' in outcome)) return sayChanges(outcome.changes)
+  const { effectNow, direction, subject, changes } = outcome
+  const verb = direction === 'export' ? 'visible to' : 'visible to us from'
+  return [
+    ...(subject.identity !== undefined ? [] : effectNow.reaches).map(
+      ({ peer, count, services }) => {
+        const more = count > services.length ? ` and ${count - services.length} more` : ''
+        return count === 0
+          ? `nothing of it is ${verb} ${peer} now`
+          : `${verb} ${peer} now: ${services.join(', ')}${more}`
+      },
+    ),
     ...effectNow.notActive.map(({ peer, reason }) => `not active: ${peer} is ${reason}`),
     ...effectNow.withheld.map(
       ({ peer, service, reason }) => `hidden from ${peer}: ${service}, since ${reason}`,
     ),
-    ...sayChanges(outcome.changes),
+    ...sayChanges(changes),
     ...(effectNow.complete ? [] : ['the rule reaches so far that only a part was looked at']),
   ]
-  return `${lines.join('\n')}\n${formatNext(outcome.next)}`.trimEnd()
 }
 
 /** What the end of a rule comes to, in sentences. */

@@ -6,19 +6,14 @@ import { type Cli } from '../cli.ts'
 import { CliFailure, EXIT, type RefusedField, usageFailure } from '../failure.ts'
 import { canonical } from './compare.ts'
 import { isJsonRecord, type JsonRecord } from './json-schema.ts'
-import { type Kind } from './kind.ts'
+import { type Kind, type Wanted } from './kind.ts'
 import { findKind, isNested, KINDS, nameIn } from './kinds.ts'
 import { yamlValues, type YamlValue } from '../yaml-text.ts'
 
 /** One document of a file: an object as it should be. */
-export interface ObjectDocument {
+export interface ObjectDocument extends Wanted {
   /** The file, and the document's number in it where it has several. */
   readonly place: string
-  readonly kind: Kind
-  readonly mesh: string
-  readonly name: string
-  /** The body as the API takes it. */
-  readonly body: JsonRecord
 }
 
 /** Largest file, in bytes. */

@@ -13,9 +13,18 @@ export interface Ending {
 
 /** One call that brings an object to its document. */
 export interface Step {
-  readonly method: 'POST' | 'PATCH'
+  readonly method: 'POST' | 'PATCH' | 'PUT'
   readonly target: string
   readonly body: unknown
+}
+
+/** An object as it should be. */
+export interface Wanted {
+  readonly kind: Kind
+  readonly mesh: string
+  readonly name: string
+  /** The body as the API takes it. */
+  readonly body: JsonRecord
 }
 
 /** What a kind knows beyond its collection. */
@@ -38,6 +47,13 @@ export interface Kind {
   readonly shape?: (view: JsonRecord) => JsonRecord
   /** What a reader of the document must know beside it. */
   readonly remark?: (view: JsonRecord) => string | undefined
+  /** Reads the view of an object that has no path of its own; default a GET. */
+  readonly find?: (
+    cli: Cli,
+    about: { readonly mesh: string; readonly name: string },
+  ) => Promise<unknown>
+  /** It is set whole with PUT, and taken away by setting nothing; it has no beginning, so nothing is made of it. */
+  readonly isSet?: boolean
   /** Adds to the body of an existing object what its view does not hold. */
   readonly complete?: (cli: Cli, target: string, body: JsonRecord) => Promise<JsonRecord>
   /** The document as it is compared with an existing object. */
@@ -50,8 +66,20 @@ export interface Kind {
   readonly closed?: (view: JsonRecord) => string | undefined
   /** Other objects of the mesh that the document names. */
   readonly refersTo?: (body: JsonRecord) => readonly Reference[]
+  /** The body that makes the object, among the documents of its run; default the document's. */
+  readonly making?: (document: Wanted, all: readonly Wanted[]) => JsonRecord
+  /** Objects that are made together with it. */
+  readonly makes?: (body: JsonRecord) => readonly Reference[]
+  /** The body without what is not there yet, to be completed later; undefined where it cannot be made without. */
+  readonly without?: (body: JsonRecord, missing: readonly Reference[]) => JsonRecord | undefined
+  /** What a change comes to beyond the object, in sentences, from the answer to its dry run. */
+  readonly effect?: (answer: JsonRecord) => readonly string[]
   /** Ends the object, or tells what would end with it; default a DELETE. */
   readonly end?: (cli: Cli, target: string, options: EndOptions) => Promise<readonly Ending[]>
+  /** Several objects may have one name, so one of them is ended by its id. */
+  readonly endsById?: boolean
+  /** Its DELETE takes `force`, for what only uses it until that is deleted too. */
+  readonly takesForce?: boolean
   /** Pruned only when that is said too, since nothing brings it back. */
   readonly precious?: boolean
 }
@@ -87,4 +115,12 @@ export interface Reference {
 export interface EndOptions {
   /** Only tell what would end with it. */
   readonly dryRun: boolean
+  readonly force?: boolean
+}
+
+/** What comes with the end of an object. */
+export interface Ended {
+  readonly endings: readonly Ending[]
+  /** See {@link Kind.effect}. */
+  readonly effect: readonly string[]
 }

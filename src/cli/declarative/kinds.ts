@@ -2,14 +2,15 @@ import { type Cli } from '../cli.ts'
 import { path } from '../client.ts'
 import { entry, service } from './catalog-kinds.ts'
 import { isJsonRecord, type JsonRecord } from './json-schema.ts'
-import { type Ending, type EndOptions, type Kind, type Reference } from './kind.ts'
+import { type Ended, type Ending, type EndOptions, type Kind, type Reference } from './kind.ts'
+import { quota } from './quota-kind.ts'
 import { relationship } from './relationship-kind.ts'
 import { rule } from './rule-kind.ts'
 import { TOPOLOGY_KINDS } from './topology-kinds.ts'
 
 /**
- * The kinds of documents, in the order in which they depend on each other: a kind more is one line here and one in
- * `compose-declarative.ts`.
+ * The kinds of documents, in the order in which they mostly depend on each other (`order.ts` sees to the rest): a kind
+ * more is one line here and one in `compose-declarative.ts`.
  */
 export const KINDS: readonly Kind[] = [
   {
@@ -20,6 +21,7 @@ export const KINDS: readonly Kind[] = [
     remark: whoSigns,
     precious: true,
   },
+  quota,
   ...TOPOLOGY_KINDS,
   relationship,
   {
@@ -60,19 +62,24 @@ export function nameIn(kind: Kind, body: JsonRecord): string | undefined {
   return typeof name === 'string' ? name : undefined
 }
 
-/** Ends an object as its kind does. */
+/** Ends an object as its kind does, or tells what would end with it. */
 export async function endObject(
   cli: Cli,
   { kind, target }: { readonly kind: Kind; readonly target: string },
   options: EndOptions,
-): Promise<readonly Ending[]> {
-  if (kind.end !== undefined) return kind.end(cli, target, options)
-  const query = { dryRun: options.dryRun ? true : undefined }
-  const { ended = [] } = await cli.delete<{ ended?: readonly Ending[] }>(target, {
+): Promise<Ended> {
+  if (kind.end !== undefined) return { endings: await kind.end(cli, target, options), effect: [] }
+  const { dryRun, force = false } = options
+  const query = { dryRun: dryRun ? true : undefined, force: force ? true : undefined }
+  if (kind.isSet === true) {
+    await cli.put(target, {}, { query, quiet: true })
+    return { endings: [], effect: [] }
+  }
+  const answer = await cli.delete<JsonRecord & { ended?: readonly Ending[] }>(target, {
     query,
     quiet: true,
   })
-  return ended
+  return { endings: answer.ended ?? [], effect: kind.effect?.(answer) ?? [] }
 }
 
 function primaryOf(view: JsonRecord): JsonRecord | undefined {

@@ -1,12 +1,12 @@
 import { type AppliedView } from '../../mesh/applied-api.ts'
 import { type Cli } from '../cli.ts'
-import { path } from '../client.ts'
 import { CliFailure } from '../failure.ts'
+import { AppliedRecords } from './applied-records.ts'
 import { compare, type FieldChange } from './compare.ts'
 import { type ObjectDocument } from './documents.ts'
 import { isJsonRecord, type JsonRecord, NOTHING, pick } from './json-schema.ts'
 import { fixedOnce, type Kind, type PinnedSteps, type Step } from './kind.ts'
-import { collectionOf, findKind, targetOf } from './kinds.ts'
+import { collectionOf, targetOf } from './kinds.ts'
 import { type ApiDescription, type KindSchemas } from './schemas.ts'
 
 /** What brings one object to its document. */
@@ -19,17 +19,12 @@ export interface Planned {
   readonly ifMatch: string | undefined
   /** Why it cannot be brought there. */
   readonly refusal: string | undefined
+  /** What completes it once everything else is made. */
+  readonly later: readonly Step[]
   /** What shows the part of it on which people decide first. */
   readonly waits: string | undefined
   /** Who applied it before. */
   readonly applied: AppliedView | undefined
-}
-
-/** An object of an owner that is in none of the documents. */
-export interface Leftover {
-  readonly kind: Kind
-  readonly mesh: string
-  readonly name: string
 }
 
 /** An object as it is, in the form of its document. */
@@ -47,41 +42,57 @@ export interface PlanDeps {
 
 /** Compares every document with its object; reads only. */
 export async function planDocuments(
-  { cli, description }: PlanDeps,
+  deps: PlanDeps,
   documents: readonly ObjectDocument[],
 ): Promise<Planned[]> {
-  const applied = new AppliedRecords(cli)
+  const records = new AppliedRecords(deps.cli)
   const planned: Planned[] = []
   for (const document of documents) {
-    const schemas = description.of(document.kind)
-    const live = await readLive(cli, document, schemas.create)
-    const known = await applied.find(document)
     planned.push(
-      live === undefined
-        ? creation(document)
-        : await change(cli, { document, live, schemas, known }),
+      await orNotAllowed(document, async () => {
+        const made = {
+          ...document,
+          body: document.kind.making?.(document, documents) ?? document.body,
+        }
+        const { live, ...found } = await planOne(deps, made)
+        const applied = live === undefined ? undefined : await records.find(document, live.view)
+        return { ...found, document, applied }
+      }),
     )
   }
   return planned
 }
 
-/** The objects that an owner applied in these meshes and that no document names, dependants first. */
-export async function findLeftovers(
-  cli: Cli,
-  about: { readonly owner: string; readonly documents: readonly ObjectDocument[] },
-): Promise<Leftover[]> {
-  const named = new Set(about.documents.map(({ kind, mesh, name }) => keyOf(kind.kind, mesh, name)))
-  const leftovers: Leftover[] = []
-  for (const mesh of await meshesOf(cli, about.documents)) {
-    const records = await listApplied(cli, mesh, about.owner)
-    for (const { kind: word, name } of records) {
-      const kind = findKind(word)
-      if (kind !== undefined && !named.has(keyOf(word, mesh, name))) {
-        leftovers.push({ kind, mesh, name })
-      }
-    }
+/** Compares a document with its object once more; for what other documents of the run may have made with theirs. */
+export async function planAgain(deps: PlanDeps, planned: Planned): Promise<Planned> {
+  const [step] = planned.steps
+  const body = isJsonRecord(step?.body) ? step.body : planned.document.body
+  const { document, later, applied } = planned
+  const found = await planOne(deps, { ...document, body })
+  return { ...found, document, later, applied }
+}
+
+async function planOne(
+  { cli, description }: PlanDeps,
+  document: ObjectDocument,
+): Promise<Planned & { readonly live: LiveObject | undefined }> {
+  const schemas = description.of(document.kind)
+  const live = await readLive(cli, document, schemas.create)
+  if (live === undefined) return { ...creation(document), live }
+  return { ...(await change(cli, { document, live, schemas })), live }
+}
+
+/** What the token may not read it may not apply. */
+async function orNotAllowed(
+  document: ObjectDocument,
+  plan: () => Promise<Planned>,
+): Promise<Planned> {
+  try {
+    return await plan()
+  } catch (thrown) {
+    if (!(thrown instanceof CliFailure) || thrown.status !== 403) throw thrown
+    return { ...UNCHANGED, document, action: 'none', changes: [], refusal: thrown.message }
   }
-  return leftovers
 }
 
 /** An object as it is; undefined when it does not exist. */
@@ -91,7 +102,10 @@ export async function readLive(
   create: KindSchemas['create'],
 ): Promise<LiveObject | undefined> {
   const target = targetOf(kind, mesh, name)
-  const found = await cli.find(target)
+  const found =
+    kind.find === undefined
+      ? await cli.find(target)
+      : { body: await kind.find(cli, { mesh, name }), etag: undefined }
   if (found === undefined || !isJsonRecord(found.body)) return undefined
   const body = await bodyOf(cli, { kind, target, view: found.body, create })
   return { body, view: found.body, etag: found.etag }
@@ -115,18 +129,27 @@ export async function bodyOf(
   return kind.complete === undefined ? picked : kind.complete(cli, target, picked)
 }
 
+const UNCHANGED = {
+  steps: [],
+  later: [],
+  ifMatch: undefined,
+  refusal: undefined,
+  waits: undefined,
+  applied: undefined,
+} as const
+
 function creation(document: ObjectDocument): Planned {
   const { kind, mesh, body } = document
-  const after = body
+  const step: Step =
+    kind.isSet === true
+      ? settingOf(document)
+      : { method: 'POST', target: collectionOf(kind, mesh), body }
   return {
+    ...UNCHANGED,
     document,
     action: 'create',
-    changes: Object.entries(after).map(([field, value]) => ({ field, after: value })),
-    steps: [{ method: 'POST', target: collectionOf(kind, mesh), body }],
-    ifMatch: undefined,
-    refusal: undefined,
-    waits: undefined,
-    applied: undefined,
+    changes: Object.entries(body).map(([field, after]) => ({ field, after })),
+    steps: [step],
   }
 }
 
@@ -134,10 +157,9 @@ interface Situation {
   readonly document: ObjectDocument
   readonly live: LiveObject
   readonly schemas: KindSchemas
-  readonly known: AppliedView | undefined
 }
 
-async function change(cli: Cli, { document, live, schemas, known }: Situation): Promise<Planned> {
+async function change(cli: Cli, { document, live, schemas }: Situation): Promise<Planned> {
   const { kind, mesh, name, body } = document
   const target = targetOf(kind, mesh, name)
   const wanted = kind.comparable?.(body, live.body) ?? body
@@ -147,17 +169,24 @@ async function change(cli: Cli, { document, live, schemas, known }: Situation): 
   const closed = kind.closed?.(live.view)
   const isOpen = closed === undefined && pinned.length > 0
   const found = isOpen ? await stepsFor(cli, { kind, target, wanted, pinned }) : {}
-  const patching: Step = { method: 'PATCH', target, body: patch }
+  const step: Step =
+    kind.isSet === true ? settingOf(document) : { method: 'PATCH', target, body: patch }
   return {
+    ...UNCHANGED,
     document,
     action: changes.length === 0 ? 'none' : 'update',
     changes,
-    steps: [...(found.steps ?? []), ...(Object.keys(patch).length === 0 ? [] : [patching])],
+    steps: [...(found.steps ?? []), ...(Object.keys(patch).length === 0 ? [] : [step])],
     ifMatch: live.etag,
     refusal: closed ?? found.refusal,
     waits: found.waits,
-    applied: known,
   }
+}
+
+/** The call that sets an object whole; its name stands in the path. */
+function settingOf({ kind, mesh, name, body }: ObjectDocument): Step {
+  const { [kind.nameMember]: _, ...whole } = body
+  return { method: 'PUT', target: targetOf(kind, mesh, name), body: whole }
 }
 
 interface PinnedChange {
@@ -179,52 +208,4 @@ async function stepsFor(
     if (!(thrown instanceof CliFailure) || thrown.status === undefined) throw thrown
     return { refusal: thrown.message }
   }
-}
-
-/** Who applied what, read once a mesh. */
-class AppliedRecords {
-  readonly #cli: Cli
-  readonly #meshes = new Map<string, ReadonlyMap<string, AppliedView>>()
-
-  constructor(cli: Cli) {
-    this.#cli = cli
-  }
-
-  async find({ kind, mesh, name }: ObjectDocument): Promise<AppliedView | undefined> {
-    const known = this.#meshes.get(mesh) ?? (await this.#read(mesh))
-    return known.get(keyOf(kind.kind, mesh, name))
-  }
-
-  async #read(mesh: string): Promise<ReadonlyMap<string, AppliedView>> {
-    const records = await listApplied(this.#cli, mesh)
-    const byKey = new Map(records.map((one) => [keyOf(one.kind, mesh, one.name), one]))
-    this.#meshes.set(mesh, byKey)
-    return byKey
-  }
-}
-
-/** What was applied in a mesh; nothing in one that does not exist. */
-async function listApplied(cli: Cli, mesh: string, owner?: string): Promise<AppliedView[]> {
-  try {
-    return await cli.list<AppliedView>(path`/meshes/${mesh}/applied`, { owner })
-  } catch (thrown) {
-    if (thrown instanceof CliFailure && thrown.status === 404) return []
-    throw thrown
-  }
-}
-
-/** Every mesh of the service, or those of the documents for a token that may not see all. */
-async function meshesOf(cli: Cli, documents: readonly ObjectDocument[]): Promise<string[]> {
-  const named = [...new Set(documents.map(({ mesh }) => mesh))]
-  try {
-    const all = await cli.list<{ meshId: string }>('/meshes')
-    return all.map(({ meshId }) => meshId)
-  } catch (thrown) {
-    if (thrown instanceof CliFailure && thrown.status === 403) return named
-    throw thrown
-  }
-}
-
-function keyOf(kind: string, mesh: string, name: string): string {
-  return `${kind} ${mesh} ${name}`
 }

@@ -1,3 +1,5 @@
+import { type DeletedRuleView, type RuleOutcomeView } from '../../policy/rule/rule-api.ts'
+import { sayEffect } from '../commands/rule-text.ts'
 import { isJsonRecord, type JsonRecord } from './json-schema.ts'
 import { type Kind, type Reference } from './kind.ts'
 
@@ -10,9 +12,16 @@ export const rule: Kind = {
   collection: '/meshes/{meshId}/rules',
   nameMember: 'name',
   shape: withoutNothing,
-  comparable: (body) => withAudience(body, inOrder),
+  comparable: (body, live) => withAudience(asOwned(body, live), inOrder),
+  endsById: true,
+  effect: (answer) => sayEffect(answer as unknown as RuleOutcomeView | DeletedRuleView),
   replaced: ['subject', 'audience', 'as'],
   refersTo: refersTo,
+}
+
+// Whose rule it is was settled when it was made, by its author's namespaces if the document said nothing.
+function asOwned(body: JsonRecord, { ownerScope }: JsonRecord): JsonRecord {
+  return ownerScope === undefined || ownerScope === null ? body : { ownerScope, ...body }
 }
 
 // A view says null, and lists nobody, where a document says nothing.

@@ -29,8 +29,10 @@ export class ApiDescription {
   }
 
   /** What the API takes for a kind; throws a failure when the service does not know the kind. */
-  of({ kind, collection, item: below }: Kind): KindSchemas {
+  of({ kind, collection, item: below, isSet = false, nameMember }: Kind): KindSchemas {
     const at = `/v1${collection}`
+    const whole = isSet ? bodyOf(this.#paths[at]?.['put']) : undefined
+    if (whole !== undefined) return schemasOfSet(whole, nameMember)
     const item =
       below === undefined
         ? Object.keys(this.#paths).find(
@@ -49,6 +51,16 @@ export class ApiDescription {
 /** Reads the description that the service serves beside its API. */
 export async function readDescription(cli: Cli): Promise<ApiDescription> {
   return new ApiDescription(await cli.get('/docs/json'))
+}
+
+/** What is set whole takes any member away; its name stands in the path and not in the body. */
+function schemasOfSet(whole: JsonSchema, nameMember: string): KindSchemas {
+  const members = Object.entries(whole.properties ?? {})
+  const removable = members.map(([name, member]) => [name, { anyOf: [member, { type: 'null' }] }])
+  return {
+    create: { ...whole, properties: { [nameMember]: { type: 'string' }, ...whole.properties } },
+    change: { ...whole, properties: Object.fromEntries(removable) },
+  }
 }
 
 function isOneMore(path: string, collection: string): boolean {
