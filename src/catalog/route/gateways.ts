@@ -15,6 +15,8 @@ export interface PoolGateways {
   readonly draining: readonly TopologyGateway[]
   /** Why there are none; undefined when there is one. */
   readonly lacking: string | undefined
+  /** Names of those that promised to be heard and are not. */
+  readonly silent: readonly string[]
 }
 
 type Standing = 'active' | 'draining' | 'disabled' | 'not heard'
@@ -48,11 +50,12 @@ export function gatewaysOf(topology: Topology, pool: PoolName, now: Date): PoolG
     standings.flatMap(({ gateway, standing }) => (standing === wanted ? [gateway] : []))
   const active = having('active')
   const draining = having('draining')
-  if (active.length + draining.length > 0) return { active, draining, lacking: undefined }
-  if (all.length === 0)
-    return { active, draining, lacking: `network ${pool.network} has no gateway` }
+  const silent = having('not heard').map(({ name }) => name)
+  const usable = { active, draining, silent }
+  if (active.length + draining.length > 0) return { ...usable, lacking: undefined }
+  if (all.length === 0) return { ...usable, lacking: `network ${pool.network} has no gateway` }
   const gone = standings.map(({ gateway, standing }) => `${gateway.name} is ${standing}`)
-  return { active, draining, lacking: whyNone(pool, gone) }
+  return { ...usable, lacking: whyNone(pool, gone) }
 }
 
 function serves(pool: PoolName, cluster: string | undefined): boolean {

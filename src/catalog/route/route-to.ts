@@ -185,10 +185,10 @@ function unreachedOf(pools: readonly Pool[]): Unreached[] {
   for (const { name, gateways, count } of pools) {
     if (gateways.lacking === undefined) continue
     const { network } = name
-    const reason = gateways.lacking
+    const { lacking: reason, silent } = gateways
     const key = JSON.stringify([network, reason])
     const endpoints = (byReason.get(key)?.endpoints ?? 0) + count
-    byReason.set(key, { network, endpoints, reason })
+    byReason.set(key, { network, endpoints, reason, silent })
   }
   return [...byReason.values()].toSorted(
     (a, b) => compareText(a.network, b.network) || compareText(a.reason, b.reason),

@@ -60,6 +60,8 @@ export interface Unreached {
   readonly network: string
   readonly endpoints: number
   readonly reason: string
+  /** Names of the gateways that would lead there if they were heard. */
+  readonly silent: readonly string[]
 }
 
 /** How a consumer reaches a service: by groups in order, or not at all for a reason. */

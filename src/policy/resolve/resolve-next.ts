@@ -1,23 +1,25 @@
-import { type Route } from '../../catalog/route/route.ts'
+import { type Route, type Unreached } from '../../catalog/route/route.ts'
+import { command } from '../../errors.ts'
 import { type Query } from '../decision/answer.ts'
 import { serviceKey } from '../snapshot/snapshot.ts'
 
-/** Most networks for which a gateway is suggested. */
-const MAX_NETWORKS = 3
+/** Most gateways that are suggested, to be heard or to be made. */
+const MAX_GATEWAYS = 3
 
 /** Commands that help where a way is missing: to see what is there, and to open one. */
 export function nextForRoute({ subject, of }: Query, { noRoute, unreached }: Route): string[] {
-  const networks = [...new Set(unreached.map(({ network }) => network))].slice(0, MAX_NETWORKS)
-  if (networks.length > 0) {
-    const make = networks.map(
-      (network) =>
-        `entente gateway create NAME --network ${network} --address ADDRESS --port 15443`,
-    )
-    return ['entente gateway list', ...make]
-  }
+  const ways = new Set(unreached.flatMap(wayTo))
+  if (ways.size > 0) return ['entente gateway list', ...[...ways].slice(0, MAX_GATEWAYS)]
   if (noRoute === undefined) return []
   const service = serviceKey(subject)
   return of === undefined
-    ? [`entente service endpoints ${service}`]
-    : [`entente service list --of ${of}`]
+    ? [command`entente service endpoints ${service}`]
+    : [command`entente service list --of ${of}`]
+}
+
+/** A gateway that only has to be heard again is not made a second time. */
+function wayTo({ network, silent }: Unreached): string[] {
+  return silent.length > 0
+    ? silent.map((name) => command`entente gateway heartbeat ${name}`)
+    : [command`entente gateway create NAME --network ${network} --address ADDRESS --port 15443`]
 }

@@ -61,7 +61,11 @@ function viewRoute(
     ports: ports.map((port) => ({ ...port })),
     noRoute: route.noRoute ?? null,
     groups: viewGroups(route),
-    unreached: route.unreached.map((one) => ({ ...one })),
+    unreached: route.unreached.map(({ network, endpoints, reason }) => ({
+      network,
+      endpoints,
+      reason,
+    })),
   }
 }
 

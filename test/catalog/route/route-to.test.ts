@@ -174,7 +174,9 @@ t.test('without a gateway there is no route, and the reason says so', async (t) 
   t.same(route, {
     noRoute: 'network vpc-b has no gateway',
     groups: [],
-    unreached: [{ network: 'vpc-b', endpoints: 1, reason: 'network vpc-b has no gateway' }],
+    unreached: [
+      { network: 'vpc-b', endpoints: 1, reason: 'network vpc-b has no gateway', silent: [] },
+    ],
   })
   t.same(routeSummary(route), { outcome: 'deny', reason: 'no route: network vpc-b has no gateway' })
 })

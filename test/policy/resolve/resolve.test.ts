@@ -98,6 +98,18 @@ t.test('who may not see a service learns nothing of where it is', async (t) => {
   t.ok(headers.get('etag'))
 })
 
+t.test('a gateway that is not heard of is to be heard again, not made anew', async (t) => {
+  const { resolve, placed } = await acmeInTwoNetworks(t)
+  await placed.db
+    .updateTable('gateway')
+    .set({ heartbeat_seconds: 60 })
+    .where('name', '=', 'gw-b')
+    .execute()
+  const { body } = await resolve({ network: 'vpc-a' })
+  t.match(body.route.unreached, [{ network: 'vpc-b', reason: /gw-b is not heard/ }])
+  t.same(body.next, ['entente gateway list', 'entente gateway heartbeat gw-b'])
+})
+
 t.test(
   'a way that is missing comes with what would open it, and answers are counted',
   async (t) => {
