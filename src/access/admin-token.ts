@@ -4,7 +4,7 @@ import { inTransaction } from '../db/connect.ts'
 import { createPrivateFile, draftPrivateFile } from '../db/private-file.ts'
 import type { Db } from '../db/schema.ts'
 import { databaseNow } from '../db/time.ts'
-import { ServiceError, messageOf } from '../errors.ts'
+import { command, messageOf, ServiceError } from '../errors.ts'
 import { ADMIN_LABEL, recordRevocation, storeToken } from './api-tokens.ts'
 import {
   claimFirstAdminToken,
@@ -133,14 +133,14 @@ async function readPrivate(file: string): Promise<string> {
     throw new ServiceError(
       'CONFIGURATION_INVALID',
       `the admin token file ${file} has mode ${(mode & 0o777).toString(8)} and must be closed to group and others`,
-      { next: `chmod 600 ${file}` },
+      { next: command`chmod 600 ${file}` },
     )
   } catch (error) {
     if (error instanceof ServiceError) throw error
     throw new ServiceError(
       'CONFIGURATION_INVALID',
       `cannot read the admin token file ${file}: ${messageOf(error)}`,
-      { cause: error, next: `entente admin-token create --out ${file}` },
+      { cause: error, next: command`entente admin-token create --out ${file}` },
     )
   }
 }

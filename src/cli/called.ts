@@ -1,4 +1,5 @@
 import { basename, delimiter, dirname, isAbsolute, relative, sep } from 'node:path'
+import { inShell } from '../errors.ts'
 
 /** How this program was started. */
 export interface Started {
@@ -46,11 +47,6 @@ export function asCalled(text: string, called: string): string {
       (_all, indent: string, token: string) =>
         `${indent}${place}${token} ${called.replace(flag, '')} `,
     )
-}
-
-/** A word as a shell takes it whole. */
-function inShell(word: string): string {
-  return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", String.raw`'\''`)}'`
 }
 
 function nearest(script: string, cwd: string): string {

@@ -1,6 +1,6 @@
 import { type KeyObject, createHash, createSecretKey, randomBytes } from 'node:crypto'
 import { type FileHandle, open } from 'node:fs/promises'
-import { ServiceError, quoted } from '../errors.ts'
+import { command, quoted, ServiceError } from '../errors.ts'
 import { codeOf } from './failures.ts'
 import { createPrivateFile } from './private-file.ts'
 
@@ -55,7 +55,7 @@ async function openKekFile(path: string): Promise<FileHandle> {
     if (codeOf(error) === 'ENOENT') {
       throw new ServiceError('KEK_MISSING', `there is no key-encryption key at ${path}`, {
         cause: error,
-        next: `entente kek create --out ${path}`,
+        next: command`entente kek create --out ${path}`,
       })
     }
     throw new ServiceError('KEK_MALFORMED', `the KEK file ${path} cannot be read`, {
@@ -71,7 +71,7 @@ async function assertPrivate(file: FileHandle, path: string): Promise<void> {
     throw new ServiceError(
       'KEK_MALFORMED',
       `the KEK file ${path} has mode ${(mode & 0o777).toString(8)} and must be closed to group and others`,
-      { next: `chmod 600 ${path}` },
+      { next: command`chmod 600 ${path}` },
     )
   }
   if (size > MAX_FILE_BYTES) throw malformed(path, `it is ${size} bytes long`)

@@ -1,3 +1,4 @@
+import { command } from '../errors.ts'
 import { isIP } from 'node:net'
 import { decideEgress, isLocalhostName } from '../http/egress.ts'
 import { type EgressRule } from '../http/egress-rule.ts'
@@ -85,7 +86,7 @@ export function egressCommand(
     const address = knownAddress(hostname)
     if (address === undefined) continue
     const decision = decideEgress({ host: hostname, port: Number(port || 443), address }, rules)
-    if (!decision.allowed) return `entente egress allow ${decision.rule}`
+    if (!decision.allowed) return command`entente egress allow ${decision.rule}`
   }
   return undefined
 }

@@ -9,7 +9,7 @@ import {
 } from 'node:tls'
 import { callbackify } from 'node:util'
 import { buildConnector } from 'undici'
-import { messageOf, ServiceError } from '../errors.ts'
+import { command, messageOf, ServiceError } from '../errors.ts'
 import { toPem } from '../pki/pem.ts'
 import { verifyX509Svid } from '../pki/verify-chain.ts'
 import { type SpiffeId, trustDomainOf } from '../spiffe/spiffe-id.ts'
@@ -268,7 +268,7 @@ function refusalOf(to: Destination, rules: readonly EgressRule[]): ServiceError 
   return new ServiceError(
     'EGRESS_REFUSED',
     `egress policy does not open ${where} port ${to.port}: it is ${decision.what}`,
-    { next: `entente egress allow ${decision.rule}` },
+    { next: command`entente egress allow ${decision.rule}` },
   )
 }
 

@@ -13,7 +13,7 @@ import {
 import { verifyX509Svid } from '../../pki/verify-chain.ts'
 import { parseBundle } from '../../spiffe/bundle.ts'
 import { type TrustDomain } from '../../spiffe/trust-domain.ts'
-import { messageOf } from '../../errors.ts'
+import { command, messageOf } from '../../errors.ts'
 import { type JwtAnswerView, type X509AnswerView } from '../../svid/api.ts'
 import { type Cli } from '../cli.ts'
 import { CliFailure, usageFailure } from '../failure.ts'
@@ -160,7 +160,7 @@ function report(cli: Cli, folder: string, answer: X509AnswerView): void {
     cli.warn(`no bundle of ${trustDomain}: ${reason}`)
   }
   const bundles = [bundle, ...federatedBundles].map(({ trustDomain }) => trustDomain)
-  const next = [`entente svid fetch --renew --out ${folder}`]
+  const next = [command`entente svid fetch --renew --out ${folder}`]
   cli.print({ spiffeId, serial, expiresAt, renewAt, folder, bundles, next })
 }
 

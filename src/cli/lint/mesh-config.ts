@@ -1,3 +1,4 @@
+import { command } from '../../errors.ts'
 import { type InputNode } from '../convert/input-node.ts'
 import { type Findings, type MeshFacts } from './mesh-facts.ts'
 
@@ -45,7 +46,7 @@ function checkAlias(alias: string, { facts, findings, object, ofAnother }: Alias
       message: `${where}, the trust domain of ${peer.relationship}: its workloads have the rights of ours with equal names`,
       next: [
         `take ${alias} out of trustDomainAliases and name it in caCertificates[].trustDomains`,
-        `entente rule export <namespace>/<name> --to ${peer.relationship} --callers <path>`,
+        command`entente rule export NAMESPACE/NAME --to ${peer.relationship} --callers PATH`,
       ],
     })
     return

@@ -1,4 +1,4 @@
-import { quoted, ServiceError } from '../../errors.ts'
+import { command, quoted, ServiceError } from '../../errors.ts'
 import type { Dependant } from '../hooks.ts'
 import type { KeptCluster } from './cluster-store.ts'
 import type { KeptTopology } from './find-topology.ts'
@@ -81,7 +81,7 @@ function unknown(kind: 'network' | 'control plane', name: string, pointer: strin
   const message = `the mesh has no ${kind} ${quoted(name)}`
   const noun = kind.replace(' ', '-')
   return new ServiceError('INVALID_REQUEST', message, {
-    next: `entente ${noun} list, or entente ${noun} create ${name}`,
+    next: command`entente ${noun} list, or entente ${noun} create ${name}`,
     fields: [{ in: 'body', pointer, detail: message }],
   })
 }
