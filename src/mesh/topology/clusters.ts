@@ -5,6 +5,7 @@ import type { Dependant } from '../hooks.ts'
 import { FIRST_OF_ALL } from './found-topology.ts'
 import {
   checkEnding,
+  deleteUnused,
   type EndOptions,
   holdTopology,
   nameTaken,
@@ -171,7 +172,10 @@ export async function deleteCluster(
   return { cluster, ended }
 }
 
-/** Deletes the rows of a cluster and of what runs in it; nothing outside the topology refers to it any more. */
+/**
+ * Deletes the rows of a cluster and of what runs in it. Throws CONFLICT where something outside the topology has come
+ * to refer to it since hooks ended what did.
+ */
 export async function removeCluster(
   trx: Db,
   meshId: MeshId,
@@ -188,7 +192,7 @@ export async function removeCluster(
     await releaseControlPlane(trx, meshId, plane.name)
     await deleteControlPlane(trx, meshId, plane.name)
   }
-  await store.deleteCluster(trx, meshId, name)
+  await deleteUnused(`cluster ${name}`, () => store.deleteCluster(trx, meshId, name))
 }
 
 /** A cluster as audit records show it. */

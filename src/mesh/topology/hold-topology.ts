@@ -2,6 +2,7 @@ import { type ChangeContext, recordAudit } from '../../audit/record.ts'
 import { noSuchMesh } from '../../access/no-such-mesh.ts'
 import type { OwnerScope } from '../../access/owner-scope.ts'
 import { bumpChange } from '../../db/changes.ts'
+import { isForeignKeyViolation } from '../../db/failures.ts'
 import type { MeshId } from '../../db/ids.ts'
 import { lockMeshes } from '../../db/lock-meshes.ts'
 import type { Db } from '../../db/schema.ts'
@@ -81,6 +82,19 @@ export function checkEnding(
   throw new ServiceError('CONFLICT', `${title} is in use by ${named.join(', ')}${more}`, {
     next: 'add --dry-run to see all of it, or --force to delete it anyway',
   })
+}
+
+/** Deletes a row of the topology; throws CONFLICT where something was tied to it since it was looked at. */
+export async function deleteUnused(title: string, drop: () => Promise<void>): Promise<void> {
+  try {
+    await drop()
+  } catch (cause) {
+    if (!isForeignKeyViolation(cause)) throw cause
+    throw new ServiceError('CONFLICT', `something was tied to ${title} meanwhile`, {
+      cause,
+      next: 'do it again; nothing was changed',
+    })
+  }
 }
 
 /** The refusal for an object of a topology that does not exist. */

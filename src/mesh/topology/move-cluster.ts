@@ -155,8 +155,27 @@ function planOf(before: KeptCluster, planning: Planning): Plan {
     cluster,
     planes,
     gateways,
-    moved: movedOf(before, { cluster, planes, gateways, meshId }),
+    moved: [
+      ...movedOf(before, { cluster, planes, gateways, meshId }),
+      ...lastWaysOf(name, from.topology),
+    ],
   }
+}
+
+/** What those that stay lose with the gateways of a cluster that leaves. */
+function lastWaysOf(name: string, { clusters, gateways }: KeptTopology): MovedObject[] {
+  const stay = gateways.filter(({ cluster }) => cluster !== name).map(({ network }) => network)
+  const lost = gateways.filter(
+    ({ cluster, network }) => cluster === name && !stay.includes(network),
+  )
+  return [...new Set(lost.map(({ network }) => network))].flatMap((network) => {
+    const left = [...clusters.values()]
+      .filter((one) => one.name !== name && one.networks.includes(network))
+      .map((one) => one.name)
+    if (left.length === 0) return []
+    const effect = `loses its last gateway: no other network reaches ${left.join(', ')} in it any more`
+    return [{ kind: 'network', name: network, effect }]
+  })
 }
 
 /** A gateway stays in the network of the same name where the cluster is in one, else it leads into its first. */

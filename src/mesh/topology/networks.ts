@@ -6,6 +6,7 @@ import type { KeptTopology } from './find-topology.ts'
 import { deleteGateways } from './gateway-store.ts'
 import {
   checkEnding,
+  deleteUnused,
   type Ending,
   type EndOptions,
   holdTopology,
@@ -119,7 +120,7 @@ export async function deleteNetwork(
     gateways.map((gateway) => gateway.name),
   )
   await store.emptyNetwork(trx, meshId, name)
-  await store.deleteNetwork(trx, meshId, name)
+  await deleteUnused(`network ${name}`, () => store.deleteNetwork(trx, meshId, name))
   const body = { ...auditedNetwork(network), forced: options.force, ended }
   await settleTopology(trx, meshId, {
     context,

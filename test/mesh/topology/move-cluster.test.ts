@@ -1,86 +1,20 @@
 import { X509Certificate } from 'node:crypto'
-import t, { type Test } from 'tap'
-import {
-  clusterFounder,
-  endIntermediates,
-  intermediatesOfCluster,
-  moveIntermediates,
-} from '../../../src/authority/cluster-authority.ts'
+import t from 'tap'
 import { listLiving } from '../../../src/authority/store.ts'
-import { endEndpointsOfPlace, endpointsOfPlace } from '../../../src/catalog/place-endpoints.ts'
 import { inTransaction } from '../../../src/db/connect.ts'
 import { parseMeshId } from '../../../src/db/ids.ts'
 import { createCluster } from '../../../src/mesh/topology/clusters.ts'
 import { loadKeptTopology, loadTopology } from '../../../src/mesh/topology/find-topology.ts'
-import { createGateway } from '../../../src/mesh/topology/gateways.ts'
-import type { TopologyHooks } from '../../../src/mesh/topology/hooks.ts'
-import { moveCluster, type MoveCluster } from '../../../src/mesh/topology/move-cluster.ts'
+import { type MoveCluster } from '../../../src/mesh/topology/move-cluster.ts'
 import { createCsr } from '../../../src/pki/csr.ts'
 import { generateKeyPair } from '../../../src/pki/key-pair.ts'
 import { splitPem } from '../../../src/pki/pem.ts'
 import { createEntry } from '../../../src/registry/change-entries.ts'
-import {
-  endEntriesOfCluster,
-  entriesOfCluster,
-  moveEntries,
-} from '../../../src/registry/cluster-entries.ts'
 import { createJoinToken } from '../../../src/registry/join-tokens.ts'
 import { parseTrustDomain } from '../../../src/spiffe/trust-domain.ts'
 import { issueX509 } from '../../../src/svid/issue-x509.ts'
-import { makeMesh } from '../../support/meshes.ts'
-import { csrOf, issuingService } from '../../svid/issuing-service.ts'
-
-const ACME = parseMeshId('acme')
-const GLOBEX = parseMeshId('globex')
-
-/** Meshes acme and globex; acme has cluster east with a gateway and two identities tied to it. */
-async function twoMeshes(t: Test) {
-  const service = await issuingService(t)
-  const { keyring, clock } = service
-  const { db } = service.database
-  await makeMesh(db, keyring, { meshId: 'globex', now: clock.now() })
-  await service.reload()
-  const hooks: TopologyHooks = {
-    founders: [clusterFounder(keyring)],
-    dependants: [intermediatesOfCluster, entriesOfCluster, endpointsOfPlace],
-    enders: [endEntriesOfCluster, endEndpointsOfPlace, endIntermediates],
-    movers: [moveEntries, moveIntermediates],
-  }
-  const context = { actor: 'test', now: clock.now() }
-  await inTransaction(db, async (trx) => {
-    const locality = { region: 'eu', zone: 'eu-1' }
-    const draft = { name: 'east', role: 'primary', locality } as const
-    await createCluster(trx, ACME, { draft, deps: { context, hooks } })
-    const gateway = {
-      name: 'gw',
-      network: 'default',
-      cluster: 'east',
-      address: 'gw.example',
-      port: 443,
-    }
-    await createGateway(trx, ACME, { draft: gateway, context })
-    for (const spiffeId of ['/web', '/reporter/east']) {
-      const entry = { spiffeId, cluster: 'east', dnsNames: ['web.example'], x509TtlSeconds: 600 }
-      await createEntry(trx, ACME, { draft: entry, context })
-    }
-  })
-  await service.reload()
-  const move = (over: Partial<MoveCluster> = {}, dryRun = false) =>
-    inTransaction(
-      db,
-      (trx) =>
-        moveCluster(trx, ACME, {
-          name: 'east',
-          toMesh: GLOBEX,
-          context: { ...context, now: clock.now() },
-          hooks,
-          requireVersion: () => undefined,
-          ...over,
-        }),
-      { dryRun },
-    )
-  return { ...service, db, hooks, context, move }
-}
+import { ACME, GLOBEX, twoMeshes } from '../../support/two-meshes.ts'
+import { csrOf } from '../../svid/issuing-service.ts'
 
 const intermediateOf = (chain: string): string => {
   const [leaf, intermediate] = splitPem(chain).map((der) => new X509Certificate(der))
@@ -112,12 +46,13 @@ t.test(
         ['cluster', /^east \(networks default; control planes east\)/, /^east /],
         ['control plane', 'east', 'east'],
         ['gateway', 'gw', 'gw of network default'],
+        ['network', 'default', undefined],
         ['entry', 'spiffe://acme.example/reporter/east', 'spiffe://globex.example/reporter/east'],
         ['entry', 'spiffe://acme.example/web', 'spiffe://globex.example/web'],
         ['intermediate', /^acme\.example /, /^globex\.example /],
       ],
     )
-    t.equal(moved.length, 6, 'the intermediate is told of once')
+    t.equal(moved.length, 7, 'the intermediate is told of once')
     t.ok((await loadTopology(db, ACME)).clusters.has('east'))
     t.equal((await loadTopology(db, GLOBEX)).clusters.size, 1)
   },
