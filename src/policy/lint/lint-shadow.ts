@@ -1,6 +1,6 @@
 import { command } from '../../errors.ts'
 import { type Callers } from '../rule/callers.ts'
-import { includesSelf, membersOf } from './lint-audience.ts'
+import { audienceOf } from '../rule/rule-reach.ts'
 import { deleteCommand, type LintFinding, onRule } from './lint-finding.ts'
 import { emptyPatternMap, entryOf, type PatternMap, visitFitting } from '../snapshot/pattern-map.ts'
 import { type Pattern } from '../rule/pattern.ts'
@@ -78,11 +78,10 @@ function coversAll(outer: readonly Pattern[], inner: readonly Pattern[]): boolea
 }
 
 function coversAudience(deny: Rule, allow: Rule, snapshot: Snapshot): boolean {
-  if (includesSelf(snapshot, allow) && !includesSelf(snapshot, deny)) return false
-  if (deny.audience.kind === 'all') return true
-  if (allow.audience.kind === 'all') return false
-  const denied = membersOf(snapshot, deny)
-  return [...membersOf(snapshot, allow)].every((peer) => denied.has(peer))
+  // All are also those who come later.
+  if (allow.audience.kind === 'all' && deny.audience.kind !== 'all') return false
+  const denied = new Set(audienceOf(snapshot, deny))
+  return audienceOf(snapshot, allow).every((peer) => denied.has(peer))
 }
 
 /** Whether whatever fits the inner pattern fits the outer one. */

@@ -2,7 +2,7 @@ import { command } from '../../errors.ts'
 import { deleteCommand, type LintFinding, onRule } from './lint-finding.ts'
 import { contradictionIn } from './lint-selector.ts'
 import { selects } from '../rule/label-selector.ts'
-import { membersOf } from './lint-audience.ts'
+import { audienceOf } from '../rule/rule-reach.ts'
 import { fits, type Pattern } from '../rule/pattern.ts'
 import { type Rule, type ServiceSubject } from '../rule/rule.ts'
 import { type Snapshot, type SnapshotService } from '../snapshot/snapshot.ts'
@@ -53,8 +53,9 @@ function isEverything({ namespace, name, labels }: ServiceSubject): boolean {
 
 function shelvesFor(rule: Rule, { snapshot, own, offers }: SubjectContext): readonly Shelves[] {
   if (rule.direction === 'export') return [own]
-  if (rule.audience.kind === 'all') return [...offers.values()]
-  return [...membersOf(snapshot, rule)].flatMap((peer) => offers.get(peer) ?? [])
+  return audienceOf(snapshot, rule).flatMap((peer) =>
+    peer === 'self' ? [] : (offers.get(peer.name) ?? []),
+  )
 }
 
 function servicesOn(shelves: Shelves, subject: ServiceSubject): SnapshotService[] {

@@ -119,6 +119,11 @@ const TABLE: readonly (readonly [
   ['nobody left', [rule(to())], ['rule.audience-empty']],
   ['an empty group', [rule(toGroup('nobody'))], ['rule.audience-empty']],
   ['a group of the mesh itself', [rule(toGroup('ourselves'))], []],
+  [
+    'an import from the mesh itself',
+    [rule({ direction: 'import', ...toGroup('ourselves') })],
+    ['rule.audience-empty'],
+  ],
   ['a relationship that is over', [rule(to('gone'))], ['rule.audience-over']],
   ['one that is pending', [rule(to('hooli'))], ['export.reaches-nobody']],
   ['one of two that is active', [rule(to('hooli', 'globex'))], []],
@@ -277,3 +282,10 @@ t.test(
     )
   },
 )
+
+t.test('a command names a rule so that no other of its name is meant', async (t) => {
+  const ended = { name: 'mine', expiresAt: EARLY }
+  const deletion = (part: Part) => lint(meshWith([rule({ ...ended, ...part })]), LATE)[0]?.next
+  t.same(deletion({}), ['entente rule delete mine'])
+  t.same(deletion({ ownerScope: ['shop'] }), ['entente rule delete r0'])
+})
