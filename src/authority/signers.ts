@@ -4,8 +4,8 @@ import type { Changes } from '../db/changes.ts'
 import type { MeshId } from '../db/ids.ts'
 import type { Keyring } from '../db/keyring.ts'
 import type { AuthorityKind, Db } from '../db/schema.ts'
-import { ServiceError } from '../errors.ts'
-import { trustDomainsOf } from '../mesh/find-mesh.ts'
+import { quoted, ServiceError } from '../errors.ts'
+import { clustersOf, trustDomainsOf } from '../mesh/find-mesh.ts'
 import { FIRST_CLUSTER } from '../mesh/mesh.ts'
 import type { X509Issuer } from '../pki/ca-certificate.ts'
 import type { TrustDomain } from '../spiffe/trust-domain.ts'
@@ -43,13 +43,16 @@ interface Signing {
   /** By cluster. */
   readonly x509: ReadonlyMap<string, X509Signer>
   readonly jwt: JwtSigner | undefined
+  /** Clusters that nothing is signed for. */
+  readonly disabled: ReadonlySet<string>
 }
 
 /**
  * The active authorities with their keys opened, kept in memory and read again after every change.
  *
- * Only authorities in state `active` sign (FE-30). Both calls throw ISSUER_UNAVAILABLE when there is none that
- * still lives, and ISSUER_ELSEWHERE for a trust domain that another system signs for.
+ * Only authorities in state `active` sign (FE-30), and none of a disabled cluster. Both calls throw
+ * ISSUER_UNAVAILABLE when there is none that still lives or the cluster that they are for is disabled, and
+ * ISSUER_ELSEWHERE for a trust domain that another system signs for.
  */
 export class Signers {
   readonly #options: SignersOptions
@@ -69,14 +72,18 @@ export class Signers {
    * the mesh's first cluster where they are for none.
    */
   async x509(meshId: MeshId, trustDomain: TrustDomain, cluster?: string): Promise<X509Signer> {
-    return this.#living(meshId, trustDomain, ({ x509 }) =>
-      cluster === undefined ? firstOf(x509) : x509.get(cluster),
-    )
+    return this.#living(meshId, trustDomain, ({ x509, disabled }) => {
+      requireEnabled(disabled, cluster)
+      return cluster === undefined ? firstOf(x509) : x509.get(cluster)
+    })
   }
 
-  /** The signer of JWT-SVIDs. */
-  async jwt(meshId: MeshId, trustDomain: TrustDomain): Promise<JwtSigner> {
-    return this.#living(meshId, trustDomain, ({ jwt }) => jwt)
+  /** The signer of JWT-SVIDs, one for all clusters; `cluster` is the one that they are for. */
+  async jwt(meshId: MeshId, trustDomain: TrustDomain, cluster?: string): Promise<JwtSigner> {
+    return this.#living(meshId, trustDomain, ({ jwt, disabled }) => {
+      requireEnabled(disabled, cluster)
+      return jwt
+    })
   }
 
   /** Forgets the signers of a mesh; the next use reads them again. */
@@ -114,18 +121,31 @@ export class Signers {
   async #load(meshId: MeshId, trustDomain: TrustDomain): Promise<Signing> {
     const { db, clock, keyring } = this.#options
     const withKeys = await listWithKeys(db, meshId, trustDomain)
+    const clusters = await clustersOf(db, meshId)
+    const disabled = new Set(clusters.flatMap((one) => (one.state === 'disabled' ? one.name : [])))
     const now = clock.now()
     const active = withKeys.filter(
-      ({ authority }) => authority.state === 'active' && canSign(authority, now),
+      ({ authority: one }) =>
+        one.state === 'active' && canSign(one, now) && !disabled.has(one.cluster ?? ''),
     )
     const before = this.#last.get(keyOf(meshId, trustDomain))
     const signing = {
       x509: x509Signers(keyring, active, before?.x509),
       jwt: jwtSigner(keyring, ofKind(active, 'jwt'), before?.jwt),
+      disabled,
     }
     this.#last.set(keyOf(meshId, trustDomain), signing)
     return signing
   }
+}
+
+function requireEnabled(disabled: ReadonlySet<string>, cluster: string | undefined): void {
+  if (cluster === undefined || !disabled.has(cluster)) return
+  throw new ServiceError(
+    'ISSUER_UNAVAILABLE',
+    `cluster ${quoted(cluster)} is disabled, and nothing is signed for it`,
+    { retryAfterSeconds: 60, next: `entente cluster activate ${cluster}` },
+  )
 }
 
 async function whyNobodySigns(

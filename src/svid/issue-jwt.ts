@@ -33,7 +33,7 @@ export async function issueJwt(
     const now = clock.now()
     const admitted = await admitBySvid(caller, { reader, reattestAfterSeconds, now })
     const { entry } = admitted
-    const signer = await deps.signers.jwt(entry.meshId, entry.trustDomain)
+    const signer = await deps.signers.jwt(entry.meshId, entry.trustDomain, entry.cluster)
     const issuedAt = wholeSeconds(now)
     const expiresAt = endOf(admitted, { signer, issuedAt })
     const jti = newId()

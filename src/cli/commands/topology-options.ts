@@ -92,9 +92,14 @@ export function registerStates(
     readonly print: (view: unknown) => void
   },
 ): void {
+  const isCluster = collection === 'clusters'
   const states = [
     ['drain', 'draining', 'take it out of use softly: it is used only where nothing else is'],
-    ['disable', 'disabled', 'take it out of use'],
+    [
+      'disable',
+      'disabled',
+      `take it out of use${isCluster ? ': no traffic, no SVIDs for it' : ''}`,
+    ],
     ['activate', 'active', 'put it into use'],
   ] as const
   for (const [verb, state, description] of states) {
