@@ -1,11 +1,8 @@
-import { systemClock } from '../../clock.ts'
-import {
-  type ForecastView,
-  type RelationshipDomainView,
-  type RelationshipView,
-} from '../../federation/api.ts'
+import { type RelationshipDomainView, type RelationshipView } from '../../federation/api.ts'
 import { type Column } from '../output.ts'
+import { shownForecast } from './federation-forecast.ts'
 import { shownOwnerData } from './federation-owner.ts'
+import { span, until } from './spans.ts'
 
 /** The columns of `federation list`. */
 export const listedRelationship: readonly Column<RelationshipView>[] = [
@@ -19,7 +16,7 @@ export const listedRelationship: readonly Column<RelationshipView>[] = [
   },
   {
     title: 'NEXT-POLL',
-    value: eachDomain(({ poll }) => (poll === null ? '-' : until(poll.nextAt))),
+    value: eachDomain(({ poll }) => (poll === null ? '-' : until(poll.nextAt, 'now'))),
   },
   { title: 'BREAKS-AT', value: ({ trustBreaksAt }) => trustBreaksAt ?? '-' },
 ]
@@ -38,9 +35,7 @@ export function shownRelationship(view: RelationshipView): Record<string, unknow
     ['health', view.health ?? ''],
     ['why', view.healthReason ?? ''],
     ['wayOut', view.wayOut ?? ''],
-    ['trustBreaksAt', view.trustBreaksAt ?? ''],
-    ['trustBreaksBecause', view.trustBreaksBecause ?? ''],
-    ...view.forecast.slice(1).map(shownTerm),
+    ...shownForecast(view),
     ['ourConsent', view.ourConsent],
     ['theirConsent', view.theirConsent === 'assumed' ? 'assumed, one-way' : view.theirConsent],
     ...shownOwnerData(view),
@@ -70,15 +65,6 @@ function shownExchange({ exchange }: RelationshipView): [string, string][] {
       noticesWaiting === 0 ? '' : `${noticesWaiting}: ${noticeError ?? 'not tried yet'}`,
     ],
   ]
-}
-
-const STOPS = { we: 'we stop', they: 'they stop', both: 'both stop' } as const
-
-// Terms of one reason are told apart by their domain.
-function shownTerm({ at, reason, stops, trustDomain, detail }: ForecastView): [string, string] {
-  const what = reason.replaceAll('-', ' ')
-  const name = trustDomain === null ? what : `${what} (${trustDomain})`
-  return [name, `${at}, ${STOPS[stops]}: ${detail}`]
 }
 
 function shownProposal({ origin, changes }: RelationshipView['proposals'][number]): string {
@@ -124,23 +110,14 @@ function shownPoll(
     [`${trustDomain} last attempt`, poll.lastAttemptAt ?? 'none yet'],
     [`${trustDomain} last success`, poll.lastSuccessAt ?? 'none yet'],
     [`${trustDomain} last error`, poll.lastError ?? ''],
-    [`${trustDomain} next poll`, `${until(poll.nextAt)}, every ${span(poll.intervalSeconds)}`],
+    [
+      `${trustDomain} next poll`,
+      `${until(poll.nextAt, 'now')}, every ${span(poll.intervalSeconds)}`,
+    ],
   ]
 }
 
 function limits({ hintMinSeconds, hintMaxSeconds }: RelationshipView): string {
   if (hintMinSeconds === null && hintMaxSeconds === null) return ''
   return `${hintMinSeconds ?? '-'} to ${hintMaxSeconds ?? '-'} s`
-}
-
-function span(seconds: number): string {
-  if (seconds < 120) return `${seconds}s`
-  if (seconds < 7200) return `${Math.floor(seconds / 60)}m`
-  if (seconds < 172_800) return `${Math.floor(seconds / 3600)}h`
-  return `${Math.floor(seconds / 86_400)}d`
-}
-
-function until(moment: string): string {
-  const seconds = Math.round((Date.parse(moment) - systemClock.now().getTime()) / 1000)
-  return seconds <= 0 ? 'now' : `in ${span(seconds)}`
 }

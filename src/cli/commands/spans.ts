@@ -1,0 +1,15 @@
+import { systemClock } from '../../clock.ts'
+
+/** Seconds as people say them, in the largest unit that fits twice. */
+export function span(seconds: number): string {
+  if (seconds < 120) return `${seconds}s`
+  if (seconds < 7200) return `${Math.floor(seconds / 60)}m`
+  if (seconds < 172_800) return `${Math.floor(seconds / 3600)}h`
+  return `${Math.floor(seconds / 86_400)}d`
+}
+
+/** How far away a moment is; of one that has passed how long it is ago, or `past` where only that matters. */
+export function until(moment: string, past?: string): string {
+  const seconds = Math.round((Date.parse(moment) - systemClock.now().getTime()) / 1000)
+  return seconds > 0 ? `in ${span(seconds)}` : (past ?? `${span(-seconds)} ago`)
+}
