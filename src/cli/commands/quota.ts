@@ -3,6 +3,7 @@ import { type QuotaView, type UsageView } from '../../access/quota/quota-api.ts'
 import { quoted } from '../../errors.ts'
 import { type Cli } from '../cli.ts'
 import { path } from '../client.ts'
+import { printDocuments } from '../declarative/print.ts'
 import { usageFailure } from '../failure.ts'
 import { table } from '../output.ts'
 
@@ -47,6 +48,7 @@ async function setQuotas(
 
 async function listQuotas(cli: Cli): Promise<void> {
   const quotas = await cli.list<QuotaView>(path`/meshes/${await cli.meshId()}/quotas`)
+  if (cli.output === 'yaml') return printDocuments(cli, { kind: 'Quota', views: quotas })
   cli.printTable(
     table(
       quotas,
