@@ -19,8 +19,9 @@ function forecasted(
   }
 }
 
+const lineOf = (about: Forecasted) => shownForecast(about)[0]?.[1] ?? ''
+
 t.test('each way in which trust ends says when, what fails and what to do', async (t) => {
-  const lineOf = (about: Forecasted) => shownForecast(about)[0]?.[1] ?? ''
   const ends = { reason: 'peer-authorities-end' } as const
   t.match(lineOf(forecasted(ends)), /^\d{4}-.*Z, in 3d: it fails; .* federation doctor globex$/)
   t.match(

@@ -1,3 +1,4 @@
+import { command } from '../../errors.ts'
 import {
   type ForecastView,
   type RelationshipDomainView,
@@ -14,34 +15,35 @@ export type Forecasted = Pick<RelationshipView, 'name' | 'readerUrl' | 'forecast
 export function shownForecast(view: Forecasted): [string, string][] {
   return view.forecast.map((term, index) => {
     const name = index === 0 ? 'trust breaks' : `trust breaks (${index + 1})`
-    return [name, `${term.at}, ${until(term.at)}: ${term.detail}; ${adviceFor(view, term)}`]
+    return [
+      name,
+      `${term.at}, ${until(term.at)}: ${term.detail}; ${ADVICE[term.reason](view, term.trustDomain ?? '')}`,
+    ]
   })
 }
 
-function adviceFor(view: Forecasted, { reason, trustDomain }: ForecastView): string {
-  const { name, readerUrl } = view
-  const from = readerUrl === null ? '' : `, from ${readerUrl}`
-  switch (reason) {
-    case 'peer-authorities-end':
-      return adviceOnPeer(view, trustDomain ?? '')
-    case 'endpoint-unauthenticated':
-      return `entente federation doctor ${name} tells what its endpoint needs`
-    case 'consent-expires':
-      return `to go on: entente federation set ${name} --expires-at TIME`
-    case 'own-web-certificate':
-      return 'replace the certificate in ENTENTE_WEB_CERT_FILE'
-    case 'own-authorities-end':
-      return `they have to fetch our bundle before${from}`
-    case 'own-authority-unknown':
-      return `they have to fetch our bundle now${from}`
-  }
+type Advice = (view: Forecasted, trustDomain: string) => string
+
+const ADVICE: Readonly<Record<ForecastView['reason'], Advice>> = {
+  'peer-authorities-end': adviceOnPeer,
+  'endpoint-unauthenticated': ({ name }) =>
+    `${command`entente federation doctor ${name}`} tells what its endpoint needs`,
+  'consent-expires': ({ name }) =>
+    `to go on: ${command`entente federation set ${name} --expires-at TIME`}`,
+  'own-web-certificate': () => 'replace the certificate in ENTENTE_WEB_CERT_FILE',
+  'own-authorities-end': (view) => `they have to fetch our bundle before${placeOf(view)}`,
+  'own-authority-unknown': (view) => `they have to fetch our bundle now${placeOf(view)}`,
+}
+
+function placeOf({ readerUrl }: Forecasted): string {
+  return readerUrl === null ? '' : `, from ${readerUrl}`
 }
 
 function adviceOnPeer({ name, domains }: Forecasted, trustDomain: string): string {
   const source = domains.find((domain) => domain.trustDomain === trustDomain)?.source
   if (source === 'local') return 'it moves by itself, read from this service'
   if (source === 'static') {
-    return `set a newer bundle before: entente bundle set ${name} --trust-domain ${trustDomain} --file FILE`
+    return `set a newer bundle before: ${command`entente bundle set ${name} --trust-domain ${trustDomain} --file FILE`}`
   }
-  return `each fetch of a newer bundle moves it, and if none comes: entente federation doctor ${name}`
+  return `each fetch of a newer bundle moves it, and if none comes: ${command`entente federation doctor ${name}`}`
 }
