@@ -1,9 +1,11 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
+import { ORIGINS } from '../../../src/cli/convert/options.ts'
 import { FakePeer } from '../../support/fake-peer.ts'
 import { startTestService } from '../../support/service.ts'
 import { dataFolder, ran } from '../../support/small-server.ts'
+import { INPUTS } from './inputs.ts'
 
 t.setTimeout(180_000)
 
@@ -101,4 +103,78 @@ t.test('what is refused is told on stderr with exit code 1, the rest is printed'
   )
   const wrong = await ran(['rule', 'convert', '--from', 'istio', '-f', file], {})
   t.equal(wrong.code, 2)
+})
+
+/** A mesh with the peers of {@link INPUTS}. */
+async function makeMesh(meshId: string): Promise<void> {
+  await service.admin('POST', '/meshes', { meshId, trustDomain: `${meshId}.example` })
+  for (const name of ['globex', 'initech']) {
+    const { document } = await FakePeer.open(t, `${name}.example`)
+    const bundle = Buffer.from(document).toString()
+    const domains = [{ trustDomain: `${name}.example`, source: 'static', bundle }]
+    await service.admin('POST', `/meshes/${meshId}/relationships`, { name, domains })
+  }
+}
+
+t.test('what is converted from each system is applied as it is printed', async (t) => {
+  for (const from of ORIGINS) {
+    const mesh = ['--mesh', `from-${from}`, '--owner', from]
+    await makeMesh(`from-${from}`)
+    const folder = dataFolder(t)
+    const [input, output] = [join(folder, 'in.yaml'), join(folder, 'rules.yaml')]
+    writeFileSync(input, INPUTS[from].map((one) => JSON.stringify(one)).join('\n---\n'))
+    const peers = from === 'mcs' ? ['--peer', 'globex', '--peer', 'initech'] : []
+    const printed = await entente('rule', 'convert', '--from', from, '-f', input, ...peers)
+    t.equal(printed.code, from === 'mcs' ? 1 : 0, 'a ServiceImport merges, which is refused')
+    writeFileSync(output, printed.out)
+    const applied = await entente('apply', '-f', output, ...mesh)
+    t.equal(applied.code, 0, `${from}: ${applied.err}`)
+    t.equal(applied.out.match(/ created$/gm)?.length, printed.out.match(/^kind: /gm)?.length)
+    t.match(await entente('diff', '-f', output, ...mesh), { code: 0, out: '' })
+    const again = await entente('apply', '-f', output, ...mesh, '--prune')
+    t.match(again, { code: 0, out: /^(.* unchanged\n)+$/ })
+  }
+})
+
+t.test('a dry run tells for each peer what rules come to, as rule export does', async (t) => {
+  const at = ['--mesh', 'from-mcs']
+  await entente('service', 'add', 'web/front', '--port', 'http:80', '--identity', '/front', ...at)
+  const exported = ['rule', 'export', 'web/front', '--to', 'globex', ...at]
+  const said = (await entente(...exported, '--dry-run')).out
+  const effects = said.split('\n').filter((line) => /globex/.test(line) && !/would add/.test(line))
+  t.match(effects, [/^visible to globex now: web\/front$/, /\+ globex: web\/front becomes visible/])
+  const rule = {
+    kind: 'Rule',
+    mesh: 'from-mcs',
+    name: 'front',
+    direction: 'export',
+    effect: 'allow',
+    subject: { namespace: 'web', name: 'front' },
+    audience: { kind: 'peers', relationships: ['globex'] },
+  }
+  const file = join(dataFolder(t), 'rule.json')
+  const write = (more: object): void => writeFileSync(file, JSON.stringify({ ...rule, ...more }))
+  write({})
+  const made = await entente('apply', '-f', file, '--dry-run', '--owner', 'front')
+  for (const effect of effects) t.match(made.out, `  ${effect}\n`)
+  const json = await entente('apply', '-f', file, '--dry-run', '--owner', 'front', '-o', 'json')
+  t.match(JSON.parse(json.out).objects[0].effect, effects)
+  await entente('apply', '-f', file, '--owner', 'front')
+  write({ audience: { kind: 'peers', relationships: ['initech'] } })
+  const changed = await entente('apply', '-f', file, '--dry-run', '--owner', 'front')
+  t.match(changed.out, /- globex: web\/front becomes hidden/)
+  t.match(changed.out, /\+ initech: web\/front becomes visible/)
+  write({ name: 'other', subject: { namespace: 'web', name: 'other' } })
+  const pruned = await entente('apply', '-f', file, '--dry-run', '--prune', '--owner', 'front')
+  t.match(
+    pruned.out,
+    /Rule from-mcs\/front would be deleted\n {2,}- globex: web\/front becomes hidden/,
+  )
+  const group = { kind: 'PeerGroup', mesh: 'from-mcs', name: 'new', members: [] }
+  const named = { ...rule, name: 'for-new', audience: { kind: 'peers', groups: ['new'] } }
+  writeFileSync(file, [group, named].map((one) => JSON.stringify(one)).join('\n---\n'))
+  t.match(
+    (await entente('apply', '-f', file, '--dry-run')).out,
+    /for-new would be created\n {2}what it comes to is known once what it names is there\n/,
+  )
 })
