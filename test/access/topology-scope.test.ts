@@ -8,7 +8,7 @@ t.test(
   async (t) => {
     const running = await startTestService(t)
     const { service } = running
-  const admin: typeof running.admin = (...request) => running.admin(...request)
+    const admin: typeof running.admin = (...request) => running.admin(...request)
     const create = async (path: string, body: object) => {
       const answer = await admin('POST', path, body)
       t.equal(answer.status, 201, JSON.stringify(answer.body))
