@@ -96,6 +96,21 @@ t.test('ids, trust domains and bundle hosts are unique in the service', async (t
   )
 })
 
+t.test('40 the id of a mesh is a DNS label that no change makes another', async (t) => {
+  const { call } = await meshApp(t)
+  for (const meshId of ['', 'Acme', 'a.b', 'a_b', '-a', 'a-', 'a'.repeat(64)]) {
+    const answer = await call('POST', '/v1/meshes', { body: { ...ACME, meshId } })
+    t.equal(answer.status, 400, meshId)
+  }
+  const meshId = 'a'.repeat(63)
+  t.equal((await call('POST', '/v1/meshes', { body: { ...ACME, meshId } })).status, 201)
+  const renamed = await call('PATCH', `/v1/meshes/${meshId}`, { body: { meshId: 'other' } })
+  t.equal(renamed.status, 400)
+  t.match(renamed.text, /meshId/)
+  t.equal((await call('GET', `/v1/meshes/${meshId}`)).body.version, '1')
+  t.equal((await call('GET', '/v1/meshes/other')).status, 404)
+})
+
 t.test('a mesh that cannot work is refused with the reason', async (t) => {
   const { call } = await meshApp(t)
   const cases: readonly (readonly [object, number, RegExp])[] = [
