@@ -64,6 +64,11 @@ const exportOf = (namespace: string, name = 'to-globex', more = {}) => ({
   ...more,
 })
 
+const ownersOf = async (rule: string): Promise<unknown[]> => {
+  const { items } = (await admin('GET', '/meshes/acme/rules')).body
+  return items.filter(({ name }: any) => name === rule).map(({ ownerScope }: any) => ownerScope)
+}
+
 const servicesOf = async (): Promise<string[]> => {
   const { items } = (await admin('GET', '/meshes/acme/services')).body
   return items.map(({ namespace, name }: any) => `${namespace}/${name}`)

@@ -118,7 +118,7 @@ async function makeMesh(meshId: string): Promise<void> {
 
 t.test('what is converted from each system is applied as it is printed', async (t) => {
   for (const from of ORIGINS) {
-    const mesh = ['--mesh', `from-${from}`, '--owner', from]
+    const mesh = ['--mesh', `from-${from}`, '--owner', `of-${from}`]
     await makeMesh(`from-${from}`)
     const folder = dataFolder(t)
     const [input, output] = [join(folder, 'in.yaml'), join(folder, 'rules.yaml')]
@@ -141,7 +141,9 @@ t.test('a dry run tells for each peer what rules come to, as rule export does', 
   await entente('service', 'add', 'web/front', '--port', 'http:80', '--identity', '/front', ...at)
   const exported = ['rule', 'export', 'web/front', '--to', 'globex', ...at]
   const said = (await entente(...exported, '--dry-run')).out
-  const effects = said.split('\n').filter((line) => /globex/.test(line) && !/would add/.test(line))
+  const effects = said
+    .split('\n')
+    .filter((line) => /globex/.test(line) && !/would add|entente/.test(line))
   t.match(effects, [/^visible to globex now: web\/front$/, /\+ globex: web\/front becomes visible/])
   const rule = {
     kind: 'Rule',
