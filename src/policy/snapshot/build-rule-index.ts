@@ -1,4 +1,4 @@
-import { LayeredMap } from './layered-map.ts'
+import { ShardedMap } from './sharded-map.ts'
 import { copyOf, deleteEntry, emptyPatternMap, entryOf, isEmpty, setEntry } from './pattern-map.ts'
 import {
   type AudienceIndex,
@@ -167,7 +167,7 @@ function spotsOf({ audience: { kind, relationships, groups } }: Rule): Spot[] {
 function emptyRuleIndex(): RuleIndex {
   return {
     byDirection: { export: emptyAudienceIndex(), import: emptyAudienceIndex() },
-    byId: LayeredMap.of<Rule>([]),
+    byId: ShardedMap.of<Rule>([]),
     aliases: 0,
     hasAliases: false,
   }

@@ -1,4 +1,4 @@
-import { LayeredMap } from './layered-map.ts'
+import { ShardedMap } from './sharded-map.ts'
 import { buildRuleIndex, changeRuleIndex } from './build-rule-index.ts'
 import { type Rule } from '../rule/rule.ts'
 import {
@@ -55,7 +55,7 @@ function nextOffers(
   if (changes.size === 0) return previous
   const next = new Map(previous)
   for (const [peer, offers] of changes) {
-    const after = (previous.get(peer) ?? LayeredMap.of<SnapshotOffer>([])).with(offers)
+    const after = (previous.get(peer) ?? ShardedMap.of<SnapshotOffer>([])).with(offers)
     if (after.size === 0) next.delete(peer)
     else next.set(peer, after)
   }

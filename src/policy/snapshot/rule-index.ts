@@ -1,4 +1,4 @@
-import { type LayeredMap } from './layered-map.ts'
+import { type ShardedMap } from './sharded-map.ts'
 import { type PatternMap, visitFitting } from './pattern-map.ts'
 import { type Direction, type Effect, type Rule, type Subject } from '../rule/rule.ts'
 import { ruleLine } from '../rule/rule-line.ts'
@@ -44,7 +44,7 @@ export interface AudienceIndex {
  */
 export interface RuleIndex {
   readonly byDirection: Readonly<Record<Direction, AudienceIndex>>
-  readonly byId: LayeredMap<Rule>
+  readonly byId: ShardedMap<Rule>
   /** How many rules rename what they allow. */
   readonly aliases: number
   /** Whether any rule renames; without one a name needs no look-up. */

@@ -7,7 +7,7 @@ import { type RelationshipState } from '../../db/schema.ts'
 import { type PeerGroupMember } from '../../federation/group/peer-group.ts'
 import { type SpiffeId } from '../../spiffe/spiffe-id.ts'
 import { type TrustDomain } from '../../spiffe/trust-domain.ts'
-import { LayeredMap } from './layered-map.ts'
+import { ShardedMap } from './sharded-map.ts'
 import { buildRuleIndex } from './build-rule-index.ts'
 import { type RuleIndex, type SubjectName } from './rule-index.ts'
 import { type Rule } from '../rule/rule.ts'
@@ -76,11 +76,11 @@ export interface Snapshot {
   readonly revision: bigint
   readonly dnsSuffix: string
   readonly trustDomains: ReadonlySet<TrustDomain>
-  readonly services: LayeredMap<SnapshotService>
+  readonly services: ShardedMap<SnapshotService>
   readonly relationships: ReadonlyMap<string, SnapshotRelationship>
   /** Which relationship speaks for a foreign trust domain. */
   readonly relationshipOf: ReadonlyMap<TrustDomain, SnapshotRelationship>
-  readonly offers: ReadonlyMap<string, LayeredMap<SnapshotOffer>>
+  readonly offers: ReadonlyMap<string, ShardedMap<SnapshotOffer>>
   readonly groups: ReadonlyMap<string, SnapshotGroup>
   /** The groups that a relationship is a member of, by its name. */
   readonly groupsOf: ReadonlyMap<string, readonly string[]>
@@ -109,7 +109,7 @@ export function buildSnapshot(input: SnapshotInput): Snapshot {
     revision: sumOf(input.revisions),
     ...meshPart(input),
     ...peersPart(input),
-    services: LayeredMap.of(input.services.map((service) => [serviceKey(service), service])),
+    services: ShardedMap.of(input.services.map((service) => [serviceKey(service), service])),
     offers: offersByPeer(input.offers),
     rules: buildRuleIndex(input.rules),
   }
@@ -177,7 +177,7 @@ export function offersByPeer(offers: readonly SnapshotOffer[]): Snapshot['offers
   return new Map(
     [...byPeer].map(([peer, all]) => [
       peer,
-      LayeredMap.of(all.map((offer) => [serviceKey(offer), offer])),
+      ShardedMap.of(all.map((offer) => [serviceKey(offer), offer])),
     ]),
   )
 }
