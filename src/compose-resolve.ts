@@ -19,12 +19,13 @@ export function mountResolve(v1: App, base: Base, { snapshots }: ResolveParts): 
 
 /** Mounts the same for workloads: who asks is found as for bundles, and counts against the same limits. */
 export function mountWorkloadResolve(app: App, base: Base, parts: ResolveParts): void {
-  const { database, metrics, now } = base
+  const { database, metrics, now, log } = base
   app.register(workloadResolveRoutes, {
     prefix: '/v1',
     db: database.db,
     now,
     metrics,
+    log,
     snapshots: parts.snapshots,
     identify: (request) => identifyWorkload(parts.svids, request),
   })

@@ -3,11 +3,13 @@ import { type MeshId } from '../../db/ids.ts'
 import { type DbClock } from '../../db/time.ts'
 import { ServiceError } from '../../errors.ts'
 import { type App } from '../../http/listener.ts'
+import { type Logger } from '../../http/log.ts'
 import { type Metrics } from '../../http/metrics.ts'
 import { isKnown, weakEtagOf } from '../../http/weak-etag.ts'
 import { pathOf, type SpiffeId } from '../../spiffe/spiffe-id.ts'
 import { callerFacts } from '../rule/callers.ts'
 import { parseServiceName } from '../decision/service-name.ts'
+import { logDecision } from './log-decision.ts'
 import { WorkloadResolveBody, WorkloadResolveQuery, Unchanged } from './resolve-api.ts'
 import { viewForWorkload } from './resolve-view.ts'
 import { outcomeOf, resolve, type ResolveDeps } from './resolve.ts'
@@ -24,6 +26,7 @@ export interface ResolvingWorkload {
 export interface WorkloadResolveOptions extends ResolveDeps {
   readonly now: DbClock
   readonly metrics: Pick<Metrics, 'resolutions'>
+  readonly log: Pick<Logger, 'info'>
   /** Proves who asks and counts the request; throws AUTHENTICATION_REQUIRED, EVIDENCE_REFUSED, RATE_LIMITED. */
   readonly identify: (request: FastifyRequest) => Promise<ResolvingWorkload>
 }
@@ -69,6 +72,7 @@ export const workloadResolveRoutes = async (
         now,
       })
       options.metrics.resolutions.inc({ listener: 'workload', outcome: outcomeOf(resolution) })
+      logDecision(options.log, workload.spiffeId, resolution)
       const view = viewForWorkload(resolution, namespace)
       if (view === undefined) throw notThere()
       const etag = weakEtagOf(view)

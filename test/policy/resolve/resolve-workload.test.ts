@@ -23,7 +23,8 @@ const TO_BAR: RuleDraft = {
 
 /** Acme, whose `shop/cart` may be called from namespace bar: at 10.0.0.5 in cluster east, and behind a gateway. */
 const acme = async (t: Test, options: IssuingOptions = {}) => {
-  const log = createLogger({ level: 'error' }, { write: () => undefined })
+  const lines: string[] = []
+  const log = createLogger({ level: 'info' }, { write: (line) => void lines.push(line) })
   const service = await issuingService(t, {
     ...options,
     mount: (app, who) => {
@@ -32,7 +33,7 @@ const acme = async (t: Test, options: IssuingOptions = {}) => {
       const snapshots = new Snapshots({ db, log })
       const identify = (request: Parameters<typeof identifyWorkload>[1]) =>
         identifyWorkload(who, request)
-      app.register(workloadResolveRoutes, { db, now, metrics, snapshots, identify })
+      app.register(workloadResolveRoutes, { db, now, log, metrics, snapshots, identify })
     },
   })
   const { database, meshId, clock } = service
@@ -55,7 +56,7 @@ const acme = async (t: Test, options: IssuingOptions = {}) => {
     await createEntry(trx, meshId, { draft: tied, context })
   })
   await addEndpoint(placed, { cluster: 'east', network: 'vpc-a', address: '10.0.0.5' })
-  return service
+  return { ...service, decided: lines }
 }
 
 t.test('a workload is told the ways from its network to what it may call', async (t) => {
@@ -197,6 +198,25 @@ t.test(
     }
   },
 )
+
+t.test('who asked for what, and how rules decided, is in the log of the operator', async (t) => {
+  const { call, join, decided: lines, database } = await acme(t)
+  const [bar, pay] = [await join('/ns/bar/sa/web'), await join('/ns/pay/sa/web')]
+  await call('GET', '/resolve?service=shop/cart&network=vpc-a', { as: bar })
+  await call('GET', '/resolve?service=shop/cart&network=vpc-a', { as: pay })
+  await call('GET', '/resolve?service=shop/nothing&network=vpc-a', { as: bar })
+  const decided = lines
+    .map((line) => JSON.parse(line) as Record<string, unknown>)
+    .filter(({ event }) => event === 'workload.decided')
+  const { id } = await database.db.selectFrom('rule').select('id').executeTakeFirstOrThrow()
+  const common = { meshId: 'acme', service: 'shop/cart', revision: /^\d+$/ }
+  t.match(decided, [
+    { ...common, spiffeId: 'spiffe://acme.example/ns/bar/sa/web', outcome: 'routed', rules: [id] },
+    { ...common, spiffeId: 'spiffe://acme.example/ns/pay/sa/web', outcome: 'deny', rules: [] },
+    { service: 'shop/nothing', outcome: 'deny', rules: [] },
+  ])
+  t.equal(decided.length, 3)
+})
 
 t.test('nobody is told anything without an SVID of ours', async (t) => {
   const { call } = await acme(t)
