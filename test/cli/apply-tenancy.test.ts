@@ -64,9 +64,11 @@ const exportOf = (namespace: string, name = 'to-globex', more = {}) => ({
   ...more,
 })
 
-const ownersOf = async (rule: string): Promise<unknown[]> => {
+/** The namespaces of each rule of a name; '' for one of the whole mesh. */
+const ownersOf = async (rule: string): Promise<string[]> => {
   const { items } = (await admin('GET', '/meshes/acme/rules')).body
-  return items.filter(({ name }: any) => name === rule).map(({ ownerScope }: any) => ownerScope)
+  const named = items.filter(({ name }: any) => name === rule)
+  return named.map(({ ownerScope }: any) => (ownerScope ?? []).join(','))
 }
 
 const servicesOf = async (): Promise<string[]> => {
@@ -89,7 +91,7 @@ t.test(
     t.match(await shop('diff', '-f', files[0], '--prune'), { code: 0, out: '' })
     const again = await shop('apply', '-f', files[0], '--prune')
     t.match(again.out, /^(.* unchanged\n){2}$/, again.err)
-    t.same((await ownersOf('to-globex')).toSorted(), [['pay'], ['shop']])
+    t.same((await ownersOf('to-globex')).toSorted(), ['pay', 'shop'])
   },
 )
 
@@ -120,11 +122,24 @@ t.test('pruning ends the very rule that was applied and no other of its name', a
     (await shop('apply', '-f', fileOf(t, exportOf('shop', 'twice')), '--owner', 'git')).code,
     0,
   )
-  t.same(await ownersOf('twice'), [null, ['shop']])
+  t.same((await ownersOf('twice')).toSorted(), ['', 'shop'])
   const other = fileOf(t, { kind: 'PeerGroup', mesh: 'acme', name: 'g', members: [] })
   const pruned = await platform('apply', '-f', other, '--owner', 'git', '--prune')
   t.equal(pruned.code, 0, pruned.err)
-  t.same(await ownersOf('twice'), [null])
+  t.same(await ownersOf('twice'), [''])
+})
+
+t.test('a name that several namespaces gave is refused by its document', async (t) => {
+  for (const [namespace, run] of [
+    ['shop', shop],
+    ['pay', pay],
+  ] as const) {
+    t.equal((await run('apply', '-f', fileOf(t, exportOf(namespace, 'both')))).code, 0)
+  }
+  const file = fileOf(t, serviceIn('web'), exportOf('web', 'both'))
+  const refused = await platform('apply', '-f', file)
+  t.match(refused, { code: 1, err: /app\.yaml document 2: several namespaces have a rule "both"/ })
+  t.match(await platform('diff', '-f', file), { code: 1, out: /# cannot be applied: several/ })
 })
 
 t.test(

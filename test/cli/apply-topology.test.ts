@@ -34,6 +34,11 @@ async function printed(): Promise<string[]> {
   return documents
 }
 
+const plane = (name: string, cluster: string): string =>
+  `${JSON.stringify({ kind: 'ControlPlane', mesh: 'acme', name, type: 'primary', cluster })}\n`
+const cluster = (name: string, ...controlPlanes: string[]): string =>
+  `${JSON.stringify({ kind: 'Cluster', mesh: 'acme', name, role: 'primary', controlPlanes })}\n`
+
 /** Always the same order for a number. */
 function shuffled<T>(items: readonly T[], seed: number): T[] {
   let state = seed
@@ -90,6 +95,36 @@ t.test(
     t.match(await entente('diff', '-f', file, '-f', fileOf(t, [mesh])), { code: 0, out: '' })
   },
 )
+
+t.test(
+  'a cluster may run several control planes, and rank them in a circle with others',
+  async (t) => {
+    await endMesh()
+    await makeMesh()
+    const documents = [
+      cluster('a', 'b-1', 'a-2', 'a-1'),
+      cluster('b', 'a-1', 'c'),
+      cluster('c', 'b-1', 'a-2'),
+      plane('a-1', 'a'),
+      plane('a-2', 'a'),
+      plane('b-1', 'b'),
+    ]
+    for (const order of [documents, documents.toReversed()]) {
+      const file = fileOf(t, order)
+      const { code, err } = await entente('apply', '-f', file)
+      t.equal(code, 0, err)
+      t.match(await entente('diff', '-f', file), { code: 0, out: '' })
+      await endMesh()
+      await makeMesh()
+    }
+  },
+)
+
+t.test('a circle that cannot be opened is told by the service', async (t) => {
+  const remote = cluster('r', 'own').replace('primary', 'remote')
+  const file = fileOf(t, [plane('own', 'r'), remote])
+  t.match(await entente('apply', '-f', file), { code: 1, err: /"r"/ })
+})
 
 t.test('what a new mesh begins with may stand in its file', async (t) => {
   await endMesh()

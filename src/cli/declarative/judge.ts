@@ -75,15 +75,16 @@ async function rehearse(
   planned: Planned,
   options: ApplyOptions,
 ): Promise<readonly string[]> {
-  const { steps, ifMatch, action, document } = planned
+  const { steps, ifMatch, action, isKept, document } = planned
   const effect: string[] = []
+  const effectOf = document.kind.effect
   for (const step of steps) {
     const { text } = await take(cli, step, { ifMatch, dryRun: true })
-    const answer: unknown = JSON.parse(text)
-    if (isJsonRecord(answer)) effect.push(...(document.kind.effect?.(answer) ?? []))
+    const answer: unknown = effectOf === undefined ? undefined : JSON.parse(text)
+    if (isJsonRecord(answer)) effect.push(...(effectOf?.(answer) ?? []))
   }
   // Who changes an object may say so; who changes nothing is asked.
-  if (action === 'none') await recordApplied(cli, planned, { ...options, dryRun: true })
+  if (action === 'none' && !isKept) await recordApplied(cli, planned, { ...options, dryRun: true })
   return effect
 }
 

@@ -49,7 +49,7 @@ export async function planDocuments(
   const planned: Planned[] = []
   for (const document of documents) {
     planned.push(
-      await orNotAllowed(document, async () => {
+      await orRefused(document, async () => {
         const made = {
           ...document,
           body: document.kind.making?.(document, documents) ?? document.body,
@@ -82,15 +82,15 @@ async function planOne(
   return { ...(await change(cli, { document, live, schemas })), live }
 }
 
-/** What the token may not read it may not apply. */
-async function orNotAllowed(
-  document: ObjectDocument,
-  plan: () => Promise<Planned>,
-): Promise<Planned> {
+/** Answers to a look at an object: the token may not read it, or several have its name. */
+const UNREADABLE: readonly unknown[] = [403, 409]
+
+/** What cannot be read cannot be applied. */
+async function orRefused(document: ObjectDocument, plan: () => Promise<Planned>): Promise<Planned> {
   try {
     return await plan()
   } catch (thrown) {
-    if (!(thrown instanceof CliFailure) || thrown.status !== 403) throw thrown
+    if (!(thrown instanceof CliFailure) || !UNREADABLE.includes(thrown.status)) throw thrown
     return { ...UNCHANGED, document, action: 'none', changes: [], refusal: thrown.message }
   }
 }
@@ -169,14 +169,12 @@ async function change(cli: Cli, { document, live, schemas }: Situation): Promise
   const closed = kind.closed?.(live.view)
   const isOpen = closed === undefined && pinned.length > 0
   const found = isOpen ? await stepsFor(cli, { kind, target, wanted, pinned }) : {}
-  const step: Step =
-    kind.isSet === true ? settingOf(document) : { method: 'PATCH', target, body: patch }
   return {
     ...UNCHANGED,
     document,
     action: changes.length === 0 ? 'none' : 'update',
     changes,
-    steps: [...(found.steps ?? []), ...(Object.keys(patch).length === 0 ? [] : [step])],
+    steps: [...(found.steps ?? []), ...stepsOfPatch(document, patch)],
     ifMatch: live.etag,
     refusal: closed ?? found.refusal,
     waits: found.waits,
