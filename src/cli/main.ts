@@ -1,4 +1,4 @@
-import { Command, CommanderError, InvalidArgumentError, Option } from 'commander'
+import { Command, CommanderError, Help, InvalidArgumentError, Option } from 'commander'
 import manifest from '../../package.json' with { type: 'json' }
 import { isServiceError, messageOf, type ServiceError } from '../errors.ts'
 import { type Environment } from './address.ts'
@@ -128,6 +128,7 @@ export function createProgram(env: Environment, streams: CliStreams): Command {
     .option('--mesh <mesh>', 'the mesh; needed only where there are several', nonEmpty)
     .option('--data-dir <folder>', 'data folder of a service on this machine', nonEmpty)
     .addHelpText('after', HELP)
+    .configureHelp({ optionDescription: describe })
     .showHelpAfterError('(--help explains the command)')
     .configureOutput({
       writeOut: (text) => streams.stdout.write(text),
@@ -137,6 +138,11 @@ export function createProgram(env: Environment, streams: CliStreams): Command {
   const cli = new Cli({ env, streams, globals: () => globalsOf(program) })
   for (const register of REGISTERS) register(program, cli)
   return program
+}
+
+/** That a repeatable option is given no times at first goes without saying. */
+function describe(option: Option): string {
+  return new Help().optionDescription(option).replace(' (default: [])', '')
 }
 
 /** The command of this noun, which several files add to. */

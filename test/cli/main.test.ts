@@ -59,6 +59,7 @@ t.test('every subcommand answers --help with exit code 0', async (t) => {
     const { code, out } = await ran([...words, '--help'])
     t.equal(code, 0, words.join(' '))
     t.match(out, `Usage: entente ${words.join(' ')}`)
+    t.notMatch(out, '[]', 'no times is no default to tell of')
   }
 })
 

@@ -44,7 +44,7 @@ export function registerEntry(program: Command, cli: Cli): void {
     .action(async (entry: string) => {
       const view = await cli.get<EntryView>(await find(cli, entry))
       if (cli.output === 'yaml') await printDocuments(cli, { kind: 'Entry', views: [view] })
-      else cli.print(view)
+      else printEntry(cli, view)
     })
   noun
     .command('delete')
@@ -53,7 +53,7 @@ export function registerEntry(program: Command, cli: Cli): void {
     .option('--dry-run', 'show what ends and change nothing')
     .action(async (entry: string, { dryRun }: { dryRun?: boolean }) => {
       const target = await find(cli, entry)
-      cli.print(await cli.delete<EndedEntryView>(target, { query: { dryRun } }))
+      printEntry(cli, await cli.delete<EndedEntryView>(target, { query: { dryRun } }))
     })
 }
 
@@ -91,7 +91,7 @@ async function createEntry(cli: Cli, options: ContentOptions & { id: string }): 
   const target = path`/meshes/${await cli.meshId()}/entries`
   const body = { spiffeId: options.id, ...contentOf(options) }
   const query = { dryRun: options.dryRun }
-  cli.print(await cli.post<CreatedEntryView>(target, body, { query }))
+  printEntry(cli, await cli.post<CreatedEntryView>(target, body, { query }))
 }
 
 async function changeEntry(cli: Cli, entry: string, options: ContentOptions): Promise<void> {
@@ -100,7 +100,7 @@ async function changeEntry(cli: Cli, entry: string, options: ContentOptions): Pr
     throw usageFailure('nothing to change', 'entente entry change --help')
   }
   const query = { dryRun: options.dryRun }
-  cli.print(await cli.patch<EntryView>(await find(cli, entry), body, { query }))
+  printEntry(cli, await cli.patch<EntryView>(await find(cli, entry), body, { query }))
 }
 
 function contentOf(options: ContentOptions): Record<string, unknown> {
@@ -134,6 +134,12 @@ async function listEntries(cli: Cli): Promise<void> {
       ['no entries', 'entente join-token create --id /PATH   # makes one with its first token'],
     ),
   )
+}
+
+/** An entry; on a terminal with its peers as the option writes them. */
+function printEntry(cli: Cli, view: Pick<EntryView, 'federatesWith'>): void {
+  const shown = { ...view, federatesWith: wordsOf(view.federatesWith) }
+  cli.print(cli.output === 'table' ? shown : view)
 }
 
 function wordsOf(federatesWith: EntryView['federatesWith']): string | readonly string[] {

@@ -188,7 +188,12 @@ async function list(cli: Cli): Promise<void> {
   const found = await cli.list<RelationshipView>(path`/meshes/${mesh}/relationships`)
   // What an adopted mesh is read by is made by adopting, never applied from a file.
   const peers = found.filter(({ purpose }) => purpose === 'peer')
-  if (cli.output === 'yaml') return printDocuments(cli, { kind: 'Relationship', views: peers })
+  if (cli.output === 'yaml') {
+    const ended = peers.filter(({ state }) => state === 'terminated').map((one) => one.name)
+    if (ended.length > 0) cli.warn(`in no document, since they are terminated: ${ended.join(', ')}`)
+    const views = peers.filter(({ state }) => state !== 'terminated')
+    return printDocuments(cli, { kind: 'Relationship', views })
+  }
   cli.printTable(
     table(found, listedRelationship, [
       'no relationships',

@@ -49,7 +49,14 @@ async function showRule(cli: Cli, id: string): Promise<void> {
   if (cli.output === 'yaml' && rule.name !== null) {
     return printDocuments(cli, { kind: 'Rule', views: [rule] })
   }
-  cli.print(rule)
+  cli.print(cli.output === 'table' ? shownRule(rule) : rule)
+}
+
+/** On a terminal the line of a rule stands for what it is about and for whom. */
+function shownRule({ line, name, id, ...rule }: RuleView): Record<string, unknown> {
+  const { clusters, visibleTo, priority, expiresAt, ownerScope, note, createdAt } = rule
+  const more = { clusters, visibleTo, priority, ownerScope, expiresAt, note, createdAt }
+  return { name, id, rule: line, ...more }
 }
 
 async function endRule(cli: Cli, id: string, dryRun: boolean | undefined): Promise<void> {
@@ -63,6 +70,9 @@ async function listRules(cli: Cli, direction: string | undefined): Promise<void>
   const rules = await cli.list<RuleView>(path`/meshes/${await cli.meshId()}/rules`, { direction })
   if (cli.output === 'yaml') {
     const named = rules.filter(({ name }) => name !== null)
+    const unnamed = rules.filter(({ name }) => name === null).map(({ id }) => id)
+    if (unnamed.length > 0)
+      cli.warn(`in no document, since they have no name: ${unnamed.join(', ')}`)
     return printDocuments(cli, { kind: 'Rule', views: named })
   }
   const sorted = rules.toSorted((a, b) => (a.line < b.line ? -1 : 1))

@@ -99,7 +99,7 @@ export async function carryOut(
   const made = madeIn(plan.objects)
   for (const planned of plan.objects) {
     await bringThere({ cli, description: plan.description }, planned, made)
-    await recordApplied(cli, planned, options)
+    if (!planned.isKept) await recordApplied(cli, planned, options)
     progress.applied(planned)
   }
   for (const { document, later } of plan.objects) {

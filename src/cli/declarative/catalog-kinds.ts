@@ -16,7 +16,7 @@ export const service: Kind = {
     return path`/${namespace}/${own}`
   },
   comparable: withWholeIdentities,
-  closed: keptElsewhere,
+  kept: keptElsewhere,
 }
 
 /** The kind `Entry`, named by its whole SPIFFE ID, so that two documents cannot mean one by different names. */

@@ -62,8 +62,10 @@ export interface Kind {
   readonly replaced?: readonly string[]
   /** Calls for what a change of the object cannot bring; default a refusal. */
   readonly pinnedSteps?: (cli: Cli, target: string, pinned: Pinned) => Promise<PinnedSteps>
-  /** Why an existing object takes no change. */
+  /** Why an existing object takes no document. */
   readonly closed?: (view: JsonRecord) => string | undefined
+  /** Why an existing object takes no change: another source keeps it, so it is of no owner of documents either. */
+  readonly kept?: (view: JsonRecord) => string | undefined
   /** Other objects of the mesh that the document names. */
   readonly refersTo?: (body: JsonRecord) => readonly Reference[]
   /** The body that makes the object, among the documents of its run; default the document's. */

@@ -23,6 +23,8 @@ export interface Planned {
   readonly later: readonly Step[]
   /** What shows the part of it on which people decide first. */
   readonly waits: string | undefined
+  /** Whether another source keeps it. */
+  readonly isKept: boolean
   /** Who applied it before. */
   readonly applied: AppliedView | undefined
 }
@@ -135,6 +137,7 @@ const UNCHANGED = {
   ifMatch: undefined,
   refusal: undefined,
   waits: undefined,
+  isKept: false,
   applied: undefined,
 } as const
 
@@ -166,7 +169,7 @@ async function change(cli: Cli, { document, live, schemas }: Situation): Promise
   const { nameMember, replaced } = kind
   const about = { wanted, live: live.body, ...schemas, nameMember, replaced }
   const { changes, patch, pinned } = compare(about)
-  const closed = kind.closed?.(live.view)
+  const { closed, isKept } = opennessOf(kind, live.view, changes.length > 0)
   const isOpen = closed === undefined && pinned.length > 0
   const found = isOpen ? await stepsFor(cli, { kind, target, wanted, pinned }) : {}
   return {
@@ -177,8 +180,29 @@ async function change(cli: Cli, { document, live, schemas }: Situation): Promise
     steps: [...(found.steps ?? []), ...stepsOfPatch(document, patch)],
     ifMatch: live.etag,
     refusal: closed ?? found.refusal,
+    isKept,
     waits: found.waits,
   }
+}
+
+/** Why an object is not brought to its document, and whether another source keeps it. */
+function opennessOf(
+  { closed, kept }: Kind,
+  view: JsonRecord,
+  differs: boolean,
+): { readonly closed: string | undefined; readonly isKept: boolean } {
+  const keeper = kept?.(view)
+  return {
+    closed: closed?.(view) ?? (differs ? keeper : undefined),
+    isKept: keeper !== undefined,
+  }
+}
+
+function stepsOfPatch(document: ObjectDocument, patch: JsonRecord): Step[] {
+  const { kind, mesh, name } = document
+  if (Object.keys(patch).length === 0) return []
+  if (kind.isSet === true) return [settingOf(document)]
+  return [{ method: 'PATCH', target: targetOf(kind, mesh, name), body: patch }]
 }
 
 /** The call that sets an object whole; its name stands in the path. */
