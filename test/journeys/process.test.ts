@@ -9,7 +9,14 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import t from 'tap'
 import { createKekFile } from '../../src/db/kek-file.ts'
-import { type ServiceProcess, readyStatus, spawnProcess, startProcess } from '../support/process.ts'
+import { seededFolder } from '../support/database.ts'
+import {
+  type ServiceProcess,
+  childEnvironment,
+  readyStatus,
+  spawnProcess,
+  startProcess,
+} from '../support/process.ts'
 import { sixStarters } from '../support/starters.ts'
 import { testFolder } from '../support/test-folder.ts'
 
@@ -76,7 +83,7 @@ t.test(
 )
 
 t.test('a second signal ends the process at once', async (t) => {
-  const folder = testFolder(t)
+  const folder = await seededFolder(t)
   const service = await startProcess(t, { ENTENTE_DATA_DIR: folder })
   const inHand = await openRequest(service, folder)
   inHand.on('error', () => undefined)
@@ -93,7 +100,7 @@ t.test('a port in use names its variable', async (t) => {
   await once(holder, 'listening')
   t.teardown(() => holder.close())
   const { port } = holder.address() as AddressInfo
-  const folder = testFolder(t)
+  const folder = await seededFolder(t)
   for (const name of ['FEDERATION', 'WORKLOAD', 'ADMIN', 'TELEMETRY']) {
     const variable = `ENTENTE_${name}_ADDRESS`
     const address = `127.0.0.1:${port}`
@@ -107,7 +114,7 @@ t.test('a port in use names its variable', async (t) => {
 t.test(
   'a data folder has one process: a second is refused; six at once after a kill, one runs',
   async (t) => {
-    const folder = testFolder(t)
+    const folder = await seededFolder(t)
     let holder = await startProcess(t, { ENTENTE_DATA_DIR: folder })
     const second = await spawnProcess(t, { ENTENTE_DATA_DIR: folder })
     t.equal(await second.ended(), 1)
@@ -136,7 +143,7 @@ t.test(
 t.test(
   'a missing or wrong KEK stops the start, names what it affects, and creates nothing',
   async (t) => {
-    const folder = testFolder(t)
+    const folder = await seededFolder(t)
     const first = await startProcess(t, { ENTENTE_DATA_DIR: folder })
     first.kill('SIGTERM')
     t.equal(await first.ended(), 0)
@@ -173,7 +180,7 @@ t.test('a bug that nobody caught is logged and ends the process with 1', async (
     rejection: "Promise.reject(new Error('a bug'))",
     exception: "throw new Error('a bug')",
   }
-  const folder = testFolder(t)
+  const folder = await seededFolder(t)
   for (const [kind, bug] of Object.entries(bugs)) {
     const trigger = `process.on('SIGUSR2', () => { ${bug} })`
     const service = await startProcess(t, {
@@ -190,7 +197,7 @@ t.test('kek create and admin-token write their files once, for their owner only'
   const folder = testFolder(t)
   const entente = (...argv: string[]) =>
     run(process.execPath, ['bin/entente', ...argv], {
-      env: { PATH: process.env['PATH'], ENTENTE_DATA_DIR: folder },
+      env: { ...childEnvironment(), ENTENTE_DATA_DIR: folder },
     }).then(
       ({ stdout }) => ({ code: 0, output: stdout }),
       (error: { code: number; stderr: string }) => ({ code: error.code, output: error.stderr }),

@@ -1,8 +1,11 @@
+import { execFile } from 'node:child_process'
 import { createHash, randomUUID } from 'node:crypto'
 import { openAsBlob, readFileSync, readdirSync } from 'node:fs'
 import { mkdir, rename, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { PGlite } from '@electric-sql/pglite'
 import { PGliteDialect, PostgresDialect } from 'kysely'
 import { Client, Pool } from 'pg'
 import type { Test } from 'tap'
@@ -10,9 +13,12 @@ import { type Database, guardedKysely, openDatabase } from '../../src/db/connect
 import { MIGRATIONS_FOLDER, migrate } from '../../src/db/migrate.ts'
 import { listenOnPglite } from '../../src/db/notify.ts'
 import { openPglite } from '../../src/db/pglite.ts'
+import { testFolder } from './test-folder.ts'
 
 /** A server that tests may make databases on; without it they run on the embedded engine. */
 export const POSTGRES_URL = process.env['ENTENTE_TEST_DATABASE_URL']
+
+const untar = promisify(execFile)
 
 export const quiet = { warn: () => undefined, error: () => undefined, info: () => undefined }
 
@@ -22,7 +28,7 @@ export type Teardown = Pick<Test, 'teardown'>
 /** A migrated database of this test's own, closed (and dropped) when the test ends. */
 export async function testDatabase(t: Teardown): Promise<Database> {
   if (POSTGRES_URL !== undefined) return openTestPostgres(t, POSTGRES_URL)
-  const pglite = await openPglite({ dump: await templateDump() })
+  const pglite = await openPglite({ dump: await openAsBlob(await templatePath()) })
   const db = guardedKysely(new PGliteDialect({ pglite }))
   t.teardown(async () => {
     await db.destroy()
@@ -42,7 +48,7 @@ export async function testDatabase(t: Teardown): Promise<Database> {
 export async function testPostgresUrl(t: Teardown, server: string): Promise<string> {
   const template = await templateDatabase(server)
   const name = `entente_test_${randomUUID().replaceAll('-', '')}`
-  await onServer(server, `create database ${name} template ${template}`)
+  await onServer(server, `create database ${name} template ${template} strategy file_copy`)
   t.teardown(() => onServer(server, `drop database if exists ${name} with (force)`))
   return withDatabase(server, name)
 }
@@ -62,18 +68,44 @@ function migrationsDigest(): string {
   return hash.digest('hex').slice(0, 16)
 }
 
-async function templateDump(): Promise<Blob> {
-  const folder = join(tmpdir(), 'entente-test-templates')
-  const path = join(folder, `${migrationsDigest()}.tar`)
-  if (!(await exists(path))) await makeTemplateDump(folder, path)
-  return openAsBlob(path)
+/**
+ * Fills a data folder that has no database yet with a migrated one, as if a service had been started there once
+ * and had stored nothing: that start takes seconds, most of them for initdb.
+ */
+export async function seedDataFolder(folder: string): Promise<void> {
+  const place = join(folder, 'pg')
+  if (await exists(place)) return
+  await mkdir(place, { recursive: true, mode: 0o700 })
+  await untar('tar', ['-xf', await templatePath(), '-C', place])
 }
 
+/** A folder of this test for a service on the embedded engine, filled by {@link seedDataFolder}. */
+export async function seededFolder(t: Pick<Test, 'teardown' | 'testdir'>): Promise<string> {
+  const folder = testFolder(t)
+  await seedDataFolder(folder)
+  return folder
+}
+
+async function templatePath(): Promise<string> {
+  const folder = join(tmpdir(), 'entente-test-templates')
+  const path = join(folder, `${migrationsDigest()}-small.tar`)
+  if (!(await exists(path))) await makeTemplateDump(folder, path)
+  return path
+}
+
+/**
+ * Postgres keeps 16 MB segments, 128 MB of buffers and two databases to copy others from; every test would read
+ * and touch them. The template has what one database needs.
+ */
 async function makeTemplateDump(folder: string, path: string): Promise<void> {
   await mkdir(folder, { recursive: true })
-  const pglite = await openPglite({})
+  const pglite = await PGlite.create({ initDbStartParams: ['--wal-segsize=1'] })
   const db = guardedKysely(new PGliteDialect({ pglite }))
   await migrate(db)
+  await pglite.exec('update pg_database set datistemplate = false')
+  for (const unused of ['template0', 'template1']) await pglite.exec(`drop database ${unused}`)
+  await pglite.exec("alter system set shared_buffers = '8MB'")
+  await pglite.exec('checkpoint')
   const dump = await pglite.dumpDataDir('none')
   await db.destroy()
   const draft = `${path}.${process.pid}`

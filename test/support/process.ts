@@ -57,7 +57,7 @@ export async function spawnProcess(
   const [federation = 0, workload = 0, admin = 0, telemetry = 0] = await freePorts(4)
   const child = spawn(process.execPath, ['bin/entente', 'serve'], {
     env: {
-      PATH: process.env['PATH'],
+      ...childEnvironment(),
       ENTENTE_PUBLIC_URL: `https://localhost:${federation}`,
       ENTENTE_FEDERATION_ADDRESS: `127.0.0.1:${federation}`,
       ENTENTE_WORKLOAD_ADDRESS: `127.0.0.1:${workload}`,
@@ -88,6 +88,14 @@ export async function spawnProcess(
     output: () => printed,
     ended: () => end,
     kill: (signal) => child.kill(signal),
+  }
+}
+
+/** What a program of ours inherits from a test: where programs are, and where Node keeps what it compiled. */
+export function childEnvironment(): NodeJS.ProcessEnv {
+  return {
+    PATH: process.env['PATH'],
+    NODE_COMPILE_CACHE: process.env['NODE_COMPILE_CACHE'],
   }
 }
 

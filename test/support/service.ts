@@ -8,6 +8,7 @@ import { systemClock } from '../../src/clock.ts'
 import { type Service, startService } from '../../src/compose.ts'
 import { parseConfig } from '../../src/config.ts'
 import { createLogger } from '../../src/http/log.ts'
+import { seedDataFolder } from './database.ts'
 import { testFolder } from './test-folder.ts'
 
 /** A whole service of this test, in this process, on ports of its own. */
@@ -59,6 +60,7 @@ export async function startTestService(
 ): Promise<TestService> {
   const [federation = 0, workload = 0, admin = 0, telemetry = 0] = await freePorts(4)
   const folder = settings['ENTENTE_DATA_DIR'] ?? testFolder(t)
+  if (settings['ENTENTE_DATABASE_URL'] === undefined) await seedDataFolder(folder)
   const publicUrl = `https://localhost:${federation}`
   const config = parseConfig({
     environment: {

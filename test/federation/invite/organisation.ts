@@ -5,7 +5,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { type Test } from 'tap'
+import { seedDataFolder } from '../../support/database.ts'
 import { type Namespace } from '../../support/namespaces.ts'
+import { childEnvironment } from '../../support/process.ts'
 
 /** The four ticks of an acceptance. */
 export const TICKS = ['invite valid', 'we reached them', 'they reached us', 'both bundles verified']
@@ -31,7 +33,8 @@ export const organisation = async (t: Test, place: Place): Promise<Organisation>
     place.namespace === undefined
       ? [process.execPath, args]
       : ['ip', ['netns', 'exec', place.namespace.name, process.execPath, ...args]]
-  const env = { PATH: process.env['PATH'], ENTENTE_DATA_DIR: place.folder, ...place.environment }
+  const env = { ...childEnvironment(), ENTENTE_DATA_DIR: place.folder, ...place.environment }
+  await seedDataFolder(place.folder)
   const [program, args] = within('bin/entente', 'serve')
   const child = spawn(program, args, { env, stdio: ['ignore', 'pipe', 'pipe'] })
   t.teardown(() => end(child))
@@ -40,7 +43,7 @@ export const organisation = async (t: Test, place: Place): Promise<Organisation>
   const run: Organisation['type'] = (...words) => {
     const [cli, rest] = within('bin/entente', ...words)
     return new Promise((resolve) => {
-      const options = { env: { PATH: env.PATH, ENTENTE_DATA_DIR: place.folder } }
+      const options = { env: { ...childEnvironment(), ENTENTE_DATA_DIR: place.folder } }
       execFile(cli, rest, options, (error, stdout, stderr) => {
         resolve({ code: error === null ? 0 : Number(error.code), stdout, stderr })
       })
