@@ -5,11 +5,12 @@ import { type RelationshipState } from '../../../src/db/schema.ts'
 import { type Query } from '../../../src/policy/decision/answer.ts'
 import { evaluate } from '../../../src/policy/decision/evaluate.ts'
 import { smallestChange } from '../../../src/policy/explain/remedy.ts'
-import { type AudienceDraft, type Rule } from '../../../src/policy/rule/rule.ts'
+import { type AudienceDraft, type Rule, type RuleDraft } from '../../../src/policy/rule/rule.ts'
 import { buildSnapshot, type Snapshot } from '../../../src/policy/snapshot/snapshot.ts'
 import { parseSpiffeId } from '../../../src/spiffe/spiffe-id.ts'
 import { parseTrustDomain } from '../../../src/spiffe/trust-domain.ts'
 import { ruleOf } from '../arbitrary-mesh.ts'
+import { AT, smallMesh } from '../coverage/small-mesh.ts'
 
 interface Case {
   readonly title: string
@@ -164,4 +165,42 @@ t.test('reasons are sentences that name the rule, the peer and who decides', asy
       "caller's trust domain initech.example belongs to initech",
     ],
   )
+})
+
+function inEast(effect: 'allow' | 'deny') {
+  const subject = { namespace: 'shop', name: 'cart' }
+  return {
+    direction: 'export',
+    effect,
+    subject,
+    audience: { kind: 'self' },
+    clusters: ['east'],
+  } as const
+}
+
+function askOfCart(rules: readonly RuleDraft[], more: Partial<Query> = {}): string {
+  const mesh = smallMesh({ services: ['shop/cart'], rules })
+  const subject = { namespace: 'shop', name: 'cart' }
+  const caller = parseSpiffeId('spiffe://acme.example/web')
+  const { decision, steps } = evaluate(mesh, { subject, caller, at: AT, ...more })
+  const { reason = '' } = steps.find(({ step }) => step === 'exportRule') ?? {}
+  return `${decision}: ${reason.replaceAll(/rule \S+ /g, 'rule X ')}`
+}
+
+t.test('a call that names no cluster is told which rule would need one', async (t) => {
+  const allow = [inEast('allow')]
+  t.equal(
+    askOfCart(allow),
+    'deny: only rule X (export allow shop/cart to self in clusters east) allows shop/cart to self for caller /web, and no cluster is named',
+  )
+  t.match(askOfCart(allow, { cluster: 'east' }), 'allow: ')
+  t.match(askOfCart(allow, { caller: undefined }), 'allow: ')
+  const inBoth = { ...inEast('allow'), clusters: ['east', 'west'] }
+  const deny = [inBoth, inEast('deny')]
+  t.match(
+    askOfCart(deny),
+    /^deny: rule X .* in clusters east\) denies it, since no cluster is named/,
+  )
+  t.match(askOfCart(deny, { cluster: 'west' }), 'allow: ')
+  t.match(askOfCart(deny, { caller: undefined }), 'allow: ')
 })
