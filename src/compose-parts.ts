@@ -121,8 +121,9 @@ function makeSealer(base: Base, key: AuditKey): Sealer {
   })
 }
 
-function makeSnapshots({ database, log, changes }: Base): Snapshots {
-  const snapshots = new Snapshots({ db: database.db, log })
+function makeSnapshots({ database, log, changes, metrics }: Base): Snapshots {
+  const onBuild = (outcome: string): void => metrics.policySnapshots.inc({ outcome })
+  const snapshots = new Snapshots({ db: database.db, log, onBuild })
   snapshots.follow(changes)
   return snapshots
 }

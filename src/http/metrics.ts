@@ -94,6 +94,12 @@ function catalogMetrics(registers: Registry[]) {
       labelNames: ['listener', 'outcome'] as const,
       registers,
     }),
+    policySnapshots: new Counter({
+      name: 'entente_policy_snapshots_total',
+      help: 'Policy snapshots, by outcome: built, or failed (what there was stays in use, and who asks for the current one is refused)',
+      labelNames: ['outcome'] as const,
+      registers,
+    }),
     reports: new Counter({
       name: 'entente_endpoint_reports_total',
       help: 'Reports of endpoints and heartbeats of reporters, by kind and outcome (accepted, or the error code)',

@@ -1,7 +1,7 @@
 import { type Changes } from '../../db/changes.ts'
 import { type Db, inTransaction } from '../../db/connect.ts'
 import { type MeshId } from '../../db/ids.ts'
-import { messageOf } from '../../errors.ts'
+import { isServiceError, messageOf } from '../../errors.ts'
 import { loadNextSnapshot, loadSnapshot } from './load-snapshot.ts'
 import { type Snapshot, sumOf } from './snapshot.ts'
 import { readRevisions } from '../rule/rule-store.ts'
@@ -10,6 +10,8 @@ import { readRevisions } from '../rule/rule-store.ts'
 export interface SnapshotsOptions {
   readonly db: Db
   readonly log: { warn(fields: object, message: string): void }
+  /** Counts builds; a mesh that is not there is none. */
+  readonly onBuild?: (outcome: 'built' | 'failed') => void
 }
 
 /** Meshes whose snapshots are held at once; the least recently asked for goes first. */
@@ -70,9 +72,21 @@ export class Snapshots {
   #build(meshId: MeshId): Promise<Snapshot> {
     const running = this.#building.get(meshId)
     if (running !== undefined) return running
-    const build = this.#load(meshId).finally(() => this.#building.delete(meshId))
+    const build = this.#counted(this.#load(meshId)).finally(() => this.#building.delete(meshId))
     this.#building.set(meshId, build)
     return build
+  }
+
+  async #counted(build: Promise<Snapshot>): Promise<Snapshot> {
+    const { onBuild } = this.#options
+    try {
+      const snapshot = await build
+      onBuild?.('built')
+      return snapshot
+    } catch (error) {
+      if (!isServiceError(error, 'NOT_FOUND')) onBuild?.('failed')
+      throw error
+    }
   }
 
   async #load(meshId: MeshId): Promise<Snapshot> {

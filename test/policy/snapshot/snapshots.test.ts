@@ -1,6 +1,7 @@
 import t from 'tap'
 import { bumpChange, type Topic, type Watcher } from '../../../src/db/changes.ts'
 import { inTransaction } from '../../../src/db/connect.ts'
+import { parseMeshId } from '../../../src/db/ids.ts'
 import { createRule } from '../../../src/policy/rule/change-rules.ts'
 import { type RuleDraft } from '../../../src/policy/rule/rule.ts'
 import { Snapshots } from '../../../src/policy/snapshot/snapshots.ts'
@@ -85,7 +86,9 @@ t.test('a build that fails leaves the snapshot that there was', async (t) => {
   const meshId = await addMesh(app.db, 'acme', app.clock.db)
   const warnings: object[] = []
   const log = { warn: (fields: object) => void warnings.push(fields) }
-  const snapshots = new Snapshots({ db: app.db, log })
+  const outcomes: string[] = []
+  const onBuild = (outcome: string): void => void outcomes.push(outcome)
+  const snapshots = new Snapshots({ db: app.db, log, onBuild })
   const changes = changesByHand()
   snapshots.follow(changes)
   const before = await snapshots.current(meshId)
@@ -103,6 +106,9 @@ t.test('a build that fails leaves the snapshot that there was', async (t) => {
     { code: 'RULE_INVALID' },
     'who asks for the current one is told',
   )
+  t.same(outcomes, ['built', 'failed', 'failed'], 'each build is counted')
+  await t.rejects(snapshots.current(parseMeshId('nobody')), { code: 'NOT_FOUND' })
+  t.equal(outcomes.length, 3, 'and a mesh that is not there is no failure')
 })
 
 t.test(
