@@ -208,7 +208,9 @@ function failureAsText({ message, status, code, fields, next }: CliFailure): str
   const facts = [status, code].filter((fact) => fact !== undefined).join(' ')
   const head = `error: ${sanitizeLine(message)}${facts === '' ? '' : ` (${sanitizeLine(facts)})`}\n`
   const lines = fields.map(({ in: place = '', pointer = '', detail }) => {
-    return `  ${sanitizeLine(`${place} ${pointer}`.trim())}: ${sanitizeLine(detail)}\n`
+    const where = sanitizeLine(`${place} ${pointer}`.trim())
+    // What the message has said already is not said again.
+    return detail === message ? `  ${where}\n` : `  ${where}: ${sanitizeLine(detail)}\n`
   })
   return head + lines.join('') + formatNext(next)
 }

@@ -235,6 +235,19 @@ t.test(
       end.out,
       /^would delete rule carts: .*\n {2}- globex: shop\/cart becomes hidden as market\/cart$/m,
     )
+    const dated = await entente(
+      'rule',
+      ...rule.slice(0, -2),
+      '--name',
+      'b',
+      '--expires',
+      '2098-01-31',
+    )
+    t.equal(dated.code, 0, dated.err)
+    const odd = await entente('rule', ...rule, '--expires', 'soon')
+    t.match(odd, { code: 2, err: /wanted a date such as .* or a time such as/ })
+    const nowhere = await entente('rule', 'export', 'shop/cart', '--to', 'nobody')
+    t.match(nowhere.err, /no relationship "nobody" .*\n {2}body \/audience\/relationships\/0\n/)
     const none = (await entente('rule', 'list', '--effective', '--to', 'initech')).out
     t.match(none, /^nothing is shown to initech\n\nnext:\n {2}entente explain --may-see .*initech/)
     t.notMatch(none, /rule export/, 'a rule may not be what is missing')

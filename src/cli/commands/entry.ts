@@ -6,6 +6,7 @@ import { printDocuments } from '../declarative/print.ts'
 import { CliFailure, usageFailure } from '../failure.ts'
 import { table } from '../output.ts'
 import { collect } from './service-words.ts'
+import { readMoment } from './spans.ts'
 
 interface ContentOptions {
   readonly x509Ttl?: number
@@ -83,7 +84,7 @@ function withContent(command: Command): Command {
       '--cluster <cluster>',
       'its holder may report the endpoints of this cluster; empty takes it away',
     )
-    .option('--expires-at <moment>', 'when the entry ends, as 2027-01-31T00:00:00Z')
+    .option('--expires-at <moment>', 'when the entry ends: a date or an RFC 3339 time', readMoment)
     .option('--dry-run', 'show the effect and change nothing')
 }
 

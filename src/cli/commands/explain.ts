@@ -4,6 +4,7 @@ import { type Cli } from '../cli.ts'
 import { path } from '../client.ts'
 import { usageFailure } from '../failure.ts'
 import { formatNext } from '../output.ts'
+import { readMoment } from './spans.ts'
 
 interface ExplainOptions {
   readonly mayCall?: string
@@ -33,7 +34,11 @@ export function registerExplain(program: Command, cli: Cli): void {
     .option('--cluster <name>', 'where in our mesh who asks runs')
     .option('--network <name>', 'the network of ours from where the way is looked for')
     .option('--namespace <name>', "the namespace of ours that asks; default the caller's")
-    .option('--at <moment>', 'as the rules were to apply at that moment; default now')
+    .option(
+      '--at <moment>',
+      'as the rules were to apply then: a date or an RFC 3339 time; default now',
+      readMoment,
+    )
     .addHelpText(
       'after',
       `

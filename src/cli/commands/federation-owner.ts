@@ -1,5 +1,6 @@
 import { type Command, InvalidArgumentError } from 'commander'
 import { type RelationshipView } from '../../federation/api.ts'
+import { readMoment } from './spans.ts'
 
 /** Owner data as options give it. */
 export interface OwnerOptions {
@@ -67,11 +68,5 @@ export function readLabel(
 }
 
 function readTime(text: string): string {
-  if (text === '') return text
-  const full = /^\d{4}-\d\d-\d\d$/.test(text) ? `${text}T00:00:00Z` : text
-  const isTime = /^\d{4}-\d\d-\d\dT[\d:.]+(Z|[+-]\d\d:\d\d)$/.test(full)
-  if (isTime && !Number.isNaN(Date.parse(full))) return full
-  throw new InvalidArgumentError(
-    'wanted a date such as 2027-01-31 or a time such as 2027-01-31T09:00:00Z',
-  )
+  return text === '' ? text : readMoment(text)
 }

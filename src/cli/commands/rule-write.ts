@@ -5,6 +5,7 @@ import { path } from '../client.ts'
 import { usageFailure } from '../failure.ts'
 import { readSelector } from '../label-selector.ts'
 import { sayOutcome } from './rule-text.ts'
+import { readMoment } from './spans.ts'
 import { collect, readServiceName } from './service-words.ts'
 
 interface RuleOptions {
@@ -90,7 +91,7 @@ function withAttributes(command: Command): Command {
       collect,
       [],
     )
-    .option('--expires <moment>', 'when the rule ends, as 2027-01-31T00:00:00Z')
+    .option('--expires <moment>', 'when the rule ends: a date or an RFC 3339 time', readMoment)
     .option('--note <text>', 'why it is there')
     .option('--dry-run', 'show the effect and change nothing')
 }

@@ -81,7 +81,7 @@ function unknown(kind: 'network' | 'control plane', name: string, pointer: strin
   const message = `the mesh has no ${kind} ${quoted(name)}`
   const noun = kind.replace(' ', '-')
   return new ServiceError('INVALID_REQUEST', message, {
-    next: command`entente ${noun} list, or entente ${noun} create ${name}`,
+    next: command`entente ${noun} list   # or make it: entente ${noun} create ${name}`,
     fields: [{ in: 'body', pointer, detail: message }],
   })
 }
