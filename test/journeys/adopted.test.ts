@@ -113,7 +113,7 @@ const isActive = ({ state }: { readonly state: string }) => state === 'active'
 t.test(
   'a running signer is adopted; what is quarantined of its partner, the relay does not hand out',
   async (t) => {
-    const folder = testFolder(t, { service: {}, signer: {} })
+    const folder = testFolder(t, ['service', 'signer'])
     const service = await startTestService(t, {
       ENTENTE_DATA_DIR: join(folder, 'service'),
       ENTENTE_EGRESS_ALLOW: 'localhost',

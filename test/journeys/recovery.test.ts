@@ -106,7 +106,7 @@ t.test(
   'a peer that was down for longer than its CA lives comes back by every recovery path',
   { timeout: 300_000 },
   async (t) => {
-    const folder = testFolder(t, { acme: {}, globex: {} })
+    const folder = testFolder(t, ['acme', 'globex'])
     const { first, again } = await startGlobex(t, join(folder, 'globex'))
     let globex = first
     const carrier = await startCarrier(t, folder, () => bundleOf(globex))

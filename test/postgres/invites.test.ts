@@ -24,7 +24,7 @@ const statusOf = async (origin: string | undefined): Promise<number> => {
 }
 
 t.test('of acceptors at two replicas at once exactly one wins', { skip }, async (t) => {
-  const folder = testFolder(t, { one: {}, two: {} })
+  const folder = testFolder(t, ['one', 'two'])
   const settings = {
     ...postgresEnvironment(folder, await testPostgresUrl(t, server ?? '')),
     ENTENTE_EGRESS_ALLOW: 'localhost',

@@ -80,7 +80,7 @@ export async function seedDataFolder(folder: string): Promise<void> {
 }
 
 /** A folder of this test for a service on the embedded engine, filled by {@link seedDataFolder}. */
-export async function seededFolder(t: Pick<Test, 'teardown' | 'testdir'>): Promise<string> {
+export async function seededFolder(t: Teardown): Promise<string> {
   const folder = testFolder(t)
   await seedDataFolder(folder)
   return folder

@@ -22,7 +22,7 @@ export async function ententePair(
   t: Pick<Test, 'teardown' | 'testdir'>,
   settings: { readonly hintSeconds?: number; readonly pollMinSeconds?: number } = {},
 ): Promise<Pair> {
-  const folder = testFolder(t, { acme: {}, globex: {} })
+  const folder = testFolder(t, ['acme', 'globex'])
   const acme = await makeSide(t, { folder, mesh: 'acme', peer: 'globex', ...settings })
   const globex = await makeSide(t, { folder, mesh: 'globex', peer: 'acme', ...settings })
   await federate(acme, globex)

@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs'
+import { existsSync, readdirSync } from 'node:fs'
 import t from 'tap'
 import { testFolder } from './test-folder.ts'
 
@@ -11,4 +11,11 @@ t.test('a folder of a test outlives what the test started in it', async (t) => {
   })
   t.strictSame(seen, [true], 'still there when the teardowns run')
   t.equal(existsSync(folder), false, 'and gone with the test')
+})
+
+t.test('every call gives a folder of its own', (t) => {
+  const [first, second] = [testFolder(t, ['a', 'b']), testFolder(t)]
+  t.not(first, second)
+  t.strictSame(readdirSync(first), ['a', 'b'], 'the second call left it alone')
+  t.end()
 })

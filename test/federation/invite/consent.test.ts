@@ -4,7 +4,7 @@ import { untilTrue } from '../../support/until.ts'
 import { testFolder } from '../../support/test-folder.ts'
 
 t.test('an acceptor learns of an approval by itself', async (t) => {
-  const folder = testFolder(t, { acme: {}, globex: {} })
+  const folder = testFolder(t, ['acme', 'globex'])
   const acme = await party(t, 'acme', { ENTENTE_DATA_DIR: `${folder}/acme` })
   const globex = await party(t, 'globex', { ENTENTE_DATA_DIR: `${folder}/globex` })
   const { invite } = await inviteOf(acme)

@@ -57,7 +57,7 @@ const proxyTo = async (t: Test, targetPort: () => number): Promise<Proxy> => {
 t.test(
   'a reply that was lost is given again, even to an acceptor that was restarted',
   async (t) => {
-    const folder = testFolder(t, { acme: {}, globex: {} })
+    const folder = testFolder(t, ['acme', 'globex'])
     const [listening = 0] = await freePorts(1)
     const proxy = await proxyTo(t, () => listening)
     const acme = await party(t, 'acme', {
