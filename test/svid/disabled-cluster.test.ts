@@ -55,3 +55,61 @@ t.test('for a disabled cluster nothing is signed until it is active again', asyn
   const other = await service.deps.signers.x509(meshId, trustDomain)
   t.not(other.authorityId, first.authorityId, 'nor does its intermediate sign for anybody else')
 })
+
+t.test(
+  '4 a cluster ends alone: disabled, or its intermediate revoked, the other goes on',
+  async (t) => {
+    const service = await issuingService(t)
+    const { database, keyring, meshId } = service
+    const { db } = database
+    const context = { actor: 'tester', now: service.clock.now() }
+    const hooks = { founders: [clusterFounder(keyring)], dependants: [], enders: [], movers: [] }
+    await inTransaction(db, async (trx) => {
+      for (const cluster of ['east', 'west']) {
+        const draft = { name: cluster, role: 'primary' } as const
+        await createCluster(trx, meshId, { draft, deps: { context, hooks } })
+        const entry = { spiffeId: `/${cluster}`, cluster }
+        await createEntry(trx, meshId, { draft: entry, context })
+      }
+    })
+    await service.reload()
+    const east = await service.join('/east')
+    const west = await service.join('/west')
+    const renew = async ({ keys, chain }: typeof east): Promise<number> => {
+      const as = { keys, chain }
+      return (await service.call('POST', '/svids/x509', { body: { csr: csrOf(keys) }, as })).status
+    }
+    const jwt = async ({ keys, chain }: typeof east): Promise<number> => {
+      const as = { keys, chain }
+      return (await service.call('POST', '/svids/jwt', { body: { audience: ['shop'] }, as })).status
+    }
+    const disable = async (cluster: string, state: 'active' | 'disabled'): Promise<void> => {
+      await db.updateTable('cluster').set({ state }).where('name', '=', cluster).execute()
+      await service.reload()
+    }
+
+    await disable('east', 'disabled')
+    t.same([await renew(east), await jwt(east)], [503, 503], 'the disabled one is signed nothing')
+    t.same([await renew(west), await jwt(west)], [200, 200], 'the other goes on')
+    await disable('east', 'active')
+    t.equal(await renew(east), 200)
+
+    const { numUpdatedRows } = await db
+      .updateTable('authority')
+      .set({ state: 'revoked' })
+      .where('kind', '=', 'x509_intermediate')
+      .where('cluster', '=', 'east')
+      .executeTakeFirst()
+    t.equal(numUpdatedRows, 1n)
+    await service.reload()
+    t.not(await renew(east), 200, 'what the revoked intermediate signed counts no more')
+    t.match(
+      await service.call('POST', '/svids/x509', {
+        body: { csr: csrOf(generateKeyPair()), token: await service.token('/east') },
+      }),
+      { status: 503, body: { code: 'ISSUER_UNAVAILABLE' } },
+    )
+    t.same([await renew(west), await jwt(west)], [200, 200], 'the other goes on')
+    t.match((await service.join('/west')).chain, 'BEGIN CERTIFICATE', 'also for who comes new')
+  },
+)
