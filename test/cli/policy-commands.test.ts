@@ -47,7 +47,9 @@ t.test('services are added, listed, changed, shown and deleted', async (t) => {
   const again = await entente(...ADD_CART)
   t.equal(again.code, 1)
   t.match(again.err, /already/)
-  t.equal((await entente('service', 'delete', 'shop/cart')).code, 0)
+  const dry = await entente('service', 'delete', 'shop/cart', '--dry-run')
+  t.equal(dry.out, 'shop/cart would be deleted; rules that name it stay\n')
+  t.match((await entente('service', 'delete', 'shop/cart')).out, 'shop/cart is deleted')
   t.match((await entente('service', 'list')).out, /no services\n\nnext:\n  entente service add/)
 })
 
@@ -141,7 +143,8 @@ t.test(
     )
     t.match(out, /^ {4}as quotes\.market\.svc\.globex\.mesh\.internal$/m)
     t.match(out, /identities +served by spiffe:\/\/globex\.example\/ns\/market\/sa\/quotes;/)
-    t.equal((await entente('service', 'delete', '--of', 'globex', 'market/quotes')).code, 0)
+    const ended = await entente('service', 'delete', '--of', 'globex', 'market/quotes')
+    t.match(ended, { code: 0, out: /^market\/quotes of globex is deleted/ })
   },
 )
 

@@ -192,13 +192,26 @@ async function deleteService(
 ): Promise<void> {
   if (of === undefined) {
     const target = await targetOf(cli, name)
-    printServing(cli, await cli.delete<ServiceView>(target, { query: { dryRun } }))
+    printDeleted(cli, name, {
+      view: await cli.delete<ServiceView>(target, { query: { dryRun } }),
+      dryRun,
+    })
     return
   }
   const { namespace, name: short } = readServiceName(name)
   const target = path`/meshes/${await cli.meshId()}/relationships/${of}/offers/${namespace}/${short}`
   const { text } = await cli.call('DELETE', target, { query: { dryRun } })
-  printServing(cli, JSON.parse(text) as OfferView)
+  printDeleted(cli, `${name} of ${of}`, { view: JSON.parse(text) as OfferView, dryRun })
+}
+
+interface Deleted {
+  readonly view: ServiceView | OfferView
+  readonly dryRun: boolean | undefined
+}
+
+function printDeleted(cli: Cli, title: string, { view, dryRun }: Deleted): void {
+  if (cli.output !== 'table') return cli.print(view)
+  cli.say(`${title} ${dryRun === true ? 'would be' : 'is'} deleted; rules that name it stay`)
 }
 
 async function targetOf(cli: Cli, service: string): Promise<string> {
