@@ -218,7 +218,7 @@ t.test(
     t.equal((await entente('rule', ...rule)).code, 0)
     t.match(
       (await entente('rule', 'list', '--effective', '--to', 'globex')).out,
-      /^shop\/cart +market\/cart +offered +http +\/ns\/web\/\* +rule /m,
+      /^shop\/cart +market\/cart +offered +http +\/ns\/web\/\* .*rule carts \(export /m,
     )
     const shown = await entente('rule', 'export', '--identity', '/ns/web/*', '--to', 'globex')
     t.notMatch(shown.out, /visible/, 'identities are allowed and denied')
@@ -251,6 +251,8 @@ t.test(
     t.match(odd, { code: 2, err: /wanted a date such as .* or a time such as/ })
     const nowhere = await entente('rule', 'export', 'shop/cart', '--to', 'nobody')
     t.match(nowhere.err, /no relationship "nobody" .*\n {2}body \/audience\/relationships\/0\n/)
+    const why = await entente('explain', '--may-see', 'shop/cart', '--to', 'globex')
+    t.match(why.out, /✓ export rule +rule carts \(export allow /, 'by its name, no id')
     const none = (await entente('rule', 'list', '--effective', '--to', 'initech')).out
     t.match(none, /^nothing is shown to initech\n\nnext:\n {2}entente explain --may-see .*initech/)
     t.notMatch(none, /rule export/, 'a rule may not be what is missing')
