@@ -34,6 +34,9 @@ export async function startServiceProcess(
     PATH: process.env['PATH'] ?? '',
     ENTENTE_DATA_DIR: folder,
     ENTENTE_LOG_LEVEL: 'warn',
+    // What one tenant may ask is not what is measured.
+    ENTENTE_ADMIN_CALLS_PER_SECOND: '100000',
+    ENTENTE_MESH_REQUESTS_PER_SECOND: '5000',
     ENTENTE_PUBLIC_URL: `https://localhost:${federation}`,
     ENTENTE_FEDERATION_ADDRESS: `127.0.0.1:${federation}`,
     ENTENTE_WORKLOAD_ADDRESS: `127.0.0.1:${workload}`,

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import swagger from '@fastify/swagger'
 import swaggerUi from '@fastify/swagger-ui'
-import { addAccess } from './access/access-hook.ts'
+import { type AccessOptions, addAccess } from './access/access-hook.ts'
 import { guardAdmin } from './access/admin-guard.ts'
 import { addIdempotency } from './access/idempotency.ts'
 import { grantRoutes } from './access/grant-routes.ts'
@@ -63,10 +63,9 @@ async function mountAdmin(base: Base, parts: Parts): Promise<App> {
 
 /** Everything under `/v1`: each route passes through the table of actions. */
 function mountAdminApi(v1: App, base: Base, parts: Parts): void {
-  const { database, clock, log, metrics, now } = base
+  const { database, log, now } = base
   const { db } = database
-  const onRefused = (reason: string): void => metrics.loginsRefused.inc({ reason })
-  addAccess(v1, { db, clock, log, onRefused })
+  addAccess(v1, accessOptions(base))
   addIdempotency(v1, { db, now, log })
   v1.register(accessRoutes, { db, now })
   v1.register(grantRoutes, { db, now })
@@ -97,6 +96,17 @@ function mountAdminApi(v1: App, base: Base, parts: Parts): void {
   const { alerting, federation } = parts
   mountAlerting(v1, base, { alerting, outbound: federation.outbound })
   mountRegistryAdmin(v1, base, parts.workloadUrl)
+}
+
+function accessOptions({ database, clock, log, metrics, config }: Base): AccessOptions {
+  return {
+    db: database.db,
+    clock,
+    log,
+    onRefused: (reason) => metrics.loginsRefused.inc({ reason }),
+    callsPerSecond: config.ADMIN_CALLS_PER_SECOND,
+    onLimited: () => metrics.rateLimited.inc({ limit: 'token' }),
+  }
 }
 
 function adminTls({ config }: Base): { tls?: { cert: Buffer; key: Buffer } } {

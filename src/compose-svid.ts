@@ -10,7 +10,7 @@ import { REATTEST_AFTER_SECONDS } from './svid/evidence.ts'
 import { OwnBundles } from './svid/own-bundles.ts'
 import { keepRecords } from './svid/prune.ts'
 import { IssuanceUsage, pruneUsage, USAGE_EVERY_MS } from './svid/issuance-usage.ts'
-import { RateLimiter } from './svid/rate-limit.ts'
+import { RateLimiter, rateLimits } from './svid/rate-limit.ts'
 import { IssuedReader, IssuedWriter } from './svid/record-issued.ts'
 import { type ReportRoutesOptions, reportRoutes } from './svid/report-routes.ts'
 import { svidRoutes, type SvidRoutesOptions } from './svid/routes.ts'
@@ -42,10 +42,22 @@ export function buildSvids(base: Base, { endpoints, federation }: SvidParts): Sv
     writer: new IssuedWriter(db),
     reader: new IssuedReader(db),
     usage,
-    limiter: new RateLimiter({ clock, replicas: () => endpoints.presence.living }),
+    limiter: makeLimiter(base, endpoints.presence),
     reattestAfterSeconds: REATTEST_AFTER_SECONDS,
   }
   return { deps, callers: new Callers(bundles, clock), metrics, usage }
+}
+
+function makeLimiter(
+  { config, clock, metrics }: Base,
+  presence: Pick<SvidParts['endpoints']['presence'], 'living'>,
+): RateLimiter {
+  return new RateLimiter({
+    clock,
+    limits: rateLimits(config.MESH_REQUESTS_PER_SECOND),
+    replicas: () => presence.living,
+    onRefused: (limit) => metrics.rateLimited.inc({ limit }),
+  })
 }
 
 /** Mounts entries and join tokens under `/v1` of the admin listener. */

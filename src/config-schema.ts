@@ -101,6 +101,20 @@ export const ConfigSchema = Type.Object(
       description:
         'Whether redirects of bundle endpoints are followed, each hop checked as the first',
     }),
+    ADMIN_CALLS_PER_SECOND: Type.Integer({
+      default: 100,
+      minimum: 1,
+      maximum: 100_000,
+      description:
+        'Calls to the admin API that one API token may make of each process a second, and ten times as many at once; then 429 with Retry-After',
+    }),
+    MESH_REQUESTS_PER_SECOND: Type.Integer({
+      default: 2500,
+      minimum: 1,
+      maximum: 5000,
+      description:
+        'Requests that the workloads of one mesh may make of all replicas a second, and twice as many at once; then 429 with Retry-After. All meshes together have 5000. First SVIDs leave half of what may come at once to renewals',
+    }),
     LIFECYCLE_TICK_SECONDS: seconds(5, 1, 'Seconds between looks at what authorities need'),
     LOG_LEVEL: Type.Enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'], {
       default: 'info',

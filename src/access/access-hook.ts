@@ -20,6 +20,10 @@ export interface AccessOptions {
   readonly log: AccessLog
   /** Counts refused logins by reason. */
   readonly onRefused?: (reason: string) => void
+  /** Calls that one token may make a second, and ten times as many at once. */
+  readonly callsPerSecond?: number | undefined
+  /** Counts requests that were refused because their token asks too often. */
+  readonly onLimited?: () => void
 }
 
 /**
@@ -32,19 +36,20 @@ export function addAccess(app: App, options: AccessOptions): void {
   const authenticator = new Authenticator(options)
   app.decorateRequest('principal')
   app.addHook('onRoute', assertRow)
-  const letIn = async (request: FastifyRequest): Promise<void> => {
+  const letIn = async (request: FastifyRequest, isAgain = false): Promise<void> => {
     const principal = await authenticator.authenticate({
       authorization: request.headers.authorization,
       count: countHeader(request.raw.rawHeaders, 'authorization'),
       source: sourceOf(request),
+      isAgain,
     })
     request.principal = principal
     authorize(request, principal)
   }
-  app.addHook('onRequest', letIn)
+  app.addHook('onRequest', async (request) => letIn(request))
   // A body may take its time, and its sender may have lost the right meanwhile.
   app.addHook('preHandler', async (request) => {
-    if (request.body !== undefined) await letIn(request)
+    if (request.body !== undefined) await letIn(request, true)
   })
 }
 

@@ -1,6 +1,7 @@
 import type { Clock } from '../clock.ts'
 import type { Db } from '../db/schema.ts'
 import { ServiceError } from '../errors.ts'
+import { Buckets } from '../http/token-buckets.ts'
 import { type Principal, principalOf } from './principal.ts'
 import { findGrants } from './grant-store.ts'
 import { type StoredToken, findTokenByHash } from './store.ts'
@@ -13,6 +14,8 @@ export interface Login {
   /** How many `Authorization` headers there were. */
   readonly count: number
   readonly source: string
+  /** The same request once more: it was counted and is only looked at again. */
+  readonly isAgain?: boolean
 }
 
 /** What an {@link Authenticator} needs. */
@@ -21,7 +24,18 @@ export interface AuthenticatorOptions {
   readonly clock: Clock
   readonly log: { warn(fields: object, message: string): void }
   readonly onRefused?: (reason: string) => void
+  /** Calls that one token may make a second, and ten times as many at once; default {@link CALLS_PER_SECOND}. */
+  readonly callsPerSecond?: number | undefined
+  /** Counts requests that were refused because their token asks too often. */
+  readonly onLimited?: () => void
 }
+
+/**
+ * Calls of one token a second that one process answers: twice what a kubelet may ask of its API server (kubeAPIQPS 50,
+ * Kubernetes' KubeletConfiguration v1beta1). The thousand at once are `apply` of a file with some three hundred new
+ * objects, each read, tried and made, without a pause.
+ */
+export const CALLS_PER_SECOND = 100
 
 const WANTED = 'Authorization: Bearer entente_…'
 const NEXT =
@@ -34,25 +48,29 @@ const MAX_TRUSTED = 1000
 /**
  * Finds out who asks by the bearer token, asking the database each time, so that a revoked token ends at once.
  *
- * A source with many failures has to wait, except with a token that worked from here in the last hour: nobody
+ * What one token asks too often is refused before the database is asked, so it costs the others nothing. A source with many failures has to wait, except with a token that worked from here in the last hour: nobody
  * behind the same proxy can lock an administrator out.
  */
 export class Authenticator {
   readonly #options: AuthenticatorOptions
   readonly #throttle: Throttle
+  /** By the hash of the token: a principal is a token. */
+  readonly #calls: Buckets
   readonly #trusted = new Map<string, number>()
 
   constructor(options: AuthenticatorOptions) {
     this.#options = options
     this.#throttle = new Throttle(options.clock)
+    this.#calls = callsOf(options)
   }
 
-  /** The principal behind a request; throws AUTHENTICATION_REQUIRED, or RATE_LIMITED after many failures. */
+  /** The principal behind a request; throws AUTHENTICATION_REQUIRED, or RATE_LIMITED after many failures or calls. */
   async authenticate(login: Login): Promise<Principal> {
     const token = bearerOf(login)
     const hash = token === undefined || !isToken(token) ? undefined : hashToken(token)
     if (login.authorization !== undefined) this.#assertMayTry(login.source, hash)
     if (hash === undefined) throw this.#refuse(login, malformed(login))
+    if (login.isAgain !== true) this.#calls.take(keyOf(hash))
     const { db, clock } = this.#options
     const found = await findTokenByHash(db, hash)
     const refusal = refusalOf(found, hash, clock.now())
@@ -102,6 +120,15 @@ export class Authenticator {
     if (!this.#throttle.failed(source)) return
     log.warn({ event: 'login.throttled', remoteAddress: source }, 'logins throttled')
   }
+}
+
+function callsOf({ clock, callsPerSecond = CALLS_PER_SECOND, onLimited }: AuthenticatorOptions) {
+  const rate = { perSecond: callsPerSecond, burst: 10 * callsPerSecond }
+  return new Buckets(clock, rate, {
+    message: `too many calls with this token: more than ${callsPerSecond} a second and ${rate.burst} at once`,
+    next: 'wait as long as Retry-After says; the operator can raise ENTENTE_ADMIN_CALLS_PER_SECOND',
+    ...(onLimited === undefined ? {} : { onRefused: onLimited }),
+  })
 }
 
 /** Why a login can be refused, and what its sender is told; never more than the sender knows already. */

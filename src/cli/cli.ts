@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { buffer } from 'node:stream/consumers'
+import { type Clock, systemClock } from '../clock.ts'
 import { messageOf, quoted } from '../errors.ts'
 import { type Environment, findAddress, isExposed, readToken } from './address.ts'
 import { type Answer, type CallOptions, ServiceClient } from './client.ts'
@@ -27,6 +28,8 @@ export interface CliParts {
   readonly streams: CliStreams
   /** Read when a command runs, after the command line was parsed. */
   readonly globals: () => GlobalOptions
+  /** By which calls wait that the service puts off; default the machine's. */
+  readonly clock?: Pick<Clock, 'sleep'>
 }
 
 /**
@@ -175,7 +178,10 @@ export class Cli {
     const choice = { env: this.env, dataDir: this.#parts.globals().dataDir }
     const address = findAddress(choice)
     if (isExposed(address)) this.warn(`the token travels unencrypted to ${address.shown}`)
-    return new ServiceClient(address, () => readToken(choice))
+    return new ServiceClient(address, () => readToken(choice), {
+      sleep: (ms) => (this.#parts.clock ?? systemClock).sleep(ms),
+      tell: (why, seconds) => this.warn(`${why}; trying again in ${seconds} s`),
+    })
   }
 
   /** What cannot be read has no ETag; the change itself then says what is wrong. */

@@ -68,20 +68,37 @@ export async function send(exchange: Exchange): Promise<Answer> {
 /**
  * Speaks the admin API at one address with one token, each call a connection of its own.
  *
- * Answers other than 2xx become a {@link CliFailure} that says what the service said.
+ * Answers other than 2xx become a {@link CliFailure} that says what the service said. One that asks to come again later
+ * (429 with `Retry-After`; nothing was done then) is heeded for up to a minute a call.
  */
 export class ServiceClient {
   readonly #address: ServiceAddress
   readonly #token: () => string
+  readonly #waiting: Waiting
 
-  constructor(address: ServiceAddress, token: () => string) {
+  constructor(address: ServiceAddress, token: () => string, waiting: Waiting) {
     this.#address = address
     this.#token = token
+    this.#waiting = waiting
   }
 
   async call(method: string, target: string, options: CallOptions = {}): Promise<Answer> {
+    let waited = 0
+    for (;;) {
+      const answer = await this.#send(method, target, options)
+      if (answer.status >= 200 && answer.status < 300) return answer
+      const failure = failureOf(answer, this.#address.shown)
+      const seconds = secondsToWait(answer)
+      if (seconds === undefined || waited + seconds > MOST_WAIT_SECONDS) throw failure
+      this.#waiting.tell(failure.message, seconds)
+      await this.#waiting.sleep(seconds * 1000)
+      waited += seconds
+    }
+  }
+
+  async #send(method: string, target: string, options: CallOptions): Promise<Answer> {
     const { baseUrl, socketPath, ca, shown } = this.#address
-    const answer = await send({
+    return send({
       method,
       url: urlOf(baseUrl, target, options.query),
       headers: this.#headers(options),
@@ -93,8 +110,6 @@ export class ServiceClient {
         ...(ca === undefined ? {} : { ca }),
       },
     })
-    if (answer.status >= 200 && answer.status < 300) return answer
-    throw failureOf(answer, shown)
   }
 
   #headers(options: CallOptions): Record<string, string> {
@@ -105,6 +120,22 @@ export class ServiceClient {
       ...(options.ifMatch === undefined ? {} : { 'if-match': options.ifMatch }),
     }
   }
+}
+
+/** Seconds that one call may wait in all: a bucket that is empty has room in one, an address that failed to log in in 60. */
+const MOST_WAIT_SECONDS = 60
+
+/** How a call waits, and tells that it does. */
+export interface Waiting {
+  readonly sleep: (ms: number) => Promise<void>
+  readonly tell: (why: string, seconds: number) => void
+}
+
+/** Seconds after which the service wants to be asked again; undefined when it does not say so. */
+function secondsToWait({ status, headers }: Answer): number | undefined {
+  const text = headers['retry-after']
+  if (status !== 429 || text === undefined || !/^[0-9]{1,4}$/.test(text)) return undefined
+  return Math.max(1, Number(text))
 }
 
 /** What a call may carry beside its path. */

@@ -66,6 +66,12 @@ function requestMetrics(registers: Registry[]) {
       help: 'Requests to the admin API that were refused because a quota is used up; of SVIDs see entente_svid_refusals_total',
       registers,
     }),
+    rateLimited: new Counter({
+      name: 'entente_rate_limited_total',
+      help: 'Requests that were refused because their sender asks too often, by limit: token (admin API), source, identity, mesh or service (workloads)',
+      labelNames: ['limit'] as const,
+      registers,
+    }),
     auditSealed: new Gauge({
       name: 'entente_audit_sealed_records',
       help: 'Number of the newest audit record that this replica sealed',

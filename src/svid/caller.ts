@@ -5,12 +5,18 @@ import { type MeshId } from '../db/ids.ts'
 import { publicKeySha256 } from '../pki/key-pair.ts'
 import { MAX_CHAIN_LENGTH, type VerifiedX509Svid, verifyX509Svid } from '../pki/verify-chain.ts'
 import { type OwnBundle, type OwnBundles } from './own-bundles.ts'
+import { type KnownWorkload } from './rate-limit.ts'
 
 /** Who is calling, proven by an X509-SVID of a trust domain of ours. */
 export interface Caller {
   readonly meshId: MeshId
   readonly svid: VerifiedX509Svid
   readonly publicKeySha256: Uint8Array
+}
+
+/** Whose requests those of a caller are counted with. */
+export function workloadOf({ meshId, svid }: Caller): KnownWorkload {
+  return { meshId, spiffeId: svid.id }
 }
 
 /** One connection, as its requests see it. */

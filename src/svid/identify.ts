@@ -1,7 +1,7 @@
 import { type FastifyRequest } from 'fastify'
 import { ServiceError } from '../errors.ts'
 import { type Entry } from '../registry/entry.ts'
-import { type Caller, type Callers, connectionOf } from './caller.ts'
+import { type Caller, type Callers, connectionOf, workloadOf } from './caller.ts'
 import { type IssueDeps } from './deps.ts'
 import { admitBySvid } from './evidence.ts'
 
@@ -21,7 +21,7 @@ export async function identifyWorkload(
   request: FastifyRequest,
 ): Promise<Entry> {
   const caller = callerOf(request, callers)
-  deps.limiter.takeForEntry(caller.svid.id)
+  deps.limiter.takeForQuestion(workloadOf(caller))
   const { reader, reattestAfterSeconds, clock } = deps
   const admitted = await admitBySvid(caller, { reader, reattestAfterSeconds, now: clock.now() })
   return admitted.entry

@@ -3,7 +3,7 @@ import { addSeconds, wholeSeconds } from '../clock.ts'
 import { newId } from '../db/ids.ts'
 import { signJwtSvid } from '../pki/jwt-svid.ts'
 import { type Entry } from '../registry/entry.ts'
-import { type Caller } from './caller.ts'
+import { type Caller, workloadOf } from './caller.ts'
 import { type IssueDeps, issuerMoved, MOST_ATTEMPTS } from './deps.ts'
 import { type Admitted, admitBySvid } from './evidence.ts'
 import { type IssuedSvid } from './issued.ts'
@@ -28,7 +28,7 @@ export async function issueJwt(
   { audience, caller }: { readonly audience: readonly string[]; readonly caller: Caller },
 ): Promise<IssuedJwt> {
   const { reader, reattestAfterSeconds, clock } = deps
-  deps.limiter.takeForEntry(caller.svid.id)
+  deps.limiter.takeForRenewal(workloadOf(caller))
   for (let attempt = 0; attempt < MOST_ATTEMPTS; attempt += 1) {
     const now = clock.now()
     const admitted = await admitBySvid(caller, { reader, reattestAfterSeconds, now })

@@ -8,7 +8,7 @@ import { publicKeySha256 } from '../pki/key-pair.ts'
 import { BACKDATE_SECONDS, prepareX509Svid, signX509Svid, type X509Svid } from '../pki/x509-svid.ts'
 import { type Entry } from '../registry/entry.ts'
 import { takeToken, type UsableToken } from '../registry/join-tokens.ts'
-import { type Caller } from './caller.ts'
+import { type Caller, workloadOf } from './caller.ts'
 import { type IssueDeps, issuerMoved, MOST_ATTEMPTS } from './deps.ts'
 import { type Admitted, admitBySvid, admitByToken, tokenRefused } from './evidence.ts'
 import { federatedBundlesOf, type FederatedBundles } from './identity-bundles.ts'
@@ -50,7 +50,7 @@ export async function issueX509(
   for (let attempt = 0; attempt < MOST_ATTEMPTS; attempt += 1) {
     const admitted = await admit(deps, evidence)
     const { entry } = admitted
-    if ('token' in evidence) deps.usage.requireRoom(entry)
+    if ('token' in evidence) requireRoomForFirst(deps, entry)
     const signer = await deps.signers.x509(entry.meshId, entry.trustDomain, entry.cluster)
     const own = deps.bundles.load(entry.trustDomain)
     const svid = signFor(admitted, { key, signer, now: deps.clock.now() })
@@ -67,7 +67,13 @@ export async function issueX509(
 
 function limit({ limiter }: IssueDeps, evidence: Evidence): void {
   if ('token' in evidence) limiter.takeForSource(evidence.source)
-  else limiter.takeForEntry(evidence.caller.svid.id)
+  else limiter.takeForRenewal(workloadOf(evidence.caller))
+}
+
+/** Only of a first SVID, and after its token: who has none of this mesh uses up nothing of it. */
+function requireRoomForFirst({ usage, limiter }: IssueDeps, entry: Entry): void {
+  limiter.takeForFirst(entry.meshId)
+  usage.requireRoom(entry)
 }
 
 async function admit(deps: IssueDeps, evidence: Evidence): Promise<Admitted> {

@@ -1,18 +1,12 @@
-import { isIPv6 } from 'node:net'
-import ipaddr from 'ipaddr.js'
 import { type Clock } from '../clock.ts'
-import { ServiceError } from '../errors.ts'
+import { Buckets, type BucketsOptions, networkOf, type Rate } from '../http/token-buckets.ts'
 
-/** So many a second on average, and so many at once. */
-export interface Rate {
-  readonly perSecond: number
-  readonly burst: number
-}
-
-/** How many SVIDs may be asked for. */
+/** How much workloads may ask of all replicas together. */
 export interface RateLimits {
-  /** Of this process as a whole. */
-  readonly perProcess: Rate
+  /** Of the service as a whole. */
+  readonly perService: Rate
+  /** Of one mesh: whatever its workloads do, the others have the rest. */
+  readonly perMesh: Rate
   /** Of one entry: many workloads may share it. */
   readonly perEntry: Rate
   /** From one address (of IPv6: one /64) by join token, before we know who asks. */
@@ -20,14 +14,27 @@ export interface RateLimits {
 }
 
 /** Far above what healthy workloads ask for; they stop a loop gone wrong from starving the others. */
-export const DEFAULT_RATE_LIMITS: RateLimits = {
-  perProcess: { perSecond: 5000, burst: 10_000 },
-  perEntry: { perSecond: 200, burst: 2000 },
-  perSource: { perSecond: 20, burst: 200 },
+const SERVICE: Rate = { perSecond: 5000, burst: 10_000 }
+const ENTRY: Rate = { perSecond: 200, burst: 2000 }
+const SOURCE: Rate = { perSecond: 20, burst: 200 }
+
+/**
+ * The limits with so many requests a second for one mesh, and two seconds' worth at once as for the whole service.
+ *
+ * The default of the setting, 2500, is half of what all have, so that one mesh at its limit leaves the other half.
+ * A hundred thousand workloads with SVIDs of an hour renew 56 of them a second, and with a JWT-SVID each five minutes
+ * ask 670 times more.
+ */
+export function rateLimits(meshPerSecond: number): RateLimits {
+  const perMesh = { perSecond: meshPerSecond, burst: 2 * meshPerSecond }
+  return { perService: SERVICE, perMesh, perEntry: ENTRY, perSource: SOURCE }
 }
 
-/** Buckets kept at once for entries and for sources; the one longest unused goes first. */
-const MAX_BUCKETS = 20_000
+/** The limits that hold unless the operator sets others. */
+export const DEFAULT_RATE_LIMITS: RateLimits = rateLimits(SERVICE.perSecond / 2)
+
+/** Which limit somebody met; a label of the metrics. */
+export type MetLimit = 'source' | 'identity' | 'mesh' | 'service'
 
 /** What {@link RateLimiter} needs. */
 export interface RateLimiterOptions {
@@ -35,84 +42,84 @@ export interface RateLimiterOptions {
   readonly limits?: RateLimits
   /** Living replicas, among which the rates are divided; default one. */
   readonly replicas?: () => number
+  /** Counts refusals. */
+  readonly onRefused?: (limit: MetLimit) => void
 }
 
-/** Token buckets in memory: nothing shared is written on the issuing path. */
+/** A workload that has an SVID. */
+export interface KnownWorkload {
+  readonly meshId: string
+  readonly spiffeId: string
+}
+
+/** Part of a mesh's and of the service's bucket that is kept for workloads that live off their SVIDs. */
+const KEPT_FOR_RENEWALS = 0.5
+
+/**
+ * Token buckets in memory: nothing shared is written on the issuing path.
+ *
+ * Renewals and JWT-SVIDs may empty the buckets of their mesh and of the service; first SVIDs and questions leave half
+ * of each, so a wave of new workloads never keeps those that exist from renewing. Each call throws RATE_LIMITED with
+ * the seconds to wait.
+ */
 export class RateLimiter {
-  readonly #options: RateLimiterOptions
-  readonly #limits: RateLimits
-  readonly #buckets = new Map<string, Bucket>()
+  // One for each kind: whoever asks from very many addresses must not push out, and so refill, what counts others.
+  readonly #strangers: Buckets
+  readonly #sources: Buckets
+  readonly #entries: Buckets
+  readonly #meshes: Buckets
+  readonly #service: Buckets
 
   constructor(options: RateLimiterOptions) {
-    this.#options = options
-    this.#limits = options.limits ?? DEFAULT_RATE_LIMITS
+    const { perService, perMesh, perEntry, perSource } = options.limits ?? DEFAULT_RATE_LIMITS
+    const { clock } = options
+    this.#strangers = new Buckets(clock, perService, optionsFor('service', options))
+    this.#sources = new Buckets(clock, perSource, optionsFor('source', options))
+    this.#entries = new Buckets(clock, perEntry, optionsFor('identity', options))
+    this.#meshes = new Buckets(clock, perMesh, optionsFor('mesh', options))
+    this.#service = new Buckets(clock, perService, optionsFor('service', options))
   }
 
-  /** Counts a request of somebody unknown; throws RATE_LIMITED with the seconds to wait. */
+  // In all of them first what is theirs: one who is over it must not use up what all others share.
+
+  /** Counts a request of somebody unknown, before anything of it is looked at. */
   takeForSource(source: string): void {
-    // First what is theirs: one who is over it must not use up what all others share.
-    this.#take('your address', this.#limits.perSource, `source ${networkOf(source)}`)
-    this.#take('this service', this.#limits.perProcess, 'process')
+    this.#sources.take(networkOf(source))
+    this.#strangers.take('all')
   }
 
-  /** Counts a request of a known identity; throws RATE_LIMITED with the seconds to wait. */
-  takeForEntry(entryId: string): void {
-    this.#take('this identity', this.#limits.perEntry, `entry ${entryId}`)
-    this.#take('this service', this.#limits.perProcess, 'process')
+  /** Counts a first SVID in this mesh, once its evidence is known to be good. */
+  takeForFirst(meshId: string): void {
+    this.#meshes.take(meshId, KEPT_FOR_RENEWALS)
+    this.#service.take('all', KEPT_FOR_RENEWALS)
   }
 
-  #take(whose: string, rate: Rate, key: string): void {
-    const replicas = Math.max(1, this.#options.replicas?.() ?? 1)
-    const share = {
-      perSecond: rate.perSecond / replicas,
-      burst: Math.max(1, rate.burst / replicas),
-    }
-    const waitSeconds = this.#bucketOf(key, share).take(share, this.#options.clock.monotonicMs())
-    if (waitSeconds === 0) return
-    throw new ServiceError('RATE_LIMITED', `too many requests for SVIDs by ${whose}`, {
-      retryAfterSeconds: Math.max(1, Math.ceil(waitSeconds)),
-    })
+  /** Counts an SVID for a workload that has one. */
+  takeForRenewal({ meshId, spiffeId }: KnownWorkload): void {
+    this.#entries.take(spiffeId)
+    this.#meshes.take(meshId)
+    this.#service.take('all')
   }
 
-  #bucketOf(key: string, { burst }: Rate): Bucket {
-    const known = this.#buckets.get(key)
-    const bucket = known ?? new Bucket(burst, this.#options.clock.monotonicMs())
-    if (known !== undefined) this.#buckets.delete(key)
-    this.#buckets.set(key, bucket)
-    if (this.#buckets.size > MAX_BUCKETS) {
-      for (const oldest of this.#buckets.keys()) {
-        this.#buckets.delete(oldest)
-        break
-      }
-    }
-    return bucket
+  /** Counts a question, such as for bundles, of a workload that has an SVID. */
+  takeForQuestion({ meshId, spiffeId }: KnownWorkload): void {
+    this.#entries.take(spiffeId)
+    this.#meshes.take(meshId, KEPT_FOR_RENEWALS)
+    this.#service.take('all', KEPT_FOR_RENEWALS)
   }
 }
 
-/** Who has one IPv6 address has the whole /64 around it (RFC 4291 §2.5.1), so all of it is one source. */
-function networkOf(source: string): string {
-  if (!isIPv6(source)) return source
-  const address = ipaddr.process(source)
-  if (address.kind() === 'ipv4') return address.toString()
-  return `${Buffer.from(address.toByteArray().slice(0, 8)).toString('hex')}/64`
+const WHOSE: Readonly<Record<MetLimit, string>> = {
+  source: 'your address',
+  identity: 'this identity',
+  mesh: 'this mesh',
+  service: 'this service',
 }
 
-class Bucket {
-  #tokens: number
-  #atMs: number
-
-  constructor(tokens: number, atMs: number) {
-    this.#tokens = tokens
-    this.#atMs = atMs
-  }
-
-  /** Takes one and answers 0, or answers how many seconds until there is one. */
-  take({ perSecond, burst }: Rate, nowMs: number): number {
-    const gained = ((nowMs - this.#atMs) / 1000) * perSecond
-    this.#tokens = Math.min(burst, this.#tokens + gained)
-    this.#atMs = nowMs
-    if (this.#tokens < 1) return (1 - this.#tokens) / perSecond
-    this.#tokens -= 1
-    return 0
+function optionsFor(limit: MetLimit, { replicas, onRefused }: RateLimiterOptions): BucketsOptions {
+  return {
+    message: `too many requests by ${WHOSE[limit]}`,
+    ...(replicas === undefined ? {} : { replicas }),
+    ...(onRefused === undefined ? {} : { onRefused: () => onRefused(limit) }),
   }
 }

@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import { connect } from 'node:net'
 import { text } from 'node:stream/consumers'
+import { sql } from 'kysely'
 import t from 'tap'
 import type { AccessOptions } from '../../src/access/access-hook.ts'
 import { addAccess } from '../../src/access/access-hook.ts'
@@ -195,6 +196,38 @@ t.test('who keeps failing must wait, and nobody else is locked out', async (t) =
   t.equal(lines.filter((line) => line.includes('login.throttled')).length, 1)
   await clock.advance(60_000)
   t.equal((await call('GET', '/v1/whoami', { token: fresh })).status, 200)
+})
+
+t.test('a token that asks too often must wait, and the others do not', async (t) => {
+  const clock = testClock(new Date())
+  const { call, database } = await adminApp(t, { clock, callsPerSecond: 2 })
+  const busy = (await call('POST', '/v1/api-tokens', { body: { label: 'busy' } })).body.token
+  for (let i = 0; i < 10; i += 1) {
+    t.equal((await call('GET', '/v1/whoami', { token: busy })).status, 200)
+    const body = { label: `made-${i}` }
+    const made = await call('POST', '/v1/api-tokens', { token: busy, body })
+    t.equal(made.status, 201, 'one with a body counts once')
+  }
+  const limited = await call('GET', '/v1/whoami', { token: busy })
+  t.match(limited, {
+    status: 429,
+    body: {
+      code: 'RATE_LIMITED',
+      detail: 'too many calls with this token: more than 2 a second and 20 at once',
+      next: /Retry-After.*ENTENTE_ADMIN_CALLS_PER_SECOND/,
+    },
+  })
+  t.equal(limited.headers.get('retry-after'), '1')
+  for (let i = 0; i < 5; i += 1) {
+    t.equal((await call('GET', '/v1/whoami')).status, 200, 'another token is as free as before')
+  }
+  await clock.advance(1000)
+  t.equal((await call('GET', '/v1/whoami', { token: busy })).status, 200)
+  t.equal((await call('GET', '/v1/whoami', { token: busy })).status, 200)
+  await sql`alter table api_token rename to away`.execute(database.db)
+  t.equal((await call('GET', '/v1/whoami')).status, 500)
+  const refused = await call('GET', '/v1/whoami', { token: busy })
+  t.equal(refused.status, 429, 'it is refused before the database is asked')
 })
 
 t.test('a path that does not exist is 404 and says nothing more', async (t) => {

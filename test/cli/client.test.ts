@@ -1,9 +1,9 @@
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import path from 'node:path'
-import t from 'tap'
+import t, { type Test } from 'tap'
 import { type Environment } from '../../src/cli/address.ts'
-import { Cli, type GlobalOptions } from '../../src/cli/cli.ts'
+import { Cli, type CliParts, type GlobalOptions } from '../../src/cli/cli.ts'
 import { path as pathOf, send } from '../../src/cli/client.ts'
 import { table } from '../../src/cli/output.ts'
 import { isUnsafe } from '../../src/cli/sanitize.ts'
@@ -15,7 +15,11 @@ interface Written {
   readonly err: string[]
 }
 
-const cliFor = (env: Environment, globals: Partial<GlobalOptions> = {}): Written => {
+const cliFor = (
+  env: Environment,
+  globals: Partial<GlobalOptions> = {},
+  clock?: CliParts['clock'],
+): Written => {
   const out: string[] = []
   const err: string[] = []
   const cli = new Cli({
@@ -26,6 +30,7 @@ const cliFor = (env: Environment, globals: Partial<GlobalOptions> = {}): Written
       stderr: { write: (text) => err.push(text) },
     },
     globals: () => ({ output: 'table', ...globals }),
+    ...(clock === undefined ? {} : { clock }),
   })
   return { cli, out, err }
 }
@@ -311,4 +316,49 @@ t.test('what a hostile service sends is printed without control characters', asy
     cli.say(value.name)
     t.notOk(isUnsafe(out.join('').replaceAll('\n', '')))
   }
+})
+
+/** A server that puts callers off so often, and a CLI whose sleep only notes how long. */
+async function putOff(t: Test, times: number, headers: Record<string, string>) {
+  const limited = { code: 'RATE_LIMITED', detail: 'too many calls with this token' }
+  let left = times
+  const server = await smallServer(t, () => {
+    left -= 1
+    return left < 0 ? { json: { id: 'x' } } : { status: 429, json: limited, headers }
+  })
+  const slept: number[] = []
+  const sleep = async (ms: number): Promise<void> => void slept.push(ms)
+  return { server, slept, ...cliFor(envOf(server), {}, { sleep }) }
+}
+
+t.test('a call that the service puts off is made again when the service says', async (t) => {
+  const { cli, server, slept, err } = await putOff(t, 2, { 'retry-after': '3' })
+  t.same(await cli.post('/meshes', { a: 1 }), { id: 'x' })
+  t.same(slept, [3000, 3000])
+  t.equal(server.seen.length, 3)
+  t.ok(server.seen.every(({ body, method }) => method === 'POST' && body === '{"a":1}'))
+  t.equal(err[0], 'warning: too many calls with this token; trying again in 3 s\n')
+})
+
+t.test('a call waits a minute in all and no longer', async (t) => {
+  const { cli, server, slept } = await putOff(t, 100, { 'retry-after': '25' })
+  t.match(await failureOf(cli.get('/meshes')), { status: 429, message: /too many calls/ })
+  t.same(slept, [25_000, 25_000])
+  t.equal(server.seen.length, 3)
+})
+
+t.test('who is told no time, or one that is too long, does not wait', async (t) => {
+  for (const headers of [{}, { 'retry-after': '61' }, { 'retry-after': 'Fri, 31 Dec 1999' }]) {
+    const { cli, slept, server } = await putOff(t, 1, headers)
+    t.match(await failureOf(cli.get('/meshes')), { status: 429 })
+    t.same(slept, [])
+    t.equal(server.seen.length, 1)
+  }
+})
+
+t.test('a time of nothing is a second, so that no call goes round without a pause', async (t) => {
+  const { cli, slept, server } = await putOff(t, 1000, { 'retry-after': '0' })
+  t.match(await failureOf(cli.get('/meshes')), { status: 429 })
+  t.equal(slept.length, 60)
+  t.equal(server.seen.length, 61)
 })

@@ -51,6 +51,8 @@ export interface AdminAppOptions {
   /** Another app's database and token: a second replica. */
   readonly beside?: Pick<AdminApp, 'database' | 'token'>
   readonly hosts?: readonly string[]
+  /** Of one token. */
+  readonly callsPerSecond?: number
   readonly mount?: (v1: App, db: Db) => void
 }
 
@@ -64,7 +66,8 @@ export async function adminApp(t: Test, options: AdminAppOptions = {}): Promise<
   guardAdmin(app, { hosts: options.hosts ?? [] })
   await app.register(
     async (v1: App) => {
-      addAccess(v1, { db, clock: options.clock ?? systemClock, log })
+      const { clock = systemClock, callsPerSecond } = options
+      addAccess(v1, { db, clock, log, callsPerSecond })
       addIdempotency(v1, { db, now, log })
       v1.register(accessRoutes, { db, now: databaseNow })
       v1.register(grantRoutes, { db, now: databaseNow })

@@ -23,7 +23,7 @@ export class HandshakeLimits {
   constructor(clock: Clock) {
     this.#process = new Buckets(clock, PROCESS)
     this.#sources = new Buckets(clock, SOURCE)
-    this.#invites = new Buckets(clock, INVITE, MAX_INVITES)
+    this.#invites = new Buckets(clock, INVITE, { most: MAX_INVITES })
   }
 
   /** Counts a message before its body is read; throws RATE_LIMITED with the seconds to wait. */

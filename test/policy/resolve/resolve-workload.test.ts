@@ -226,7 +226,8 @@ t.test('nobody is told anything without an SVID of ours', async (t) => {
 
 t.test('a caller that asks without end is told to wait', async (t) => {
   const rate = { perSecond: 100, burst: 100 }
-  const limits = { perProcess: rate, perSource: rate, perEntry: { perSecond: 0.1, burst: 2 } }
+  const perEntry = { perSecond: 0.1, burst: 2 }
+  const limits = { perService: rate, perMesh: rate, perSource: rate, perEntry }
   const { call, join } = await acme(t, {
     deps: (deps) => ({ ...deps, limiter: new RateLimiter({ clock: testClock(), limits }) }),
   })
