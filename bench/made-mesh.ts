@@ -65,6 +65,7 @@ export function makeService(index: number): SnapshotService {
     ports: PORTS,
     labels: NO_LABELS,
     serverIds: [parseSpiffeId(`spiffe://acme.example/ns/${namespace}/sa/service-${index}`)],
+    createdAt: new Date(index),
   }
 }
 

@@ -84,6 +84,8 @@ export interface RuleTable {
   owner_scope: ColumnType<readonly string[] | null, string | null | undefined, string | null>
   version: Generated<bigint>
   created_at: Date
+  /** When a change last made it give names that it did not give before; null = since it was made. */
+  names_since: Generated<Date | null>
 }
 
 /** Relationships that the audience of a rule names. */

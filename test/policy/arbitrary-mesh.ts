@@ -206,6 +206,7 @@ export const mesh: fc.Arbitrary<SnapshotInput> = fc
     }),
     states: fc.tuple(state, state, state),
     rules,
+    ages: fc.array(fc.integer({ min: 0, max: 3 }), { minLength: 9, maxLength: 9 }),
   })
   .map((one) => ({
     meshId: 'acme' as MeshId,
@@ -217,6 +218,7 @@ export const mesh: fc.Arbitrary<SnapshotInput> = fc
       ports,
       labels: one.labels[i] ?? {},
       serverIds: [],
+      createdAt: new Date(EARLY.getTime() - (one.ages[i] ?? 0)),
     })),
     relationships: PEERS.map((name, i) => ({
       id: name,
@@ -234,6 +236,7 @@ export const mesh: fc.Arbitrary<SnapshotInput> = fc
       labels: one.labels[i % 9] ?? {},
       gateways: [],
       serverIds: [],
+      createdAt: new Date(EARLY.getTime() - (one.ages[i % 9] ?? 0)),
     })),
     rules: one.rules,
   }))

@@ -1,7 +1,8 @@
 import { isOwned } from '../../access/owner-scope.ts'
 import { type Rule, ruleTitle } from '../rule/rule.ts'
 import { aliased } from '../decision/evaluate.ts'
-import { type HalfQuestion, judgeOpen, type OpenVerdict } from '../decision/judge.ts'
+import { judgeOpen } from '../decision/judge.ts'
+import { type Draft, isAllowed, keepersOf } from './name-keepers.ts'
 import { type SubjectName } from '../snapshot/rule-index.ts'
 import { openHalfOf, type Parties } from '../decision/scene.ts'
 import {
@@ -54,8 +55,8 @@ export type Between = Exclude<Parties, { readonly kind: 'within' }>
 /**
  * What a mesh shows to a peer at a moment, by name: every service that some rule allows it.
  *
- * Of services with one exported name the one with the oldest rule keeps it, then the smaller rule id, then the
- * smaller name; the others are in conflict and go without, until somebody decides. Empty without such a peer.
+ * Of services with one exported name the one that has gone by it for longest keeps it; the others are in conflict and
+ * go without, until somebody decides. Empty without such a peer.
  */
 export function offered(snapshot: Snapshot, relationship: string, at: Date): Binding[] {
   const peer = snapshot.relationships.get(relationship)
@@ -87,7 +88,9 @@ export function bindingsOf(
     if (scene.kind === 'import' || draft.verdict.allow !== undefined) drafts.push(draft)
   }
   // Without aliases every service has a name of its own.
-  const keepers = snapshot.rules.hasAliases ? keepersOf(drafts) : new Map<string, Draft>()
+  const keepers = snapshot.rules.hasAliases
+    ? keepersOf(snapshot.rules, drafts)
+    : new Map<string, Draft>()
   return drafts.map((draft) => bindingOf(snapshot, scene, { draft, keepers }))
 }
 
@@ -106,14 +109,6 @@ export function inOrder(
   return ordered
 }
 
-interface Draft {
-  readonly service: SnapshotService
-  readonly key: string
-  readonly half: HalfQuestion
-  readonly verdict: OpenVerdict
-  readonly name: string
-}
-
 function draftOf(
   snapshot: Snapshot,
   scene: Between,
@@ -125,28 +120,6 @@ function draftOf(
   const as = verdict.allow?.rule.as
   const name = as === undefined ? key : serviceKey(aliased(service, as))
   return { service, key, half, verdict, name }
-}
-
-/** Who keeps each name by which somebody goes. */
-function keepersOf(drafts: readonly Draft[]): Map<string, Draft> {
-  const keepers = new Map<string, Draft>()
-  for (const draft of drafts) {
-    if (!isAllowed(draft)) continue
-    const before = keepers.get(draft.name)
-    if (before === undefined || isOlder(draft, before)) keepers.set(draft.name, draft)
-  }
-  return keepers
-}
-
-function isAllowed({ verdict }: Draft): boolean {
-  return verdict.allow !== undefined && verdict.deny === undefined
-}
-
-function isOlder(a: Draft, b: Draft): boolean {
-  const [one, other] = [a.verdict.allow, b.verdict.allow]
-  const byAge = (one?.createdAtMs ?? 0) - (other?.createdAtMs ?? 0)
-  const byId = compareTexts(one?.rule.id ?? '', other?.rule.id ?? '')
-  return (byAge || byId || compareTexts(a.key, b.key)) < 0
 }
 
 function bindingOf(
@@ -163,8 +136,8 @@ function bindingOf(
   const terms = isOpen
     ? termsUnder(verdict, service, () => termsOf(snapshot.rules, half, service.ports))
     : NO_TERMS
-  const { ports, callers, refused, visibleTo } = terms
   return {
+    ...terms,
     subject: { namespace: service.namespace, name: service.name },
     service,
     state,
@@ -177,10 +150,6 @@ function bindingOf(
       rule: other.verdict.allow?.rule,
       isShown: isShown(snapshot, scene, other.service),
     },
-    ports,
-    callers,
-    refused,
-    visibleTo,
   }
 }
 

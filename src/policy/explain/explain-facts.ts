@@ -9,6 +9,7 @@ import { loadRelationship } from '../../federation/find-relationship.ts'
 import { viewRelationship, type ViewDeps } from '../../federation/view.ts'
 import { loadTopology } from '../../mesh/topology/find-topology.ts'
 import { type Topology } from '../../mesh/topology/topology.ts'
+import { lostName } from '../binding/lost-name.ts'
 import { type Query } from '../decision/answer.ts'
 import { evaluate, findService } from '../decision/evaluate.ts'
 import { type ExplainFacts, type RouteStep } from './explain.ts'
@@ -47,7 +48,8 @@ export async function factsOf(
       : await relationshipOf(deps, snapshot, { name: scene.peer.name, at: query.at })
   if (scene.kind === 'export') return { relationship }
   const service = findService(snapshot, scene, query.subject)
-  if (service === undefined || evaluate(snapshot, query).decision === 'deny') {
+  const isDenied = evaluate(snapshot, query).decision === 'deny'
+  if (service === undefined || isDenied || lostName(snapshot, query) !== undefined) {
     return { relationship }
   }
   const ports = service.ports.filter(({ name }) => query.port === undefined || name === query.port)

@@ -1,18 +1,15 @@
-import { isOwned } from '../../access/owner-scope.ts'
 import { type RouteSummary } from '../../catalog/route/summary.ts'
-import { command } from '../../errors.ts'
 import { type RelationshipView } from '../../federation/api.ts'
 import { parseSpiffeId, trustDomainOf } from '../../spiffe/spiffe-id.ts'
 import { type Answer, type Query } from '../decision/answer.ts'
 import { type ExplainView } from '../rule/rule-api.ts'
-import { ruleArgument } from '../rule/rule.ts'
-import { type Binding, bound, offered } from '../binding/bindings.ts'
+import { lostName } from '../binding/lost-name.ts'
 import { evaluate } from '../decision/evaluate.ts'
 import { identityList } from '../decision/identity-list.ts'
 import { smallestChange } from './remedy.ts'
 import { sceneOf } from '../decision/scene.ts'
 import { parseServiceName } from '../decision/service-name.ts'
-import { serviceKey, type Snapshot } from '../snapshot/snapshot.ts'
+import { type Snapshot } from '../snapshot/snapshot.ts'
 import { bundleStep, consentText, type TrustStep } from './trust-steps.ts'
 
 /** A question as it comes over the wire. */
@@ -55,16 +52,16 @@ export function questionOf({ service, caller, ...rest }: Asked, at: Date): Query
 export function explain(snapshot: Snapshot, query: Query, facts: ExplainFacts = {}): ExplainView {
   const answer = evaluate(snapshot, query)
   const bundles = bundleSteps(snapshot, query, { answer, facts })
-  const names = answer.decision === 'deny' ? [] : nameSteps(snapshot, query)
-  const beside = [...bundles, ...names]
-  const isDenied = answer.decision === 'deny' || beside.some(({ outcome }) => outcome === 'deny')
+  const lost = answer.decision === 'deny' ? undefined : lostName(snapshot, query)
+  const hasNoBundle = bundles.some(({ outcome }) => outcome === 'deny')
+  const isDenied = answer.decision === 'deny' || hasNoBundle || lost !== undefined
   const { route } = facts
   return {
     decision: isDenied ? 'deny' : 'allow',
     question: answer.question,
     steps: [
       ...ruleSteps(answer, facts, bundles),
-      ...names.map(({ outcome, reason }) => ({ step: 'name' as const, outcome, reason })),
+      ...(lost === undefined ? [] : [lost.step]),
       ...(route === undefined ? [] : [{ step: 'route' as const, ...route }]),
       ...identitySteps(snapshot, query),
     ],
@@ -74,7 +71,8 @@ export function explain(snapshot: Snapshot, query: Query, facts: ExplainFacts = 
     at: query.at.toISOString(),
     revision: String(snapshot.revision),
     next: [
-      ...beside.flatMap(({ next }) => next),
+      ...bundles.flatMap(({ next }) => next),
+      ...(lost?.next ?? []),
       ...smallestChange(snapshot, query).map((change) => change.command),
     ],
   }
@@ -111,25 +109,6 @@ function bundleSteps(
   // A caller of another trust domain is denied as such; a service that names no identity may be any of theirs.
   const asked = own.length === 0 && scene.kind === 'import' ? domains : own
   return asked.map((domain) => bundleStep(relationship, domain))
-}
-
-/** Whether what is allowed has a name to go by; without aliases names cannot clash. */
-function nameSteps(snapshot: Snapshot, query: Query): TrustStep[] {
-  const scene = sceneOf(snapshot, query)
-  if (scene.kind === 'foreign' || scene.kind === 'within' || !snapshot.rules.hasAliases) return []
-  const list = scene.kind === 'import' ? bound : offered
-  const key = serviceKey(query.subject)
-  const binding = list(snapshot, scene.peer.name, query.at).find(
-    ({ subject }) => serviceKey(subject) === key,
-  )
-  if (binding?.conflictsWith === undefined) return []
-  return [{ outcome: 'deny', reason: binding.reason, next: nextOfClash(snapshot, binding) }]
-}
-
-/** Only who may see the rule that gives the name twice is sent to it. */
-function nextOfClash({ ownerScope }: Snapshot, { rule }: Binding): string[] {
-  if (rule === undefined || !isOwned(ownerScope, rule.ownerScope ?? [])) return []
-  return [command`entente rule show ${ruleArgument(rule)}   # gives the name twice`]
 }
 
 function identitySteps(snapshot: Snapshot, query: Query): ExplainView['steps'] {

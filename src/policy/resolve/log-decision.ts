@@ -4,15 +4,15 @@ import { serviceKey } from '../snapshot/snapshot.ts'
 import { outcomeOf, type Resolution } from './resolve.ts'
 
 /**
- * Writes down one decision that a workload was given: who asked, for what, how it came out, by which rules and at which
- * revision of the mesh. It is for operators; the workload itself learns of a deny only that there is nothing.
+ * Writes down one decision that a workload was given: who asked, for what, how it came out, by which rules, for whose
+ * name if another service has it, and at which revision of the mesh. It is for operators; the workload itself learns of a deny only that there is nothing.
  */
 export function logDecision(
   log: Pick<Logger, 'info'>,
   spiffeId: SpiffeId,
   resolution: Resolution,
 ): void {
-  const { snapshot, query, answer } = resolution
+  const { snapshot, query, answer, lost } = resolution
   const rules = answer.steps.flatMap(({ ruleId }) => ruleId ?? [])
   log.info(
     {
@@ -24,6 +24,7 @@ export function logDecision(
       cluster: query.cluster,
       outcome: outcomeOf(resolution),
       rules,
+      ...(lost && { nameKeptBy: serviceKey(lost.binding.conflictsWith.subject) }),
       revision: snapshot.revision,
     },
     'a workload asked how to reach a service',

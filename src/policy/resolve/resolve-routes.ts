@@ -7,6 +7,7 @@ import { type Metrics } from '../../http/metrics.ts'
 import { isKnown, weakEtagOf } from '../../http/weak-etag.ts'
 import { MeshParams } from '../../mesh/api.ts'
 import { parseSpiffeId, pathOf } from '../../spiffe/spiffe-id.ts'
+import { lostName } from '../binding/lost-name.ts'
 import { callerFacts } from '../rule/callers.ts'
 import { parseServiceName } from '../decision/service-name.ts'
 import {
@@ -113,9 +114,11 @@ function viewFor(
   question: ResolveQuestion,
   resolution: Resolution,
 ): ResolveView {
-  const whole = viewResolution(resolution, question.consumer.namespace)
-  if (scope === undefined) return whole
-  const view = { ...whole, revision: null }
+  const { namespace } = question.consumer
+  if (scope === undefined) return viewResolution(resolution, namespace)
+  const { snapshot, query, lost } = resolution
+  const told = lost && lostName({ ...snapshot, ownerScope: scope }, query)
+  const view = { ...viewResolution({ ...resolution, lost: told }, namespace), revision: null }
   if (speaksFor(scope, question)) return view
   if (view.decision === 'deny') requireSubject(scope, question)
   return { ...view, steps: [] }

@@ -7,19 +7,19 @@ import { serviceKey } from '../snapshot/snapshot.ts'
 
 /** A resolution as an administrator sees it: with the chain of reasons, and what would allow it. */
 export function viewResolution(resolution: Resolution, namespace: string | undefined): ResolveView {
-  const { snapshot, query, answer, found } = resolution
+  const { snapshot, query, answer, lost, found } = resolution
   return {
     ...viewQuestion(resolution, namespace),
-    decision: answer.decision,
+    decision: lost === undefined ? answer.decision : 'deny',
     question: answer.question,
-    steps: answer.steps.map((step) => ({ ...step })),
+    steps: [...answer.steps, ...(lost === undefined ? [] : [lost.step])],
     undecided: [...answer.undecided],
     route: found === undefined ? null : viewRoute(resolution, found),
     at: query.at.toISOString(),
     revision: String(snapshot.revision),
     next:
       found === undefined
-        ? smallestChange(snapshot, query).map((change) => change.command)
+        ? [...(lost?.next ?? []), ...smallestChange(snapshot, query).map(({ command }) => command)]
         : nextForRoute(query, found.route),
   }
 }

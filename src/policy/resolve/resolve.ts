@@ -7,6 +7,7 @@ import { type Db, inTransaction } from '../../db/connect.ts'
 import { quoted, ServiceError } from '../../errors.ts'
 import { loadTopology } from '../../mesh/topology/find-topology.ts'
 import { type SpiffeId, trustDomainOf } from '../../spiffe/spiffe-id.ts'
+import { type LostName, lostName } from '../binding/lost-name.ts'
 import { type Answer, type Query } from '../decision/answer.ts'
 import { evaluate } from '../decision/evaluate.ts'
 import { type SubjectName } from '../snapshot/rule-index.ts'
@@ -47,6 +48,8 @@ export interface Resolution {
   readonly query: Query
   readonly answer: Answer
   readonly consumer: Consumer
+  /** The name that it lost to another service, which denies it whatever rules say. */
+  readonly lost: LostName | undefined
   /** Undefined on a deny: who may not see a service learns nothing of where it is. */
   readonly found: { readonly ports: readonly Port[]; readonly route: Route } | undefined
 }
@@ -58,7 +61,7 @@ export function outcomeOf({ found }: Resolution): 'deny' | 'no-route' | 'routed'
 }
 
 /**
- * How a consumer reaches a service: first whether it may, and only then where.
+ * How a consumer reaches a service: first whether it may and under which name, and only then where.
  *
  * Policy decides on the mesh's snapshot, ways come from what is reported now. Throws INVALID_REQUEST for a consumer
  * or caller that cannot be and for a port that the service does not have, NOT_FOUND for the mesh.
@@ -88,8 +91,9 @@ async function resolveIn(
   })
   const query = queryOf(question)
   const answer = evaluate(snapshot, query)
-  const resolved = { snapshot, query, answer, consumer }
-  if (answer.decision === 'deny') return { ...resolved, found: undefined }
+  const lost = answer.decision === 'deny' ? undefined : lostName(snapshot, query)
+  const resolved = { snapshot, query, answer, lost, consumer }
+  if (answer.decision === 'deny' || lost !== undefined) return { ...resolved, found: undefined }
   const asked = portsOf(snapshot, question)
   if (asked === undefined) return { ...resolved, ...denied(snapshot, query, question.port) }
   const ports = asked.filter((port) => isAllowed(snapshot, query, port))

@@ -8,6 +8,7 @@ import { type Db } from '../../db/schema.ts'
 import { command, quoted, ServiceError } from '../../errors.ts'
 import { loadMesh } from '../../mesh/find-mesh.ts'
 import { checkRule } from './check-rule.ts'
+import { namesSince } from './names-since.ts'
 import { ownersOf } from './owned-rule.ts'
 import { orGone, peerIdsOf, requireClusters } from './rule-references.ts'
 import { draftOf, readRule, type RuleDraft, type StoredRule } from './rule.ts'
@@ -90,7 +91,9 @@ export async function changeRule(
   await requireRoomFor(trx, meshId, { before, draft })
   if (touched.includes('clusters')) await requireClusters(trx, meshId, draft)
   const peerIds = await peerIdsOf(trx, meshId, draft)
-  const rule = { ...before, ...readRule(draft), version: before.version + 1n }
+  const content = readRule(draft)
+  const since = namesSince({ before, after: content, now: context.now })
+  const rule = { ...before, ...content, version: before.version + 1n, namesSince: since }
   await orRefused(rule, () => store.updateRule(trx, meshId, { rule, peerIds }))
   const body = { before: audited(before), after: audited(rule) }
   await settle(trx, meshId, { context, action: 'rule.update', rule, body })

@@ -21,6 +21,7 @@ export const RULE = [
   'owner_scope',
   'version',
   'created_at',
+  'names_since',
 ] as const
 
 /** A row with the columns of {@link RULE}. */
@@ -34,7 +35,7 @@ export interface AudienceNames {
 
 type ChangingColumn = Exclude<
   keyof Insertable<RuleTable>,
-  'mesh_id' | 'id' | 'direction' | 'version' | 'created_at'
+  'mesh_id' | 'id' | 'direction' | 'version' | 'created_at' | 'names_since'
 >
 
 /** What of a rule can change, as its columns hold it. */
@@ -81,7 +82,13 @@ export function ruleOf(row: RuleRow, { relationships, groups }: AudienceNames): 
     ...(row.expires_at !== null && { expiresAt: row.expires_at }),
     ...(row.note !== null && { note: row.note }),
   }
-  return { ...readRule(draft), id: row.id, version: row.version, createdAt: row.created_at }
+  return {
+    ...readRule(draft),
+    id: row.id,
+    version: row.version,
+    createdAt: row.created_at,
+    namesSince: row.names_since,
+  }
 }
 
 function jsonOrNull(value: object | undefined): string | null {

@@ -28,7 +28,7 @@ export async function updateRule(
 ): Promise<void> {
   await trx
     .updateTable('rule')
-    .set({ version: rule.version, ...columnsOf(rule) })
+    .set({ version: rule.version, names_since: rule.namesSince ?? null, ...columnsOf(rule) })
     .where('mesh_id', '=', meshId)
     .where('id', '=', rule.id)
     .execute()

@@ -82,6 +82,8 @@ export interface RuleContent {
 export interface Rule extends RuleContent {
   readonly id: string
   readonly createdAt: Date
+  /** When a change last made it give names that it did not give before; null or absent = since it was made. */
+  readonly namesSince?: Date | null
 }
 
 /** How a rule is called: its name, else its id. */

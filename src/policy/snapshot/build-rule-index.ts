@@ -40,17 +40,17 @@ type Writable<T> = { -readonly [key in keyof T]: T[key] }
 /** One change of an index: a part is copied before it is first changed, and in place from then on. */
 class IndexChange {
   readonly #byDirection: Writable<RuleIndex['byDirection']>
-  #aliases: number
+  readonly #aliases: Map<string, Rule>
   readonly #own = new Set<object>()
   readonly #unsorted = new Set<Bucket>()
 
   constructor({ byDirection, aliases }: RuleIndex) {
     this.#byDirection = { ...byDirection }
-    this.#aliases = aliases
+    this.#aliases = new Map(aliases)
   }
 
   add(rule: Rule): void {
-    if (rule.as !== undefined) this.#aliases += 1
+    if (rule.as !== undefined) this.#aliases.set(rule.id, rule)
     const placed = new Map<AudienceSort, PlacedRule>()
     for (const spot of spotsOf(rule)) {
       const one = placed.get(spot.sort) ?? place(rule, spot.sort)
@@ -62,7 +62,7 @@ class IndexChange {
   }
 
   remove(rule: Rule): void {
-    if (rule.as !== undefined) this.#aliases -= 1
+    this.#aliases.delete(rule.id)
     for (const spot of spotsOf(rule)) {
       const subjects = this.#subjectsAt(rule, spot)
       const bucket = this.#bucketAt(subjects, rule.subject)
@@ -82,7 +82,7 @@ class IndexChange {
     return {
       byDirection: this.#byDirection,
       aliases: this.#aliases,
-      hasAliases: this.#aliases > 0,
+      hasAliases: this.#aliases.size > 0,
     }
   }
 
@@ -168,7 +168,7 @@ function emptyRuleIndex(): RuleIndex {
   return {
     byDirection: { export: emptyAudienceIndex(), import: emptyAudienceIndex() },
     byId: ShardedMap.of<Rule>([]),
-    aliases: 0,
+    aliases: new Map(),
     hasAliases: false,
   }
 }

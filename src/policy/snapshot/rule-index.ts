@@ -45,8 +45,8 @@ export interface AudienceIndex {
 export interface RuleIndex {
   readonly byDirection: Readonly<Record<Direction, AudienceIndex>>
   readonly byId: ShardedMap<Rule>
-  /** How many rules rename what they allow. */
-  readonly aliases: number
+  /** The rules that rename what they allow, by id. */
+  readonly aliases: ReadonlyMap<string, Rule>
   /** Whether any rule renames; without one a name needs no look-up. */
   readonly hasAliases: boolean
 }

@@ -17,6 +17,8 @@ export interface SnapshotService extends SubjectName {
   readonly ports: readonly Port[]
   readonly labels: Labels
   readonly serverIds: readonly SpiffeId[]
+  /** When it came to the catalogue, by our clock: of two that would go by one name the older keeps it. */
+  readonly createdAt: Date
 }
 
 /** A service that a peer shows us: a claim, kept apart from our own. */

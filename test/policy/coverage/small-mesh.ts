@@ -127,7 +127,7 @@ function ruleOf(draft: RuleDraft, index: number): Rule {
 
 function serviceOf(named: Named) {
   const [name, labels] = typeof named === 'string' ? [named, {}] : named
-  return { ...nameOf(name), labels, serverIds: [] }
+  return { ...nameOf(name), labels, serverIds: [], createdAt: AT }
 }
 
 function nameOf(text: string): { namespace: string; name: string } {

@@ -11,7 +11,7 @@ import {
   type SnapshotService,
 } from '../../../src/policy/snapshot/snapshot.ts'
 import { seeded } from '../../support/seeded.ts'
-import { allowDraft, CLUSTERS, denyDraft, mesh, query, ruleOf } from '../arbitrary-mesh.ts'
+import { allowDraft, CLUSTERS, denyDraft, EARLY, mesh, query, ruleOf } from '../arbitrary-mesh.ts'
 import { linearDecision } from './linear-decision.ts'
 
 function ask(input: SnapshotInput, asked: Query): Answer {
@@ -266,7 +266,7 @@ function apply(
 }
 
 function unheard({ subject }: Query): SnapshotService {
-  return { ...subject, ports: [], labels: {}, serverIds: [] }
+  return { ...subject, ports: [], labels: {}, serverIds: [], createdAt: EARLY }
 }
 
 /** The list with what was asked about in it, listening on the port that was asked for. */

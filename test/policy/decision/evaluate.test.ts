@@ -90,6 +90,7 @@ function meshWith(rules: readonly string[]): Snapshot {
       ports: [],
       labels: {},
       serverIds: [],
+      createdAt: AT,
     })),
     relationships: Object.entries(relationships).map(([name, state]) => ({
       id: name,
@@ -107,6 +108,7 @@ function meshWith(rules: readonly string[]): Snapshot {
         labels: {},
         gateways: [],
         serverIds: [],
+        createdAt: AT,
       })),
     ),
     groups: [],

@@ -19,7 +19,12 @@ const STATES = {
 } as const
 
 function meshWith(drafts: readonly RuleDraft[], more: Partial<SnapshotInput> = {}): Snapshot {
-  const service = { ports: [{ name: 'http', port: 80 }], labels: { tier: 'front' }, serverIds: [] }
+  const service = {
+    ports: [{ name: 'http', port: 80 }],
+    labels: { tier: 'front' },
+    serverIds: [],
+    createdAt: EARLY,
+  }
   return buildSnapshot({
     meshId: parseMeshId('acme'),
     revisions: { mesh: 1n, relationship: 1n, rule: 1n },
@@ -230,6 +235,7 @@ const offer = {
   ports: [],
   labels: {},
   serverIds: [],
+  createdAt: EARLY,
   gateways: [],
   source: 'manual' as const,
 }
