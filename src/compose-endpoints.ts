@@ -19,7 +19,7 @@ import type { App } from './http/listener.ts'
 import { SniContexts } from './http/tls.ts'
 import { WebCertificate } from './http/tls-files.ts'
 import { hostOf } from './mesh/bundle-host.ts'
-import type { Dependants, Founder, MeshEnder } from './mesh/hooks.ts'
+import type { Dependants, FindCrossings, Founder, MeshEnder } from './mesh/hooks.ts'
 import { meshRoutes } from './mesh/routes.ts'
 import { trustDomainRoutes } from './mesh/trust-domain-routes.ts'
 import { startTicker, type Ticker } from './ticker.ts'
@@ -176,6 +176,7 @@ export function endpointTickers(base: Base, endpoints: Endpoints): readonly Tick
 /** What higher features add to the making and ending of a mesh. */
 export interface MeshHooks {
   readonly founders: readonly Founder[]
+  readonly crossings: FindCrossings
   readonly dependants: readonly Dependants[]
   readonly enders: readonly MeshEnder[]
 }
@@ -198,6 +199,7 @@ export function mountEndpointAdmin(
     hasWebCertificate: webCertificate !== undefined,
     founders: [authorityFounder(keyring), ...hooks.founders],
     followers: [republishOnSettings],
+    crossings: hooks.crossings,
     dependants: hooks.dependants,
     enders: hooks.enders,
   })

@@ -27,7 +27,7 @@ import type { PeerExchange } from './federation/exchange/open-exchange.ts'
 import type { Federation } from './federation/open-federation.ts'
 import type { HandshakeDeps } from './federation/invite/receive-handshake.ts'
 import { policyDependants } from './policy/rule/dependants.ts'
-import { seedPosture } from './policy/rule/posture.ts'
+import { seedPosture, unguardedCrossings } from './policy/rule/posture.ts'
 import { pruneChanges } from './policy/snapshot/prune-changes.ts'
 import { Snapshots } from './policy/snapshot/snapshots.ts'
 import { registryDependants } from './registry/dependants.ts'
@@ -82,6 +82,7 @@ export async function buildParts(base: Base): Promise<Parts> {
     svids: buildSvids(base, { endpoints, federation }),
     hooks: {
       founders: [seedPosture],
+      crossings: unguardedCrossings,
       dependants: [endingRelationships, catalogDependants, policyDependants, registryDependants],
       enders: [endWithMesh],
     },

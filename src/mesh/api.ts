@@ -137,6 +137,16 @@ export const MeshBody = Type.Object({
   createdAt: Type.String({ format: 'date-time' }),
 })
 
+/** A mesh that was just changed, and what to do about it. */
+export const ChangedMeshBody = Type.Object({
+  ...MeshBody.properties,
+  crossesEnvironments: Type.Array(Type.String(), {
+    description:
+      'once an environment was named: relationships with meshes of another one that no rule keeps apart',
+  }),
+  next: Type.Array(Type.String({ description: 'a useful command' })),
+})
+
 /** A mesh that was just made, and what to do with it. */
 export const CreatedMeshBody = Type.Object({
   ...MeshBody.properties,
@@ -159,6 +169,8 @@ export const EndedBody = Type.Object({
 export type MeshView = Static<typeof MeshBody>
 /** A trust domain on the wire. */
 export type TrustDomainView = Static<typeof TrustDomainBody>
+/** The answer to the change of a mesh. */
+export type ChangedMeshView = Static<typeof ChangedMeshBody>
 /** The answer to the creation of a mesh. */
 export type CreatedMeshView = Static<typeof CreatedMeshBody>
 /** The answer to the deletion of a mesh. */

@@ -29,5 +29,15 @@ export type Founder = (trx: Db, mesh: Mesh, context: ChangeContext) => Promise<v
 /** Follows a change of a mesh's settings, in its transaction. */
 export type SettingsFollower = (trx: Db, mesh: Mesh, context: ChangeContext) => Promise<void>
 
+/** Relationships of a mesh that lead into another environment, and the commands that would keep both apart. */
+export interface Crossings {
+  /** Names of relationships. */
+  readonly relationships: readonly string[]
+  readonly next: readonly string[]
+}
+
+/** Tells which relationships of a mesh lead into another environment although no rule keeps both apart. */
+export type FindCrossings = (db: Db, mesh: Mesh) => Promise<Crossings>
+
 /** Ends what of a mesh others hold on to, in the transaction that deletes it and before its rows go. */
 export type MeshEnder = (trx: Db, meshId: MeshId, context: ChangeContext) => Promise<void>

@@ -9,6 +9,7 @@ import type { App } from '../http/listener.ts'
 import { decodeCursor, pageOf, PageQuery, pageSchema } from '../http/page.ts'
 import { parseTrustDomain } from '../spiffe/trust-domain.ts'
 import {
+  ChangedMeshBody,
   ChangeMeshBody,
   CreatedMeshBody,
   CreateMeshBody,
@@ -21,7 +22,7 @@ import { changeMesh } from './change-mesh.ts'
 import { createMesh, type CreateMeshDeps, type NewMesh } from './create-mesh.ts'
 import { deleteMesh } from './delete-mesh.ts'
 import { loadMesh } from './find-mesh.ts'
-import type { Dependants, MeshEnder, SettingsFollower } from './hooks.ts'
+import type { Crossings, Dependants, FindCrossings, MeshEnder, SettingsFollower } from './hooks.ts'
 import { type Resolve, resolveHost } from './host-check.ts'
 import { nextAfterCreate } from './next-commands.ts'
 import { listMeshes } from './store.ts'
@@ -32,6 +33,7 @@ export interface MeshRoutesOptions extends CreateMeshDeps {
   readonly db: Db
   readonly now: DbClock
   readonly followers: readonly SettingsFollower[]
+  readonly crossings: FindCrossings
   readonly dependants: readonly Dependants[]
   readonly enders?: readonly MeshEnder[]
   /** Looks up bundle hosts; default the resolver of this machine. */
@@ -138,7 +140,7 @@ export const meshRoutes = async (app: App, options: MeshRoutesOptions): Promise<
         params: MeshParams,
         body: ChangeMeshBody,
         querystring: DryRunQuery,
-        response: { 200: MeshBody },
+        response: { 200: ChangedMeshBody },
       },
     },
     async (request, reply) => {
@@ -150,7 +152,13 @@ export const meshRoutes = async (app: App, options: MeshRoutesOptions): Promise<
         async (trx) => {
           const context = { actor, now: await now(trx) }
           const mesh = await changeMesh(trx, meshId, { change: request.body, context, deps })
-          return viewMesh(trx, mesh, { publicUrl, now: context.now })
+          const isMoved = request.body.environment !== undefined
+          const crossings = isMoved ? await options.crossings(trx, mesh) : NO_CROSSINGS
+          return {
+            ...(await viewMesh(trx, mesh, { publicUrl, now: context.now })),
+            crossesEnvironments: [...crossings.relationships],
+            next: [...crossings.next],
+          }
         },
         { dryRun: request.query.dryRun },
       )
@@ -188,6 +196,8 @@ export const meshRoutes = async (app: App, options: MeshRoutesOptions): Promise<
     },
   )
 }
+
+const NO_CROSSINGS: Crossings = { relationships: [], next: [] }
 
 function newMeshOf(body: Static<typeof CreateMeshBody>): NewMesh {
   return {

@@ -1,7 +1,9 @@
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import t from 'tap'
 import { parseBundle } from '../../src/spiffe/bundle.ts'
 import { parseTrustDomain } from '../../src/spiffe/trust-domain.ts'
-import { ran, type Ran } from '../support/small-server.ts'
+import { dataFolder, ran, type Ran } from '../support/small-server.ts'
 import { startTestService } from '../support/service.ts'
 
 t.test('the commands', async (t) => {
@@ -129,3 +131,60 @@ t.test('a rotation through the API', async (t) => {
   t.equal(first.hasPrivateKey, false)
   t.equal(JSON.stringify(all.body).includes('PRIVATE'), false)
 })
+
+t.test(
+  'a mesh that comes into another environment than its peers is told how to keep apart',
+  async (t) => {
+    const service = await startTestService(t)
+    const env = { ENTENTE_DATA_DIR: service.folder, ENTENTE_MESH: 'acme' }
+    const entente = (...argv: readonly string[]): Promise<Ran> => ran(argv, env)
+    await service.admin('POST', '/meshes', { meshId: 'acme', trustDomain: 'acme.example' })
+    for (const [meshId, environment] of [
+      ['globex', 'test'],
+      ['initech', 'prod'],
+      ['umbrella', undefined],
+    ] as const) {
+      const trustDomain = `${meshId}.example`
+      const mesh = { meshId, trustDomain, ...(environment !== undefined && { environment }) }
+      t.equal((await service.admin('POST', '/meshes', mesh)).status, 201)
+      const domains = [{ trustDomain, source: 'local' }]
+      const made = await service.admin('POST', '/meshes/acme/relationships', {
+        name: meshId,
+        domains,
+      })
+      t.equal(made.status, 201)
+    }
+    const set = (...more: string[]) => entente('mesh', 'set', '--environment', 'prod', ...more)
+    const deny = ["rule export '*/*' --to globex --deny", "rule import '*/*' --from globex --deny"]
+
+    const dry = await set('--dry-run')
+    t.equal(dry.code, 0, dry.err)
+    t.match(dry.out, /crosses environments +globex\n/)
+    for (const command of deny) t.match(dry.out, `entente ${command}`)
+    t.notMatch(dry.out, /initech|umbrella/)
+    t.equal((await service.admin('GET', '/meshes/acme')).body.environment, null)
+    t.match((await set()).out, /crosses environments +globex\n/)
+    const rules = async (): Promise<number> =>
+      (await service.admin('GET', '/meshes/acme/rules')).body.items.length
+    t.equal(
+      await rules(),
+      1,
+      'nothing is denied by a label: what goes on already does not end by it',
+    )
+
+    const file = join(dataFolder(t), 'acme.yaml')
+    writeFileSync(file, 'kind: Mesh\nmesh: acme\ntrustDomain: acme.example\nenvironment: staging\n')
+    const planned = await entente('apply', '-f', file, '--dry-run')
+    t.match(planned.out, /globex, initech: in another environment, and no rule keeps both apart/)
+    t.match(planned.out, `to do so: entente ${deny[0]}`)
+
+    t.equal((await entente('rule', 'export', '*/*', '--to', 'globex', '--deny')).code, 0)
+    const half = await set()
+    t.match(half.out, deny[1])
+    t.notMatch(half.out, deny[0], 'one half is there')
+    await entente('rule', 'import', '*/*', '--from', 'globex', '--deny')
+    t.notMatch((await set()).out, /crosses|--deny/)
+    const other = await entente('mesh', 'set', '--display-name', 'Acme')
+    t.notMatch(other.out, /crosses/)
+  },
+)

@@ -22,6 +22,7 @@ async function meshApp(t: Test, over: { publicUrl?: string } = {}) {
         hasWebCertificate: false,
         founders: [authorityFounder(keyring)],
         followers: [republishOnSettings],
+        crossings: async () => ({ relationships: [], next: [] }),
         dependants: [async () => ending],
         resolve: async () => ['192.0.2.1'],
       })

@@ -1,5 +1,5 @@
 import { type Command, InvalidArgumentError, Option } from 'commander'
-import type { CreatedMeshView, EndedView, MeshView } from '../../mesh/api.ts'
+import type { ChangedMeshView, CreatedMeshView, EndedView, MeshView } from '../../mesh/api.ts'
 import { type Cli } from '../cli.ts'
 import { path } from '../client.ts'
 import { usageFailure } from '../failure.ts'
@@ -136,7 +136,9 @@ async function setMesh(cli: Cli, named: string | undefined, options: SetOptions)
       'give --set, --display-name, --dns-suffix, --environment or --availability-target',
     )
   }
-  const changed = await cli.patch<MeshView>(await targetOf(cli, named), body, { query: { dryRun } })
+  const changed = await cli.patch<ChangedMeshView>(await targetOf(cli, named), body, {
+    query: { dryRun },
+  })
   printMesh(cli, changed)
 }
 
@@ -166,7 +168,7 @@ async function targetOf(cli: Cli, named: string | undefined): Promise<string> {
 }
 
 // On a terminal what a person hands to a peer comes first; JSON and YAML print all of it.
-function printMesh(cli: Cli, mesh: MeshView | CreatedMeshView): void {
+function printMesh(cli: Cli, mesh: MeshView | CreatedMeshView | ChangedMeshView): void {
   if (cli.output !== 'table') {
     cli.print(mesh)
     return
@@ -188,6 +190,9 @@ function printMesh(cli: Cli, mesh: MeshView | CreatedMeshView): void {
     settings: Object.entries(mesh.settings)
       .map(([name, value]) => `${name}=${value}`)
       .join(' '),
+    ...('crossesEnvironments' in mesh && mesh.crossesEnvironments.length > 0
+      ? { crossesEnvironments: mesh.crossesEnvironments.join(', ') }
+      : {}),
     ...('next' in mesh ? { next: mesh.next } : {}),
   })
 }

@@ -19,6 +19,7 @@ export const KINDS: readonly Kind[] = [
     nameMember: 'meshId',
     shape: withDomain,
     remark: whoSigns,
+    effect: whatItCrosses,
     precious: true,
   },
   quota,
@@ -94,6 +95,14 @@ function whoSigns(view: JsonRecord): string | undefined {
   return primaryOf(view)?.['issuer'] === 'observed'
     ? 'its trust domain is signed by another system; elsewhere make it with: entente mesh adopt'
     : undefined
+}
+
+/** Whom a mesh that comes into another environment should be kept apart from, and how. */
+function whatItCrosses({ crossesEnvironments, next }: JsonRecord): string[] {
+  const names = Array.isArray(crossesEnvironments) ? crossesEnvironments.map(String) : []
+  if (names.length === 0 || !Array.isArray(next)) return []
+  const found = `${names.join(', ')}: in another environment, and no rule keeps both apart`
+  return [found, ...next.map((command) => `to do so: ${String(command)}`)]
 }
 
 /** A mesh's body names its first trust domain, its view lists all. */

@@ -2,9 +2,14 @@ import { type ChangeContext } from '../../audit/record.ts'
 import { type MeshId } from '../../db/ids.ts'
 import { lockMeshes } from '../../db/lock-meshes.ts'
 import { type Consent, type Db } from '../../db/schema.ts'
-import { findMesh, primaryTrustDomain } from '../../mesh/find-mesh.ts'
+import { primaryTrustDomain } from '../../mesh/find-mesh.ts'
 import { type TrustDomain } from '../../spiffe/trust-domain.ts'
-import { listCounterparts, listMeshesOf } from './local-store.ts'
+import {
+  listCounterparts,
+  listIntoOtherEnvironments,
+  listMeshesOf,
+  type NamedRelationship,
+} from './local-store.ts'
 import { type Relationship, type RelationshipDomain } from '../relationship.ts'
 import { type StandingEvent } from '../standing.ts'
 import { lockRelationshipById } from '../store.ts'
@@ -20,16 +25,13 @@ export type TakeStep = (
   },
 ) => Promise<Relationship>
 
-/** The environments of the meshes of this service that a relationship reads locally; undefined where one has none. */
-export async function localEnvironments(
+/** The relationships of a mesh, by name, with meshes of this service that have another environment than this one. */
+export function relationshipsApart(
   db: Db,
-  { meshId, domains }: Relationship,
-): Promise<(string | undefined)[]> {
-  const local = domains.filter(({ source }) => source === 'local')
-  const names = local.map(({ trustDomain }) => trustDomain)
-  const peers = new Set((await listMeshesOf(db, meshId, names)).values())
-  const meshes = await Promise.all([...peers].map((peer) => findMesh(db, peer)))
-  return meshes.map((mesh) => mesh?.environment)
+  meshId: MeshId,
+  environment: string,
+): Promise<NamedRelationship[]> {
+  return listIntoOtherEnvironments(db, meshId, environment)
 }
 
 /** Whether a side consents: what it withdrew, never gave or has ended is no consent. */

@@ -61,6 +61,40 @@ export async function listPeerMeshes(db: Db, meshId: MeshId, name: string): Prom
   return rows.map((row) => row.mesh_id)
 }
 
+/** A relationship by what does not change and by what people call it. */
+export interface NamedRelationship {
+  readonly id: string
+  readonly name: string
+}
+
+/**
+ * The relationships of a mesh, by name, that read a mesh of this service which has an environment other than this one;
+ * those that are over are left out, and so are peers without an environment.
+ */
+export async function listIntoOtherEnvironments(
+  db: Db,
+  meshId: MeshId,
+  environment: string,
+): Promise<NamedRelationship[]> {
+  return db
+    .selectFrom('relationship as r')
+    .innerJoin('relationship_domain as d', (join) =>
+      join.onRef('d.mesh_id', '=', 'r.mesh_id').onRef('d.relationship_id', '=', 'r.id'),
+    )
+    .innerJoin('trust_domain as t', 't.name', 'd.trust_domain')
+    .innerJoin('mesh as m', 'm.mesh_id', 't.mesh_id')
+    .select(['r.id', 'r.name'])
+    .distinct()
+    .where('r.mesh_id', '=', meshId)
+    .where('r.purpose', '=', 'peer')
+    .where('r.state', '<>', 'terminated')
+    .where('d.source', '=', 'local')
+    .where('t.mesh_id', '<>', meshId)
+    .where('m.environment', '<>', environment)
+    .orderBy('r.name')
+    .execute()
+}
+
 /** A relationship of another mesh of this service with us. */
 export interface Counterpart {
   readonly meshId: MeshId
