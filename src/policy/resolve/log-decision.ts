@@ -4,8 +4,8 @@ import { serviceKey } from '../snapshot/snapshot.ts'
 import { outcomeOf, type Resolution } from './resolve.ts'
 
 /**
- * Writes down one decision that a workload was given: who asked, for what, how it came out, by which rules, for whose
- * name if another service has it, and at which revision of the mesh. It is for operators; the workload itself learns of a deny only that there is nothing.
+ * Writes down one decision that a workload was given: who asked, for what, how it came out, by which rules, which
+ * service has its name if another one does, and at which revision of the mesh. It is for operators; the workload itself learns of a deny only that there is nothing.
  */
 export function logDecision(
   log: Pick<Logger, 'info'>,
@@ -24,7 +24,7 @@ export function logDecision(
       cluster: query.cluster,
       outcome: outcomeOf(resolution),
       rules,
-      ...(lost && { nameKeptBy: serviceKey(lost.binding.conflictsWith.subject) }),
+      ...(lost && { reason: lost.step.reason }),
       revision: snapshot.revision,
     },
     'a workload asked how to reach a service',

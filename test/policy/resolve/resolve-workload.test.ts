@@ -1,4 +1,5 @@
 import t, { type Test } from 'tap'
+import { createOffer } from '../../../src/catalog/change-offers.ts'
 import { createService } from '../../../src/catalog/change-services.ts'
 import { inTransaction } from '../../../src/db/connect.ts'
 import { createLogger } from '../../../src/http/log.ts'
@@ -12,6 +13,7 @@ import { identifyWorkload } from '../../../src/svid/identify.ts'
 import { RateLimiter } from '../../../src/svid/rate-limit.ts'
 import { testClock } from '../../support/clock.ts'
 import { type IssuingOptions, issuingService } from '../../svid/issuing-service.ts'
+import { addRelationship } from '../rule/policy-app.ts'
 import { addCluster, addEndpoint, addGateway, addNetwork } from '../placed-mesh.ts'
 
 const TO_BAR: RuleDraft = {
@@ -216,6 +218,47 @@ t.test('who asked for what, and how rules decided, is in the log of the operator
     { service: 'shop/nothing', outcome: 'deny', rules: [] },
   ])
   t.equal(decided.length, 3)
+})
+
+t.test('a workload is not sent to what lost its name, and the log says who keeps it', async (t) => {
+  const { call, join, decided: lines, database, meshId, clock } = await acme(t)
+  const { db } = database
+  await addRelationship(db, meshId, { name: 'globex' })
+  const audience = { kind: 'peers', relationships: ['globex'] } as const
+  const rules: RuleDraft[] = [
+    { direction: 'export', effect: 'allow', subject: { identity: '*' }, audience },
+    ...[{}, { as: { name: 'a' } }].map((more, i) => ({
+      direction: 'import' as const,
+      effect: 'allow' as const,
+      subject: { namespace: 'market', name: i === 0 ? '*' : 'b' },
+      audience,
+      ...more,
+    })),
+  ]
+  await inTransaction(db, async (trx) => {
+    const context = { actor: 'tester', now: clock.now() }
+    for (const draft of rules) await createRule(trx, meshId, { draft, context })
+    for (const [i, name] of ['b', 'a'].entries()) {
+      const ports = [{ name: 'http', port: 80 }]
+      const draft = { namespace: 'market', name, ports, identities: ['/server'] }
+      const later = { ...context, now: new Date(clock.now().getTime() + i) }
+      await createOffer(trx, meshId, { relationship: 'globex', draft, context: later })
+    }
+  })
+  const as = await join('/ns/bar/sa/web')
+  const ask = (name: string) =>
+    call('GET', `/resolve?service=market/${name}&of=globex&network=vpc-a`, { as })
+  t.match((await ask('b')).body, { hostname: /^a\.market\.svc\.globex\./ })
+  t.match((await ask('a')).body, { status: 404, code: 'NOT_FOUND' })
+  const [found, lost] = lines
+    .map((line) => JSON.parse(line) as Record<string, unknown>)
+    .filter(({ event }) => event === 'workload.decided')
+  t.notOk(found && 'reason' in found)
+  t.match(lost, {
+    service: 'market/a',
+    outcome: 'deny',
+    reason: /^market\/a is the name of market\/b already, by rule /,
+  })
 })
 
 t.test('nobody is told anything without an SVID of ours', async (t) => {
