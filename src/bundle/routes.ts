@@ -39,7 +39,7 @@ export const bundleRoutes = async (app: App, options: BundleRoutesOptions): Prom
   app.get(
     '/meshes/:meshId/bundle',
     {
-      config: { action: 'bundle.read' },
+      config: { action: 'bundle.read', etag: [200] },
       schema: {
         tags: ['bundles'],
         summary: 'Read the current bundle and where it is published',
@@ -92,7 +92,7 @@ export const bundleRoutes = async (app: App, options: BundleRoutesOptions): Prom
   app.get(
     '/meshes/:meshId/bundle/revisions/:sequence',
     {
-      config: { action: 'bundle.read' },
+      config: { action: 'bundle.read', etag: [200] },
       schema: {
         tags: ['bundles'],
         summary: 'Read one published state of the bundle',

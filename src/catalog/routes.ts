@@ -32,7 +32,7 @@ export const serviceRoutes = async (app: App, { db, now }: ServiceRoutesOptions)
   app.post(
     '/meshes/:meshId/services',
     {
-      config: { action: 'service.create', narrows: true },
+      config: { action: 'service.create', narrows: true, etag: [201] },
       schema: {
         tags: ['services'],
         summary: 'Add a service to the catalogue; rules decide who sees it',
@@ -91,7 +91,7 @@ export const serviceRoutes = async (app: App, { db, now }: ServiceRoutesOptions)
   app.get(
     '/meshes/:meshId/services/:namespace/:name',
     {
-      config: { action: 'service.read' },
+      config: { action: 'service.read', etag: [200] },
       schema: {
         tags: ['services'],
         summary: 'Read a service',
@@ -112,7 +112,7 @@ export const serviceRoutes = async (app: App, { db, now }: ServiceRoutesOptions)
   app.patch(
     '/meshes/:meshId/services/:namespace/:name',
     {
-      config: { action: 'service.update' },
+      config: { action: 'service.update', ifMatch: 'honoured', etag: [200] },
       schema: {
         tags: ['services'],
         summary: 'Change the ports or labels of a service, or who may serve it',
@@ -144,7 +144,7 @@ export const serviceRoutes = async (app: App, { db, now }: ServiceRoutesOptions)
   app.delete(
     '/meshes/:meshId/services/:namespace/:name',
     {
-      config: { action: 'service.delete' },
+      config: { action: 'service.delete', ifMatch: 'honoured' },
       schema: {
         tags: ['services'],
         summary: 'Delete a service; answers with what it was',

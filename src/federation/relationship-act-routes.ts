@@ -65,7 +65,7 @@ export const relationshipActRoutes = async (
   app.post(
     '/meshes/:meshId/relationships/:name/terminate',
     {
-      config: { action: 'relationship.terminate' },
+      config: { action: 'relationship.terminate', ifMatch: 'unless-dry-run', etag: [200] },
       schema: {
         tags: ['relationships'],
         summary:
@@ -108,7 +108,7 @@ export const relationshipActRoutes = async (
   app.delete(
     '/meshes/:meshId/relationships/:name',
     {
-      config: { action: 'relationship.delete' },
+      config: { action: 'relationship.delete', ifMatch: 'required' },
       schema: {
         tags: ['relationships'],
         summary: 'Delete a terminated relationship with its history',

@@ -39,7 +39,7 @@ export const relationshipRoutes = async (
   app.post(
     '/meshes/:meshId/relationships',
     {
-      config: { action: 'relationship.create' },
+      config: { action: 'relationship.create', etag: [201] },
       bodyLimit: 20 * 1024 * 1024,
       schema: {
         tags: ['relationships'],
@@ -103,7 +103,7 @@ export const relationshipRoutes = async (
   app.get(
     '/meshes/:meshId/relationships/:name',
     {
-      config: { action: 'relationship.read' },
+      config: { action: 'relationship.read', etag: [200] },
       schema: {
         tags: ['relationships'],
         summary: 'Read a relationship: state, health, last attempt and success, next poll',
@@ -126,7 +126,7 @@ export const relationshipRoutes = async (
   app.patch(
     '/meshes/:meshId/relationships/:name',
     {
-      config: { action: 'relationship.update' },
+      config: { action: 'relationship.update', ifMatch: 'required', etag: [200] },
       schema: {
         tags: ['relationships'],
         summary: 'Change name, owner data, policy or hint limits; everything else is pinned',

@@ -44,7 +44,7 @@ function mountAct(app: App, options: RelationshipRoutesOptions, act: StandingAct
   app.post(
     `/meshes/:meshId/relationships/:name/${act}`,
     {
-      config: { action: `relationship.${act}` },
+      config: { action: `relationship.${act}`, ifMatch: 'unless-dry-run', etag: [200] },
       schema: {
         tags: ['relationships'],
         summary: SUMMARIES[act],

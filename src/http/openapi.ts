@@ -1,5 +1,7 @@
 import type { FastifyDynamicSwaggerOptions } from '@fastify/swagger'
 import { Type } from 'typebox'
+import { describeVersions } from './describe-versions.ts'
+import type { Versioning } from './etag.ts'
 
 /** How the OpenAPI 3.1 document is made from the routes of the admin listener. */
 export function openApiOptions(): FastifyDynamicSwaggerOptions {
@@ -21,6 +23,10 @@ export function openApiOptions(): FastifyDynamicSwaggerOptions {
       },
       security: [{ token: [] }],
     },
+    transform: ({ schema, url, route }) => ({
+      schema: { ...schema, [VERSIONS]: route.config },
+      url,
+    }),
     transformObject: (document) => {
       const described = 'openapiObject' in document ? document.openapiObject : {}
       return finish(JSON.parse(JSON.stringify(described)) as Description)
@@ -43,9 +49,14 @@ const Problem = Type.Object({
   ),
 })
 
+/** Carries what a route says of versions to where its operation is finished, and goes again. */
+const VERSIONS = 'x-versions'
+
 interface Operation {
   operationId?: string
-  responses?: Record<string, unknown>
+  parameters?: object[]
+  responses?: Record<string, object>
+  [VERSIONS]?: Versioning
 }
 
 interface Description {
@@ -60,6 +71,8 @@ function finish(description: Description): Description {
       operation.operationId = operationId(method, path)
       const refusal = { $ref: '#/components/responses/Problem' }
       operation.responses = { ...operation.responses, '4XX': refusal, '5XX': refusal }
+      describeVersions(operation, operation[VERSIONS] ?? {})
+      delete operation[VERSIONS]
     }
   }
   const content = { 'application/problem+json': { schema: Problem } }

@@ -58,7 +58,7 @@ export const meshRoutes = async (app: App, options: MeshRoutesOptions): Promise<
   app.post(
     '/meshes',
     {
-      config: { action: 'mesh.create' },
+      config: { action: 'mesh.create', etag: [201] },
       schema: {
         tags: ['meshes'],
         summary: 'Create a mesh with its authorities and published bundle',
@@ -114,7 +114,7 @@ export const meshRoutes = async (app: App, options: MeshRoutesOptions): Promise<
   app.get(
     '/meshes/:meshId',
     {
-      config: { action: 'mesh.read' },
+      config: { action: 'mesh.read', etag: [200] },
       schema: {
         tags: ['meshes'],
         summary: 'Read a mesh, with what to hand to its peers',
@@ -133,7 +133,7 @@ export const meshRoutes = async (app: App, options: MeshRoutesOptions): Promise<
   app.patch(
     '/meshes/:meshId',
     {
-      config: { action: 'mesh.update' },
+      config: { action: 'mesh.update', ifMatch: 'honoured', etag: [200] },
       schema: {
         tags: ['meshes'],
         summary: 'Change names and settings of a mesh',

@@ -33,7 +33,7 @@ export const entryRoutes = async (app: App, { db, now }: EntryRoutesOptions): Pr
   app.post(
     '/meshes/:meshId/entries',
     {
-      config: { action: 'entry.create', narrows: true },
+      config: { action: 'entry.create', narrows: true, etag: [201] },
       schema: {
         tags: ['entries'],
         summary: 'Add an entry; a join token of it then yields the identity',
@@ -98,7 +98,7 @@ export const entryRoutes = async (app: App, { db, now }: EntryRoutesOptions): Pr
   app.get(
     '/meshes/:meshId/entries/:entryId',
     {
-      config: { action: 'entry.read', narrows: true },
+      config: { action: 'entry.read', narrows: true, etag: [200] },
       schema: {
         tags: ['entries'],
         summary: 'Read an entry',
@@ -119,7 +119,7 @@ export const entryRoutes = async (app: App, { db, now }: EntryRoutesOptions): Pr
   app.patch(
     '/meshes/:meshId/entries/:entryId',
     {
-      config: { action: 'entry.update', narrows: true },
+      config: { action: 'entry.update', narrows: true, ifMatch: 'honoured', etag: [200] },
       schema: {
         tags: ['entries'],
         summary: 'Change what an entry yields from the next SVID on',
@@ -151,7 +151,7 @@ export const entryRoutes = async (app: App, { db, now }: EntryRoutesOptions): Pr
   app.delete(
     '/meshes/:meshId/entries/:entryId',
     {
-      config: { action: 'entry.delete', narrows: true },
+      config: { action: 'entry.delete', narrows: true, ifMatch: 'honoured' },
       schema: {
         tags: ['entries'],
         summary: 'Delete an entry and its join tokens; its SVIDs live on until they end',

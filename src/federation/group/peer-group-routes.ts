@@ -35,7 +35,7 @@ export const peerGroupRoutes = async (app: App, options: PeerGroupRoutesOptions)
   app.post(
     '/meshes/:meshId/peer-groups',
     {
-      config: { action: 'peer-group.create' },
+      config: { action: 'peer-group.create', etag: [201] },
       schema: {
         tags: ['peer-groups'],
         summary: 'Make a group of peers, to be named where one peer could be',
@@ -91,7 +91,7 @@ export const peerGroupRoutes = async (app: App, options: PeerGroupRoutesOptions)
   app.get(
     '/meshes/:meshId/peer-groups/:name',
     {
-      config: { action: 'peer-group.read' },
+      config: { action: 'peer-group.read', etag: [200] },
       schema: {
         tags: ['peer-groups'],
         summary: 'Read a group with its members by rank',
@@ -110,7 +110,7 @@ export const peerGroupRoutes = async (app: App, options: PeerGroupRoutesOptions)
   app.patch(
     '/meshes/:meshId/peer-groups/:name',
     {
-      config: { action: 'peer-group.update' },
+      config: { action: 'peer-group.update', ifMatch: 'required', etag: [200] },
       schema: {
         tags: ['peer-groups'],
         summary: 'Change note and members of a group; members are replaced as a whole',
@@ -143,7 +143,7 @@ export const peerGroupRoutes = async (app: App, options: PeerGroupRoutesOptions)
   app.delete(
     '/meshes/:meshId/peer-groups/:name',
     {
-      config: { action: 'peer-group.delete' },
+      config: { action: 'peer-group.delete', ifMatch: 'required' },
       schema: {
         tags: ['peer-groups'],
         summary: 'Delete a group; dryRun lists what uses it',

@@ -78,7 +78,7 @@ function mountDecision(app: App, options: RelationshipRoutesOptions, to: Decisio
   app.post(
     `${PATH}/${to}`,
     {
-      config: { action: `relationship.${to}-bundle` },
+      config: { action: `relationship.${to}-bundle`, ifMatch: 'honoured', etag: [200] },
       schema: {
         tags: ['relationships'],
         summary: SUMMARIES[to],

@@ -56,7 +56,7 @@ function mountPropose(app: App, options: RelationshipRoutesOptions): void {
   app.post(
     '/meshes/:meshId/relationships/:name/proposals',
     {
-      config: { action: 'relationship.propose-change' },
+      config: { action: 'relationship.propose-change', ifMatch: 'required', etag: [200, 201] },
       bodyLimit: 20 * 1024 * 1024,
       schema: {
         tags: ['relationships'],
@@ -120,7 +120,7 @@ function mountDecision(
   app.post(
     `/meshes/:meshId/relationships/:name/proposals/:proposal/${what}`,
     {
-      config: { action },
+      config: { action, ifMatch: 'required', etag: [200] },
       schema: {
         tags: ['relationships'],
         summary,

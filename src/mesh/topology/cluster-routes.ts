@@ -31,7 +31,7 @@ export const clusterRoutes = async (app: App, options: TopologyRoutesOptions): P
   app.post(
     '/meshes/:meshId/clusters',
     {
-      config: { action: 'cluster.create' },
+      config: { action: 'cluster.create', etag: [201] },
       schema: {
         tags: ['clusters'],
         summary: 'Add a cluster with an intermediate of its own',
@@ -91,7 +91,7 @@ export const clusterRoutes = async (app: App, options: TopologyRoutesOptions): P
   app.get(
     '/meshes/:meshId/clusters/:cluster',
     {
-      config: { action: 'cluster.read' },
+      config: { action: 'cluster.read', etag: [200] },
       schema: {
         tags: ['clusters'],
         summary: 'Read a cluster, with its control planes in the order in which it tries them',
@@ -112,7 +112,7 @@ export const clusterRoutes = async (app: App, options: TopologyRoutesOptions): P
   app.patch(
     '/meshes/:meshId/clusters/:cluster',
     {
-      config: { action: 'cluster.update' },
+      config: { action: 'cluster.update', ifMatch: 'honoured', etag: [200] },
       schema: {
         tags: ['clusters'],
         summary:
@@ -145,7 +145,7 @@ export const clusterRoutes = async (app: App, options: TopologyRoutesOptions): P
   app.delete(
     '/meshes/:meshId/clusters/:cluster',
     {
-      config: { action: 'cluster.delete' },
+      config: { action: 'cluster.delete', ifMatch: 'honoured' },
       schema: {
         tags: ['clusters'],
         summary: 'Delete a cluster with its intermediate; dryRun lists what ends with it',

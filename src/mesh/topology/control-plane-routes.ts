@@ -28,7 +28,7 @@ export const controlPlaneRoutes = async (
   app.post(
     '/meshes/:meshId/control-planes',
     {
-      config: { action: 'control-plane.create', narrows: true },
+      config: { action: 'control-plane.create', narrows: true, etag: [201] },
       schema: {
         tags: ['control-planes'],
         summary: 'Add a control plane; clusters use it once they rank it',
@@ -91,7 +91,7 @@ export const controlPlaneRoutes = async (
   app.get(
     '/meshes/:meshId/control-planes/:name',
     {
-      config: { action: 'control-plane.read' },
+      config: { action: 'control-plane.read', etag: [200] },
       schema: {
         tags: ['control-planes'],
         summary: 'Read a control plane',
@@ -112,7 +112,7 @@ export const controlPlaneRoutes = async (
   app.patch(
     '/meshes/:meshId/control-planes/:name',
     {
-      config: { action: 'control-plane.update', narrows: true },
+      config: { action: 'control-plane.update', narrows: true, ifMatch: 'honoured', etag: [200] },
       schema: {
         tags: ['control-planes'],
         summary: 'Change a control plane',
@@ -143,7 +143,7 @@ export const controlPlaneRoutes = async (
   app.delete(
     '/meshes/:meshId/control-planes/:name',
     {
-      config: { action: 'control-plane.delete', narrows: true },
+      config: { action: 'control-plane.delete', narrows: true, ifMatch: 'honoured' },
       schema: {
         tags: ['control-planes'],
         summary: 'Delete a control plane; dryRun lists the clusters that use it',

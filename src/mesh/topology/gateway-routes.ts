@@ -27,7 +27,7 @@ export const gatewayRoutes = async (
   app.post(
     '/meshes/:meshId/gateways',
     {
-      config: { action: 'gateway.create', narrows: true },
+      config: { action: 'gateway.create', narrows: true, etag: [201] },
       schema: {
         tags: ['gateways'],
         summary: 'Add a gateway: other networks reach its network through it',
@@ -90,7 +90,7 @@ export const gatewayRoutes = async (
   app.get(
     '/meshes/:meshId/gateways/:name',
     {
-      config: { action: 'gateway.read' },
+      config: { action: 'gateway.read', etag: [200] },
       schema: {
         tags: ['gateways'],
         summary: 'Read a gateway',
@@ -111,7 +111,7 @@ export const gatewayRoutes = async (
   app.patch(
     '/meshes/:meshId/gateways/:name',
     {
-      config: { action: 'gateway.update', narrows: true },
+      config: { action: 'gateway.update', narrows: true, ifMatch: 'honoured', etag: [200] },
       schema: {
         tags: ['gateways'],
         summary: 'Change a gateway',
@@ -142,7 +142,7 @@ export const gatewayRoutes = async (
   app.delete(
     '/meshes/:meshId/gateways/:name',
     {
-      config: { action: 'gateway.delete', narrows: true },
+      config: { action: 'gateway.delete', narrows: true, ifMatch: 'honoured' },
       schema: {
         tags: ['gateways'],
         summary: 'Delete a gateway; dryRun lists what loses it',

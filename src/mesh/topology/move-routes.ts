@@ -21,7 +21,7 @@ export const moveRoutes = async (
   app.post(
     '/meshes/:meshId/clusters/:cluster/move',
     {
-      config: { action: 'cluster.move' },
+      config: { action: 'cluster.move', ifMatch: 'honoured' },
       schema: {
         tags: ['clusters'],
         summary: 'Move a cluster to another mesh; dryRun lists every identity that changes',

@@ -27,7 +27,7 @@ export const networkRoutes = async (app: App, options: TopologyRoutesOptions): P
   app.post(
     '/meshes/:meshId/networks',
     {
-      config: { action: 'network.create' },
+      config: { action: 'network.create', etag: [201] },
       schema: {
         tags: ['networks'],
         summary: 'Add a network: within it workloads reach each other, others come by its gateways',
@@ -85,7 +85,7 @@ export const networkRoutes = async (app: App, options: TopologyRoutesOptions): P
   app.get(
     '/meshes/:meshId/networks/:name',
     {
-      config: { action: 'network.read' },
+      config: { action: 'network.read', etag: [200] },
       schema: {
         tags: ['networks'],
         summary: 'Read a network',
@@ -106,7 +106,7 @@ export const networkRoutes = async (app: App, options: TopologyRoutesOptions): P
   app.patch(
     '/meshes/:meshId/networks/:name',
     {
-      config: { action: 'network.update' },
+      config: { action: 'network.update', ifMatch: 'honoured', etag: [200] },
       schema: {
         tags: ['networks'],
         summary: 'Change whether the addresses in a network are used directly',
@@ -136,7 +136,7 @@ export const networkRoutes = async (app: App, options: TopologyRoutesOptions): P
   app.delete(
     '/meshes/:meshId/networks/:name',
     {
-      config: { action: 'network.delete' },
+      config: { action: 'network.delete', ifMatch: 'honoured' },
       schema: {
         tags: ['networks'],
         summary: 'Delete a network with its gateways; dryRun lists what is in it',

@@ -15,7 +15,7 @@ export const shareRoutes = async (
   app.put(
     '/meshes/:meshId/networks/:name/shared-name',
     {
-      config: { action: 'network.share' },
+      config: { action: 'network.share', ifMatch: 'honoured', etag: [200] },
       schema: {
         tags: ['networks'],
         summary: 'Say that several meshes are in this network: the same shared name in each',

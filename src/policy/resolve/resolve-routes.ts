@@ -38,7 +38,7 @@ export const resolveRoutes = async (app: App, options: ResolveRoutesOptions): Pr
   app.get(
     '/meshes/:meshId/resolve',
     {
-      config: { action: 'policy.resolve', narrows: true },
+      config: { action: 'policy.resolve', narrows: true, etag: [200, 304], ifNoneMatch: true },
       schema: {
         tags: ['services'],
         summary: 'How a service is reached from a network: addresses, gateways, or why not',

@@ -61,7 +61,7 @@ export const ruleRoutes = async (app: App, { db, now }: RuleRoutesOptions): Prom
   app.post(
     '/meshes/:meshId/rules',
     {
-      config: { action: 'rule.create', narrows: true },
+      config: { action: 'rule.create', narrows: true, etag: [201] },
       schema: {
         tags: ['rules'],
         summary: 'Add a rule; answers with what is visible to whom now',
@@ -117,7 +117,7 @@ export const ruleRoutes = async (app: App, { db, now }: RuleRoutesOptions): Prom
   app.get(
     '/meshes/:meshId/rules/:rule',
     {
-      config: { action: 'rule.read', narrows: true },
+      config: { action: 'rule.read', narrows: true, etag: [200] },
       schema: {
         tags: ['rules'],
         summary: 'Read a rule',
@@ -137,7 +137,7 @@ export const ruleRoutes = async (app: App, { db, now }: RuleRoutesOptions): Prom
   app.patch(
     '/meshes/:meshId/rules/:rule',
     {
-      config: { action: 'rule.update', narrows: true },
+      config: { action: 'rule.update', narrows: true, ifMatch: 'required', etag: [200] },
       schema: {
         tags: ['rules'],
         summary: 'Change a rule; answers with what is visible to whom now',
@@ -169,7 +169,7 @@ export const ruleRoutes = async (app: App, { db, now }: RuleRoutesOptions): Prom
   app.delete(
     '/meshes/:meshId/rules/:rule',
     {
-      config: { action: 'rule.delete', narrows: true },
+      config: { action: 'rule.delete', narrows: true, ifMatch: 'required' },
       schema: {
         tags: ['rules'],
         summary: 'Delete a rule; answers with what it was and what becomes hidden or visible',
