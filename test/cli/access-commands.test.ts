@@ -6,7 +6,7 @@ import { parseMeshId } from '../../src/db/ids.ts'
 import { auditRoutes } from '../../src/audit/routes.ts'
 import { type AdminApp, adminApp } from '../support/admin-app.ts'
 import { newAuditKey, testSealer } from '../support/audit.ts'
-import { type Ran, dataFolder, ran } from '../support/small-server.ts'
+import { type Ran, dataFolder, ran, smallServer } from '../support/small-server.ts'
 
 interface Command {
   readonly admin: AdminApp
@@ -82,6 +82,20 @@ t.test('quotas are set one by one, listed, and shown beside what is used', async
   t.match((await run(...mesh, 'usage', '--namespace', 'shop')).out, /services +0 +3/)
   t.match(await run(...mesh, 'quota', 'set', 'services'), { code: 2, err: /services=100/ })
   t.match(await run(...mesh, 'quota', 'set', 'kings=1'), { code: 1, err: /kings/ })
+})
+
+t.test('quotas are kept as they were read, or the change is refused', async (t) => {
+  const quota = { namespace: null, limits: { services: 9 }, version: 'abc' }
+  const server = await smallServer(t, ({ method }) => ({
+    json: method === 'GET' ? { items: [quota], nextCursor: null } : quota,
+  }))
+  const env = {
+    ENTENTE_ADDR: server.address,
+    ENTENTE_TOKEN_FILE: join(server.folder, 'admin.token'),
+  }
+  t.match(await ran(['--mesh', 'acme', 'quota', 'set', 'rules=4'], env), { code: 0 })
+  const put = server.seen.find(({ method }) => method === 'PUT')
+  t.match(put, { body: '{"services":9,"rules":4}', headers: { 'if-match': '"vabc"' } })
 })
 
 t.test('whoami shows whom the token stands for', async (t) => {

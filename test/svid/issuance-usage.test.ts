@@ -25,7 +25,7 @@ async function metered(t: Test): Promise<Metered> {
     const context = { actor: 'tester', now: clock.now() }
     const owner = { meshId, namespace }
     await inTransaction(database.db, (trx) =>
-      setQuotas(trx, owner, { limits: { svidsPerDay }, context }),
+      setQuotas(trx, owner, { limits: { svidsPerDay }, context, requireVersion: () => undefined }),
     )
   }
   const ask = async (path: string) =>

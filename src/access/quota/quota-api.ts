@@ -33,6 +33,7 @@ export const QuotaNamespaceParams = Type.Object({ meshId: Type.String(), namespa
 export const QuotaBody = Type.Object({
   namespace: Type.Union([Type.String(), Type.Null()], { description: 'null: the whole mesh' }),
   limits: MeshQuotasBody,
+  version: Type.String({ description: 'of the limits; "v<version>" is their ETag' }),
 })
 
 /** Quotas as the API shows them. */

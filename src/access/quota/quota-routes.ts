@@ -2,13 +2,14 @@ import { type Db, inTransaction } from '../../db/connect.ts'
 import { parseMeshId } from '../../db/ids.ts'
 import type { DbClock } from '../../db/time.ts'
 import { DryRunQuery } from '../../http/dry-run.ts'
+import { etagOf, matchIfSent } from '../../http/etag.ts'
 import type { App } from '../../http/listener.ts'
 import { decodeCursor, pageOf, pageSchema } from '../../http/page.ts'
 import { noSuchMesh } from '../no-such-mesh.ts'
 import { ownerScopeOf, requireOwned } from '../owner-scope.ts'
 import { hasMesh } from '../store.ts'
 import { setQuotas } from './change-quotas.ts'
-import type { QuotaLimits } from './quota.ts'
+import { type QuotaLimits, versionOf } from './quota.ts'
 import {
   MeshQuotasBody,
   NamespaceQuotasBody,
@@ -65,7 +66,7 @@ export const quotaRoutes = async (app: App, { db, now }: QuotaRoutesOptions): Pr
   app.put(
     '/meshes/:meshId/quotas',
     {
-      config: { action: 'quota.set' },
+      config: { action: 'quota.set', ifMatch: 'honoured', etag: [200] },
       schema: {
         tags: TAGS,
         summary: 'Set all quotas of a mesh; what is there already stays',
@@ -75,25 +76,49 @@ export const quotaRoutes = async (app: App, { db, now }: QuotaRoutesOptions): Pr
         response: { 200: QuotaBody },
       },
     },
-    async (request) => {
+    async (request, reply) => {
+      const requireVersion = matchIfSent(request)
       const owner = { meshId: parseMeshId(request.params.meshId), namespace: undefined }
       const { body: limits, principal, query } = request
       await inTransaction(
         db,
         async (trx) => {
           const context = { actor: principal.name, now: await now(trx) }
-          return setQuotas(trx, owner, { limits, context })
+          return setQuotas(trx, owner, { limits, context, requireVersion })
         },
         { dryRun: query.dryRun },
       )
+      reply.header('etag', etagOf(versionOf(limits)))
       return viewQuotas(undefined, limits)
+    },
+  )
+
+  app.get(
+    '/meshes/:meshId/quotas/:namespace',
+    {
+      config: { action: 'quota.list', narrows: true, etag: [200] },
+      schema: {
+        tags: TAGS,
+        summary: 'Read the quotas of a namespace; nobody has to have set any',
+        params: QuotaNamespaceParams,
+        response: { 200: QuotaBody },
+      },
+    },
+    async (request, reply) => {
+      const meshId = await existing(db, request.params.meshId)
+      const { namespace } = request.params
+      const ownerScope = ownerScopeOf(request.principal, 'quota.list', meshId)
+      requireOwned(ownerScope, { title: 'the question', within: [namespace] })
+      const limits = await findLimits(db, { meshId, namespace })
+      reply.header('etag', etagOf(versionOf(limits)))
+      return viewQuotas(namespace, limits)
     },
   )
 
   app.put(
     '/meshes/:meshId/quotas/:namespace',
     {
-      config: { action: 'namespace-quota.set' },
+      config: { action: 'namespace-quota.set', ifMatch: 'honoured', etag: [200] },
       schema: {
         tags: TAGS,
         summary: "Set all quotas of a namespace, within its mesh's",
@@ -103,7 +128,8 @@ export const quotaRoutes = async (app: App, { db, now }: QuotaRoutesOptions): Pr
         response: { 200: QuotaBody },
       },
     },
-    async (request) => {
+    async (request, reply) => {
+      const requireVersion = matchIfSent(request)
       const { namespace } = request.params
       const owner = { meshId: parseMeshId(request.params.meshId), namespace }
       const { body: limits, principal, query } = request
@@ -111,10 +137,11 @@ export const quotaRoutes = async (app: App, { db, now }: QuotaRoutesOptions): Pr
         db,
         async (trx) => {
           const context = { actor: principal.name, now: await now(trx) }
-          return setQuotas(trx, owner, { limits, context })
+          return setQuotas(trx, owner, { limits, context, requireVersion })
         },
         { dryRun: query.dryRun },
       )
+      reply.header('etag', etagOf(versionOf(limits)))
       return viewQuotas(namespace, limits)
     },
   )
@@ -150,5 +177,5 @@ async function existing(db: Db, text: string): Promise<string> {
 }
 
 function viewQuotas(namespace: string | undefined, limits: QuotaLimits): QuotaView {
-  return { namespace: namespace ?? null, limits }
+  return { namespace: namespace ?? null, limits, version: versionOf(limits) }
 }

@@ -1,3 +1,5 @@
+import { createHash } from 'node:crypto'
+import { canonicalJson } from '../../audit/canonical-json.ts'
 import { ServiceError } from '../../errors.ts'
 
 /** What is counted against a quota. Endpoints are counted but have none: they are a fact, not a wish. */
@@ -11,6 +13,14 @@ export const NAMESPACE_QUOTA_KINDS = ['services', 'rules', 'entries', 'svidsPerD
 
 /** The most of each kind; a kind that is absent has no limit. */
 export type QuotaLimits = Readonly<Partial<Record<QuotaKind, number>>>
+
+/**
+ * The version of quotas: a digest of what they say, since all of them are set at once. Whoever changes what they read
+ * and finds it as it was has lost nothing that others set meanwhile.
+ */
+export function versionOf(limits: QuotaLimits): string {
+  return createHash('sha256').update(canonicalJson(limits)).digest('hex').slice(0, 16)
+}
 
 /** Whose quota: a mesh, or a namespace of it. */
 export interface QuotaOwner {

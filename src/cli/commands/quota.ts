@@ -37,12 +37,15 @@ async function setQuotas(
 ): Promise<void> {
   const target = path`/meshes/${await cli.meshId()}/quotas`
   const known = await cli.list<QuotaView>(target)
-  const before = known.find((quota) => quota.namespace === (namespace ?? null))?.limits ?? {}
+  const found = known.find((quota) => quota.namespace === (namespace ?? null))
+  const before = found?.limits ?? {}
   const body = Object.fromEntries(
     Object.entries({ ...before, ...readLimits(texts) }).filter(([, max]) => max !== undefined),
   )
   const place = namespace === undefined ? target : `${target}${path`/${namespace}`}`
-  const answer = await cli.put<QuotaView>(place, body, { query: { dryRun } })
+  // What is kept is kept as it was read: who set something meanwhile loses nothing.
+  const ifMatch = found === undefined ? undefined : `"v${found.version}"`
+  const answer = await cli.put<QuotaView>(place, body, { query: { dryRun }, ifMatch })
   cli.print({ namespace: answer.namespace, ...answer.limits })
 }
 

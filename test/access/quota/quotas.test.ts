@@ -110,7 +110,7 @@ t.test('a platform-admin sets what a mesh may have, its mesh-admin divides it', 
   const dry = await call('PUT', '/v1/meshes/acme/quotas/shop?dryRun=true', { body: {} })
   t.equal(dry.status, 200)
   const all = (await call('GET', '/v1/meshes/acme/quotas', { token: admin })).body
-  t.same(all.items, [
+  t.match(all.items, [
     { namespace: null, limits: { services: 5, entries: 7 } },
     { namespace: 'pay', limits: { services: 5 } },
     { namespace: 'shop', limits: { services: 5, rules: 99 } },
@@ -125,6 +125,38 @@ t.test('a platform-admin sets what a mesh may have, its mesh-admin divides it', 
   t.match(await call('PUT', '/v1/meshes/acme/quotas/shop', { body: {} }), { body: { limits: {} } })
   const left = await database.db.selectFrom('quota').select('namespace').distinct().execute()
   t.same(new Set(left.map(({ namespace }) => namespace)), new Set(['', 'pay']))
+})
+
+t.test('quotas have a version, and a change of others than were read is refused', async (t) => {
+  const { call } = await catalogue(t)
+  const shop = '/v1/meshes/acme/quotas/shop'
+  const put = async (path: string, body: object, ifMatch?: string | null) =>
+    call('PUT', path, { body, headers: typeof ifMatch === 'string' ? { 'if-match': ifMatch } : {} })
+  const none = await call('GET', shop)
+  t.match(none.body, { namespace: 'shop', limits: {} }, 'nobody has to have set any')
+  const first = await put(shop, { services: 5, rules: 2 }, none.headers.get('etag'))
+  t.equal(first.status, 200)
+  const read = await call('GET', shop)
+  t.match(read.body, { limits: { services: 5, rules: 2 } })
+  t.equal(read.headers.get('etag'), `"v${read.body.version}"`)
+  t.equal(read.headers.get('etag'), first.headers.get('etag'))
+  t.equal((await put(shop, { rules: 2, services: 6 }, read.headers.get('etag'))).status, 200)
+  t.match(await put(shop, { services: 7 }, read.headers.get('etag')), {
+    status: 412,
+    body: { code: 'PRECONDITION_FAILED' },
+  })
+  t.same((await call('GET', shop)).body.limits, { services: 6, rules: 2 })
+  t.equal((await put(shop, { services: 8 })).status, 200, 'without a version it is on any')
+  const mesh = '/v1/meshes/acme/quotas'
+  await put(mesh, { services: 90 })
+  const [ofMesh] = (await call('GET', mesh)).body.items
+  t.equal((await put(mesh, { services: 91 }, `"v${ofMesh.version}"`)).status, 200)
+  t.equal((await put(mesh, { services: 92 }, `"v${ofMesh.version}"`)).status, 412)
+  t.equal((await call('GET', '/v1/meshes/nowhere/quotas/shop')).status, 404)
+  const grant = { label: 'pay', meshId: 'acme', namespaces: ['pay'] }
+  const { token } = (await call('POST', '/v1/api-tokens', { body: grant })).body
+  t.equal((await call('GET', shop, { token })).status, 403)
+  t.equal((await call('GET', `${mesh}/pay`, { token })).status, 200)
 })
 
 t.test('of writers at once no more pass than the quota has room for', async (t) => {
