@@ -26,6 +26,7 @@ import { trustRoutes } from './federation/trust/trust-routes.ts'
 import type { App } from './http/listener.ts'
 import { splitPem, toPem } from './pki/pem.ts'
 import { rulesOfGroup, rulesOfPeer } from './policy/rule/dependants.ts'
+import { changesOfGroup } from './policy/rule/group-changes.ts'
 import { seedPeerPosture } from './policy/rule/posture.ts'
 import { entriesOfGroup } from './registry/dependants.ts'
 import { entriesOfDomains } from './registry/dependants.ts'
@@ -55,6 +56,7 @@ export function buildFederation(base: Base, endpoints: Endpoints): Federation {
     }),
     dependants: [offersOfPeer, rulesOfPeer, groupsOfPeer],
     groupDependants: [entriesOfGroup, rulesOfGroup],
+    memberEffects: changesOfGroup,
     founders: [seedPeerPosture],
     distrustDependants: [entriesOfDomains],
     random: randomShare,

@@ -17,7 +17,7 @@ import { EgressRules } from './egress/egress-rules.ts'
 import { type RelationshipDependants } from './end-relationship.ts'
 import { type RelationshipFounder } from './hooks.ts'
 import { PeerBundles } from './peer-bundle/peer-bundles.ts'
-import { type GroupDependants } from './group/peer-groups.ts'
+import { type GroupDependants, type MemberEffects } from './group/peer-groups.ts'
 import { PollSettler } from './poll/poll-settler.ts'
 import { type RefreshDeps, refreshPeer, SCHEDULE_ACTOR } from './poll/refresh.ts'
 import {
@@ -57,6 +57,8 @@ export interface FederationOptions {
   readonly distrustDependants?: readonly DistrustDependants[]
   /** What uses a group of peers. */
   readonly groupDependants?: readonly GroupDependants[]
+  /** What members of a group gain or lose by rules. */
+  readonly memberEffects?: MemberEffects
   /** From 0 to 1; tests hand in their own. */
   readonly random: () => number
   readonly limits?: Partial<OutboundLimits>
@@ -121,6 +123,7 @@ export function openFederation(options: FederationOptions): Federation {
       now,
       peerBundles,
       dependants: options.groupDependants ?? [],
+      memberEffects: options.memberEffects ?? nothingChanges,
     },
     egressRoutes: { db: database.db, now, rules: egress },
     distrustRoutes: {
@@ -134,6 +137,8 @@ export function openFederation(options: FederationOptions): Federation {
     },
   }
 }
+
+const nothingChanges: MemberEffects = async () => async () => ({ peers: [], complete: true })
 
 /** The door outward and the rules that open it. */
 function openDoor(options: FederationOptions): Pick<Federation, 'egress' | 'outbound'> {

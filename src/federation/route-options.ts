@@ -11,7 +11,7 @@ import { type EgressRules } from './egress/egress-rules.ts'
 import { type RelationshipDependants } from './end-relationship.ts'
 import { type RelationshipFounder } from './hooks.ts'
 import { type PeerBundles } from './peer-bundle/peer-bundles.ts'
-import { type GroupDependants } from './group/peer-groups.ts'
+import { type GroupDependants, type MemberEffects } from './group/peer-groups.ts'
 import { type RefreshDeps } from './poll/refresh.ts'
 import { type RelayBundles } from './relay/relay-bundles.ts'
 import { type FederationScheduler } from './poll/scheduler.ts'
@@ -46,6 +46,7 @@ export interface PeerGroupRoutesOptions {
   readonly now: DbClock
   readonly peerBundles: Pick<PeerBundles, 'invalidate'>
   readonly dependants: readonly GroupDependants[]
+  readonly memberEffects: MemberEffects
 }
 
 /** What the egress routes need. */

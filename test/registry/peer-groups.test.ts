@@ -59,6 +59,58 @@ t.test(
   },
 )
 
+t.test('a change of members tells what who comes or goes gains or loses by rules', async (t) => {
+  const rules = '/meshes/acme/rules'
+  const port = { name: 'http', port: 80 }
+  const cart = { namespace: 'shop', name: 'cart', ports: [port], identities: ['/cart'] }
+  t.equal((await admin('POST', '/meshes/acme/services', cart)).status, 201)
+  const friends = { name: 'friends', members: members('initech') }
+  t.equal((await admin('POST', GROUPS, friends)).status, 201)
+  const ids: string[] = []
+  for (const rule of [
+    { direction: 'export', effect: 'allow', subject: { namespace: 'shop', name: '*' } },
+    { direction: 'import', effect: 'deny', subject: { identity: '/evil/*' } },
+  ]) {
+    const made = await admin('POST', rules, {
+      ...rule,
+      audience: { kind: 'peers', groups: ['friends'] },
+    })
+    t.equal(made.status, 201, JSON.stringify(made.body))
+    ids.push(made.body.id)
+  }
+  const swapped = { members: members('hooli') }
+  const lost = [
+    { peer: 'initech', direction: 'export', items: [{ kind: 'hidden', subject: 'shop/cart' }] },
+    { peer: 'hooli', direction: 'export', items: [{ kind: 'visible', subject: 'shop/cart' }] },
+    {
+      peer: 'initech',
+      direction: 'import',
+      items: [{ kind: 'allowed', subject: 'identity /evil/*' }],
+    },
+    {
+      peer: 'hooli',
+      direction: 'import',
+      items: [{ kind: 'denied', subject: 'identity /evil/*' }],
+    },
+  ]
+  const ifMatch = { 'if-match': '*' }
+  const dry = await admin('PATCH', `${GROUPS}/friends?dryRun=true`, swapped, ifMatch)
+  t.match(dry.body.changes, { peers: lost, complete: true })
+  t.match((await admin('GET', `${GROUPS}/friends`)).body.members, members('initech'))
+  const said = await entente('peer-group', 'set', 'friends', '--add', 'hooli', '--dry-run')
+  t.match(said.out, /\+ to hooli: shop\/cart becomes visible/, said.err)
+  t.match(said.out, /- from hooli: identity \/evil\/\* becomes denied/)
+  t.notMatch(said.out, 'initech: ')
+  const noted = await admin('PATCH', `${GROUPS}/friends`, { note: 'all the same' }, ifMatch)
+  t.same(noted.body.changes, { peers: [], complete: true })
+  const ended = await admin('DELETE', `${GROUPS}/friends?dryRun=true`, undefined, ifMatch)
+  t.match(ended.body.changes.peers, [lost[0], lost[2]])
+  const deleted = await entente('peer-group', 'delete', 'friends', '--dry-run')
+  t.match(deleted.out, /- to initech: shop\/cart becomes hidden/, deleted.err)
+  for (const id of ids) await admin('DELETE', `${rules}/${id}`, undefined, ifMatch)
+  await admin('DELETE', `${GROUPS}/friends`, undefined, ifMatch)
+})
+
 t.test('a member must be a relationship of this very mesh, and stands once', async (t) => {
   const refused = await admin('POST', GROUPS, { name: 'x', members: members('globex', 'nobody') })
   t.match(refused, { status: 422, body: { code: 'PEER_GROUP_INVALID' } })

@@ -14,3 +14,14 @@ export function seeded<T>(
   fc.assert(property, { seed, numRuns })
   t.pass(`held for ${numRuns} inputs`)
 }
+
+/** As {@link seeded}, for a property that waits. */
+export async function seededAsync<T>(
+  t: { comment(text: string): void; pass(text: string): void },
+  property: fc.IAsyncProperty<T>,
+  numRuns = 500,
+): Promise<void> {
+  t.comment(`fast-check seed ${SEED}, ${numRuns} runs`)
+  await fc.assert(property, { seed: SEED, numRuns })
+  t.pass(`held for ${numRuns} inputs`)
+}

@@ -1,5 +1,6 @@
 import { type Command } from 'commander'
 import {
+  type ChangedPeerGroupView,
   type CreatedPeerGroupView,
   type EndedPeerGroupView,
   type PeerGroupMemberView,
@@ -10,6 +11,7 @@ import { path } from '../client.ts'
 import { usageFailure } from '../failure.ts'
 import { printDocuments } from '../declarative/print.ts'
 import { table } from '../output.ts'
+import { sayChanges } from './changes-text.ts'
 import { collect } from './service-words.ts'
 
 interface CreateOptions {
@@ -97,7 +99,9 @@ async function setGroup(cli: Cli, name: string, options: SetOptions): Promise<vo
   }
   const { dryRun } = options
   const body = { note, members }
-  printGroup(cli, await cli.patch<PeerGroupView>(target, body, { ifMatch, query: { dryRun } }))
+  const group = await cli.patch<ChangedPeerGroupView>(target, body, { ifMatch, query: { dryRun } })
+  printGroup(cli, group)
+  if (cli.output === 'table') sayMembersChanges(cli, group)
 }
 
 /** The whole list of members that is wanted; undefined when none of the options is about members. */
@@ -162,6 +166,12 @@ async function deleteGroup(
       'nothing else',
     ),
   )
+  sayMembersChanges(cli, answer)
+}
+
+function sayMembersChanges(cli: Cli, { changes }: Pick<ChangedPeerGroupView, 'changes'>): void {
+  const lines = sayChanges(changes, { direction: true })
+  if (lines.length > 0) cli.say(['what rules say to its members changes:', ...lines].join('\n'))
 }
 
 function printGroup(cli: Cli, group: PeerGroupView | CreatedPeerGroupView): void {

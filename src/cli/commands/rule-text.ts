@@ -1,6 +1,6 @@
 import { type DeletedRuleView, type RuleOutcomeView } from '../../policy/rule/rule-api.ts'
-import { type RuleChangesView } from '../../policy/rule/rule-effect-api.ts'
 import { formatNext } from '../output.ts'
+import { sayChanges } from './changes-text.ts'
 
 /** What a new or changed rule comes to, in sentences. */
 export function sayOutcome(outcome: RuleOutcomeView, dryRun: boolean): string {
@@ -28,7 +28,9 @@ export function sayEffect(outcome: RuleOutcomeView | DeletedRuleView): string[] 
       ({ peer, service, reason }) => `hidden from ${peer}: ${service}, since ${reason}`,
     ),
     ...sayChanges(changes),
-    ...(effectNow.complete ? [] : ['the rule reaches so far that only a part was looked at']),
+    ...(effectNow.complete
+      ? []
+      : ['the rule reaches so far that only the first services for each were counted']),
   ]
 }
 
@@ -37,27 +39,4 @@ export function sayDeleted({ id, name, line, changes }: DeletedRuleView, dryRun:
   const head = `${dryRun ? 'would delete' : 'deleted'} rule ${name ?? id}: ${line}`
   const lines = sayChanges(changes)
   return [head, ...(lines.length === 0 ? ['nothing changes by it now'] : lines)].join('\n')
-}
-
-const SIGNS = { visible: '+', hidden: '-', renamed: '~', allowed: '+', denied: '-' } as const
-
-function sayChanges({ peers, complete }: RuleChangesView): string[] {
-  return [
-    ...peers.flatMap(({ peer, counts, items }) => {
-      const all = Object.values(counts).reduce((sum, count) => sum + count, 0)
-      const more = all > items.length ? [`  and ${all - items.length} more for ${peer}`] : []
-      return [...items.map((item) => `  ${SIGNS[item.kind]} ${peer}: ${sayItem(item)}`), ...more]
-    }),
-    ...(complete ? [] : ['  the change reaches so far that only a part was compared']),
-  ]
-}
-
-type Item = RuleChangesView['peers'][number]['items'][number]
-
-function sayItem({ kind, subject, name = subject, was = '', who }: Item): string {
-  const alias = name === subject ? '' : ` as ${name}`
-  const whom = who.filter((one) => one !== '*' && one !== 'namespace *')
-  const terms = whom.length === 0 ? '' : ` (${whom.join(', ')})`
-  if (kind === 'renamed') return `${subject} is renamed from ${was} to ${name}`
-  return `${subject} becomes ${kind}${alias}${terms}`
 }

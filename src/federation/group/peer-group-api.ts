@@ -1,5 +1,6 @@
 import { type Static, Type } from 'typebox'
 import { MeshParams } from '../../mesh/api.ts'
+import { PeerChangesBody } from './peer-changes-api.ts'
 
 /** Most members of one group; beyond that, everybody is meant. */
 const MAX_MEMBERS = 500
@@ -55,9 +56,15 @@ export const CreatedPeerGroupBody = Type.Object({
   next: Type.Array(Type.String({ description: 'a useful command' })),
 })
 
-/** A group that was deleted (or would be), and what loses it. */
-export const EndedPeerGroupBody = Type.Object({
+/** A group that was changed, and what who came or went gains or loses by rules. */
+export const ChangedPeerGroupBody = Type.Object({
   ...PeerGroupBody.properties,
+  changes: PeerChangesBody,
+})
+
+/** A group that was deleted (or would be), what loses it, and what its members gain or lose by rules. */
+export const EndedPeerGroupBody = Type.Object({
+  ...ChangedPeerGroupBody.properties,
   ended: Type.Array(
     Type.Object({
       kind: Type.String(),
@@ -80,5 +87,7 @@ export type PeerGroupView = Static<typeof PeerGroupBody>
 export type PeerGroupMemberView = PeerGroupView['members'][number]
 /** The answer to the making of a group. */
 export type CreatedPeerGroupView = Static<typeof CreatedPeerGroupBody>
+/** The answer to the change of a group. */
+export type ChangedPeerGroupView = Static<typeof ChangedPeerGroupBody>
 /** The answer to the deletion of a group. */
 export type EndedPeerGroupView = Static<typeof EndedPeerGroupBody>

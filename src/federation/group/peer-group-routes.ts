@@ -9,6 +9,7 @@ import { MeshParams } from '../../mesh/api.ts'
 import { loadMesh } from '../../mesh/find-mesh.ts'
 import { viewGroup } from './peer-group.ts'
 import {
+  ChangedPeerGroupBody,
   ChangePeerGroupBody,
   CreatedPeerGroupBody,
   CreatePeerGroupBody,
@@ -30,7 +31,7 @@ const DeleteQuery = Type.Object(
 
 /** Groups of peers: create, list, read, change, delete. */
 export const peerGroupRoutes = async (app: App, options: PeerGroupRoutesOptions): Promise<void> => {
-  const { db, now, dependants, peerBundles } = options
+  const { db, now, dependants, memberEffects, peerBundles } = options
 
   app.post(
     '/meshes/:meshId/peer-groups',
@@ -113,22 +114,24 @@ export const peerGroupRoutes = async (app: App, options: PeerGroupRoutesOptions)
       config: { action: 'peer-group.update', ifMatch: 'required', etag: [200] },
       schema: {
         tags: ['peer-groups'],
-        summary: 'Change note and members of a group; members are replaced as a whole',
+        summary:
+          'Change note and members of a group, replaced as a whole; answers with what members gain or lose',
         params: PeerGroupParams,
         body: ChangePeerGroupBody,
         querystring: DryRunQuery,
-        response: { 200: PeerGroupBody },
+        response: { 200: ChangedPeerGroupBody },
       },
     },
     async (request, reply) => {
       const meshId = parseMeshId(request.params.meshId)
       const { name } = request.params
-      const group = await inTransaction(
+      const { group, tell } = await inTransaction(
         db,
         async (trx) =>
           changePeerGroup(trx, meshId, {
             name,
             change: request.body,
+            memberEffects,
             context: { actor: request.principal.name, now: await now(trx) },
             requireVersion: (version) => requireMatch(request, version),
           }),
@@ -136,7 +139,7 @@ export const peerGroupRoutes = async (app: App, options: PeerGroupRoutesOptions)
       )
       peerBundles.invalidate(meshId)
       reply.header('etag', etagOf(group.version))
-      return viewGroup(group)
+      return { ...viewGroup(group), changes: await tell() }
     },
   )
 
@@ -146,7 +149,7 @@ export const peerGroupRoutes = async (app: App, options: PeerGroupRoutesOptions)
       config: { action: 'peer-group.delete', ifMatch: 'required' },
       schema: {
         tags: ['peer-groups'],
-        summary: 'Delete a group; dryRun lists what uses it',
+        summary: 'Delete a group; dryRun lists what uses it, and what members gain or lose',
         params: PeerGroupParams,
         querystring: DeleteQuery,
         response: { 200: EndedPeerGroupBody },
@@ -156,20 +159,21 @@ export const peerGroupRoutes = async (app: App, options: PeerGroupRoutesOptions)
       const meshId = parseMeshId(request.params.meshId)
       const { name } = request.params
       const { dryRun = false, force = false } = request.query
-      const { group, ended } = await inTransaction(
+      const { group, ended, tell } = await inTransaction(
         db,
         async (trx) =>
           deletePeerGroup(trx, meshId, {
             name,
             context: { actor: request.principal.name, now: await now(trx) },
             dependants,
+            memberEffects,
             force: force || dryRun,
             requireVersion: (version) => requireMatch(request, version),
           }),
         { dryRun },
       )
       peerBundles.invalidate(meshId)
-      return { ...viewGroup(group), ended: [...ended] }
+      return { ...viewGroup(group), ended: [...ended], changes: await tell() }
     },
   )
 }

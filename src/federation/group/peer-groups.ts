@@ -16,6 +16,7 @@ import {
   type PeerGroupMember,
 } from './peer-group.ts'
 import { type PeerGroupMemberView } from './peer-group-api.ts'
+import { type PeerChangesView } from './peer-changes-api.ts'
 import * as groups from './peer-group-store.ts'
 
 /** A group as somebody wrote it. */
@@ -45,6 +46,23 @@ export type GroupDependants = (
   target: { readonly meshId: MeshId; readonly name: string },
 ) => Promise<readonly Dependant[]>
 
+/** Members of a group before and after a change of it. */
+export interface MembersChange {
+  readonly name: string
+  readonly was: readonly PeerGroupMember[]
+  readonly is: readonly PeerGroupMember[]
+  readonly at: Date
+}
+
+/** Tells what members gain or lose, once the transaction is over. */
+export type TellMembers = () => Promise<PeerChangesView>
+
+/**
+ * Looks, in the transaction that changes who is a member and while rules still name the group, at what tells what
+ * members gain or lose; a higher feature hands one in.
+ */
+export type MemberEffects = (db: Db, meshId: MeshId, change: MembersChange) => Promise<TellMembers>
+
 /** Makes a group. Throws NOT_FOUND without such a mesh, PEER_GROUP_INVALID, ALREADY_EXISTS. */
 export async function createPeerGroup(
   trx: Db,
@@ -65,8 +83,11 @@ export async function createPeerGroup(
 export async function changePeerGroup(
   trx: Db,
   meshId: MeshId,
-  target: PeerGroupTarget & { readonly change: PeerGroupChange },
-): Promise<PeerGroup> {
+  target: PeerGroupTarget & {
+    readonly change: PeerGroupChange
+    readonly memberEffects: MemberEffects
+  },
+): Promise<ChangedPeerGroup> {
   const before = await locked(trx, meshId, target.name)
   target.requireVersion(before.version)
   const { members, note } = target.change
@@ -80,18 +101,26 @@ export async function changePeerGroup(
   if (members !== undefined) await storeMembers(trx, after)
   const body = { before: audited(before), after: audited(after) }
   await settle(trx, after, { context: target.context, action: 'peer-group.update', body })
-  return after
+  const { name } = after
+  const change = { name, was: before.members, is: after.members, at: target.context.now }
+  return { group: after, tell: await target.memberEffects(trx, meshId, change) }
+}
+
+/** A group that was changed. */
+export interface ChangedPeerGroup {
+  readonly group: PeerGroup
+  readonly tell: TellMembers
 }
 
 /** A group that was deleted, and what lost it. */
-export interface EndedPeerGroup {
-  readonly group: PeerGroup
+export interface EndedPeerGroup extends ChangedPeerGroup {
   readonly ended: readonly Dependant[]
 }
 
 /** How a group is deleted. */
 export interface DeletePeerGroup extends PeerGroupTarget {
   readonly dependants: readonly GroupDependants[]
+  readonly memberEffects: MemberEffects
   /** Although something uses it; a dry run tells of it all the same. */
   readonly force: boolean
 }
@@ -108,12 +137,14 @@ export async function deletePeerGroup(
   for (const ask of target.dependants) ended.push(...(await ask(trx, group)))
   const blocking = ended.filter(({ blocks }) => blocks)
   if (blocking.length > 0 && !target.force) throw inUse(group, blocking)
+  const change = { name: group.name, was: group.members, is: [], at: target.context.now }
+  const tell = await target.memberEffects(trx, meshId, change)
   await groups.deleteGroup(trx, meshId, group.name)
   // Rules that named it change with it, unlogged, and another group may take its name.
   await bumpChange(trx, meshId, 'rule')
   const body = { ...audited(group), forced: blocking.length > 0, ended }
   await settle(trx, group, { context: target.context, action: 'peer-group.delete', body })
-  return { group, ended }
+  return { group, ended, tell }
 }
 
 /** The group of this name; throws NOT_FOUND. */

@@ -24,13 +24,16 @@ export const ImportedOfferBody = Type.Object({
   visibleTo: Type.Array(Type.String(), {
     description: 'namespaces of ours that see it; "*" = all',
   }),
+  clusters: Type.Array(Type.String(), {
+    description: 'clusters of ours whose workloads may call it; "*" = all',
+  }),
   ruleId: OrNull,
   ruleName: Type.Union([Type.String(), Type.Null()], {
     description: 'what its author calls that rule',
   }),
   reason: Type.String({ description: 'what decided' }),
   conflictsWith: ConflictsWith,
-  next: Type.Array(Type.String({ description: 'what would import it' })),
+  next: Type.Array(Type.String({ description: 'what would import it, or free its name' })),
 })
 
 /** A service of ours that some rule allows a peer. */
@@ -43,6 +46,9 @@ export const ExportBody = Type.Object({
   serverIds: Type.Array(Type.String(), { description: 'identities that may serve it' }),
   callers: Type.Array(Type.String(), { description: "paths of the peer's SPIFFE IDs; * = all" }),
   refused: Type.Array(Type.String(), { description: 'of these callers, those kept out' }),
+  clusters: Type.Array(Type.String(), {
+    description: 'clusters of ours that serve it to the peer; "*" = all',
+  }),
   ruleId: OrNull,
   ruleName: Type.Union([Type.String(), Type.Null()], {
     description: 'what its author calls that rule',

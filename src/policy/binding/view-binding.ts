@@ -1,6 +1,8 @@
 import { type Offer } from '../../catalog/service.ts'
 import { viewOffer } from '../../catalog/view.ts'
+import { type Query } from '../decision/answer.ts'
 import { type Binding } from './bindings.ts'
+import { nextAfterLoss } from './lost-name.ts'
 import { type ExportView, type ImportedOfferView } from './offers-api.ts'
 import { smallestChange } from '../explain/remedy.ts'
 import { type Rule } from '../rule/rule.ts'
@@ -17,6 +19,7 @@ export function viewExport(binding: Binding): ExportView {
     serverIds: [...binding.service.serverIds],
     callers: [...binding.callers],
     refused: [...binding.refused],
+    clusters: [...binding.clusters],
     ...viewCited(binding.rule),
     reason: binding.reason,
     conflictsWith: viewKeeper(binding),
@@ -34,19 +37,24 @@ export function viewImported(
 ): ImportedOfferView {
   const { relationship: of } = offer
   if (binding === undefined) return unseen(snapshot, offer)
-  const isFree = binding.state === 'imported' || binding.state === 'conflict'
-  const changes = isFree ? [] : smallestChange(snapshot, { subject: offer, of, at })
   return {
     ...viewOffer(offer),
     imported: binding.state === 'imported',
     state: binding.state,
     hostname: binding.hostname ?? '',
     visibleTo: [...binding.visibleTo],
+    clusters: [...binding.clusters],
     ...viewCited(binding.rule),
     reason: binding.reason,
     conflictsWith: viewKeeper(binding),
-    next: changes.map(({ command }) => command),
+    next: nextFor(snapshot, binding, { subject: offer, of, at }),
   }
+}
+
+function nextFor(snapshot: Snapshot, binding: Binding, query: Query): string[] {
+  if (binding.state === 'imported') return []
+  if (binding.state === 'conflict') return nextAfterLoss(snapshot, binding)
+  return smallestChange(snapshot, query).map(({ command }) => command)
 }
 
 function viewCited(rule: Rule | undefined): Pick<ExportView, 'ruleId' | 'ruleName'> {
@@ -67,6 +75,7 @@ function unseen(snapshot: Snapshot, offer: Offer): ImportedOfferView {
     state: 'not-imported',
     hostname: hostnameOf(snapshot, offer.relationship, offer),
     visibleTo: [],
+    clusters: [],
     ruleId: null,
     ruleName: null,
     reason: 'it came after the rules were looked at; ask again',

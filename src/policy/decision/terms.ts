@@ -17,12 +17,14 @@ export interface Terms {
   readonly callers: readonly string[]
   /** Paths of SPIFFE IDs that it must refuse all the same. */
   readonly refused: readonly string[]
+  /** Clusters of ours that serve it to a peer, or whose workloads may call it; `*` = all. */
+  readonly clusters: readonly string[]
   /** Namespaces of ours that see it (imports); `*` = all. */
   readonly visibleTo: readonly string[]
 }
 
 /** The terms of what is not visible. */
-export const NO_TERMS: Terms = { ports: [], callers: [], refused: [], visibleTo: [] }
+export const NO_TERMS: Terms = { ports: [], callers: [], refused: [], clusters: [], visibleTo: [] }
 
 const ALL: readonly string[] = ['*']
 
@@ -41,6 +43,7 @@ export function termsOf(index: RuleIndex, half: HalfQuestion, ports: readonly Po
         .filter((rule) => narrowed(rule) === 'callers')
         .flatMap(({ audience }) => callerPaths(audience.callers)),
     ),
+    clusters: merged(allows.flatMap(({ clusters }) => clusters ?? ALL)),
     visibleTo: merged(allows.flatMap(({ visibleTo }) => visibleTo?.map(({ text }) => text) ?? ALL)),
   }
 }
@@ -66,12 +69,12 @@ export function merged(patterns: readonly string[]): readonly string[] {
 
 // What a rule comes to that narrows none of it, whatever others add; most lists have hardly anything else.
 function plainTerms(ports: readonly Port[]): Terms {
-  return { ports, callers: ALL, refused: NO_TERMS.refused, visibleTo: ALL }
+  return { ports, callers: ALL, refused: NO_TERMS.refused, clusters: ALL, visibleTo: ALL }
 }
 
-function isPlain({ subject, audience, visibleTo }: RuleContent): boolean {
+function isPlain({ subject, audience, clusters, visibleTo }: RuleContent): boolean {
   if (subject.kind !== 'service' || subject.ports !== undefined) return false
-  return audience.callers === undefined && visibleTo === undefined
+  return audience.callers === undefined && clusters === undefined && visibleTo === undefined
 }
 
 function portsOf(rules: readonly RuleContent[]): readonly string[] {

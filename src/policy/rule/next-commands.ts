@@ -9,6 +9,8 @@ import { serviceKey, type Snapshot, type SnapshotService } from '../snapshot/sna
 
 /** Services whose offers are spelled out for a peer; beyond, the list is shorter than the reading. */
 const MAX_SPELLED = 5
+/** Peers for which it is said what to do; what holds for one of more holds for the others. */
+const MAX_PEERS = 5
 
 /**
  * What is useful once a rule stands: for an export what each peer has to enter on its side, for an import which
@@ -17,14 +19,17 @@ const MAX_SPELLED = 5
 export function nextAfterRule(snapshot: Snapshot, rule: Rule, effect: RuleEffect): string[] {
   if (rule.effect === 'deny') return [command`entente rule show ${ruleArgument(rule)}`]
   if (rule.subject.kind === 'identity') return []
+  const reaches = effect.reaches.slice(0, MAX_PEERS)
   if (rule.direction === 'import') {
-    return effect.reaches.flatMap((reach) => nextOfImport(snapshot, rule, reach))
+    return reaches.flatMap((reach) => nextOfImport(snapshot, rule, reach))
   }
   return [
-    ...effect.reaches.flatMap((reach) =>
+    ...reaches.flatMap((reach) =>
       reach.peer === 'self' ? [] : atPeer(snapshot.meshId, rule, reach),
     ),
-    ...effect.notActive.map(({ peer }) => command`entente federation show ${peer}`),
+    ...effect.notActive
+      .slice(0, MAX_PEERS)
+      .map(({ peer }) => command`entente federation show ${peer}`),
   ]
 }
 

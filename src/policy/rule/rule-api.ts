@@ -1,10 +1,11 @@
 import { type Static, Type } from 'typebox'
+import { PeerChangesBody } from '../../federation/group/peer-changes-api.ts'
 import { PageQuery } from '../../http/page.ts'
 import { MeshParams } from '../../mesh/api.ts'
 import { DECISIONS, EXPLAINED_STEPS, OUTCOMES } from '../decision/answer.ts'
 import { MAX_CALLERS, MAX_NAMES, MAX_NOTE_LENGTH, MAX_PEERS, MAX_PRIORITY } from './check-rule.ts'
 import { LABEL_OPERATORS, MAX_REQUIREMENT_VALUES, MAX_REQUIREMENTS } from './label-selector.ts'
-import { RuleChangesBody, RuleEffectBody } from './rule-effect-api.ts'
+import { RuleEffectBody } from './rule-effect-api.ts'
 import { AUDIENCE_KINDS, DIRECTIONS, EFFECTS } from './rule.ts'
 
 const Label = Type.String({ minLength: 1, maxLength: 63, description: 'a DNS label' })
@@ -174,13 +175,13 @@ export const RuleBody = Type.Object({
 })
 
 /** A rule that was deleted, and what that does. */
-export const DeletedRuleBody = Type.Object({ ...RuleBody.properties, changes: RuleChangesBody })
+export const DeletedRuleBody = Type.Object({ ...RuleBody.properties, changes: PeerChangesBody })
 
 /** A rule that was just made or changed, what it comes to, and what to do with it. */
 export const RuleOutcomeBody = Type.Object({
   ...RuleBody.properties,
   effectNow: RuleEffectBody,
-  changes: RuleChangesBody,
+  changes: PeerChangesBody,
   next: Type.Array(
     Type.String({ description: 'a useful command; "# at globex:" marks one for a peer' }),
   ),

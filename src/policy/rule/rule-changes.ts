@@ -1,44 +1,34 @@
-import { aliased } from '../decision/evaluate.ts'
-import { judge } from '../decision/judge.ts'
-import { audienceOf, isNamed, type Peer, peerTitle, sceneWith, subjectsOf } from './rule-reach.ts'
-import { hasEnded, type Rule } from './rule.ts'
-import { openHalfOf } from '../decision/scene.ts'
+import { type ChangeKind } from '../../federation/group/peer-changes-api.ts'
+import { openRules } from '../decision/judge.ts'
+import { openHalfOf, type Parties } from '../decision/scene.ts'
+import { isShown } from '../binding/bindings.ts'
 import { serviceKey, type Snapshot, type SnapshotService } from '../snapshot/snapshot.ts'
-import { merged, NO_TERMS, type Terms, termsOf } from '../decision/terms.ts'
+import { type Terms, termsOf } from '../decision/terms.ts'
+import { type Applicable, callChanges } from './call-changes.ts'
+import { identityChanges } from './identity-changes.ts'
+import { narrowingOf } from './narrowing.ts'
+import {
+  type Around,
+  type PeerChanges,
+  type RuleChangeItem,
+  type RuleChanges,
+  type Touched,
+  type TouchedPeer,
+} from './rule-change.ts'
+import { audienceOf, peerTitle, sceneWith } from './rule-reach.ts'
+import {
+  MAX_PAIRS,
+  type Seen,
+  servicesIn,
+  type Sight,
+  sightOf,
+  subjectsAmong,
+  visitInTurns,
+} from './rule-sight.ts'
+import { DIRECTIONS, type Rule } from './rule.ts'
 
-/** What a change of rules can do to a service, or to identities, and one of its audience. */
-export const CHANGE_KINDS = ['visible', 'hidden', 'renamed', 'allowed', 'denied'] as const
-/** One of {@link CHANGE_KINDS}. */
-export type ChangeKind = (typeof CHANGE_KINDS)[number]
-
-/** One thing that becomes otherwise. */
-export interface RuleChangeItem {
-  readonly kind: ChangeKind
-  /** `namespace/name`, or `identity` and a pattern. */
-  readonly subject: string
-  /** Its name there; of what is renamed the new one. */
-  readonly name?: string
-  /** Of what is renamed: its name before. */
-  readonly was?: string
-  /** Who of what stays visible may call it now (allowed), or no more (denied): paths, `port NAME`, `namespace NAME`. */
-  readonly who: readonly string[]
-}
-
-/** What becomes otherwise for one of the audience. */
-export interface PeerChanges {
-  /** A relationship's name, or `self`. */
-  readonly peer: string
-  readonly counts: Readonly<Record<ChangeKind, number>>
-  /** The first of them. */
-  readonly items: readonly RuleChangeItem[]
-}
-
-/** Everything that a change of rules does, per peer; peers for whom nothing changes are left out. */
-export interface RuleChanges {
-  readonly peers: readonly PeerChanges[]
-  /** Whether every service was looked at; a change of enormous reach is sampled. */
-  readonly complete: boolean
-}
+/** Items that an answer names for one peer. */
+const MAX_ITEMS = 20
 
 /** A rule before and after its change; one of them is undefined when it is made or deleted. */
 export interface ChangeOfRule {
@@ -46,165 +36,128 @@ export interface ChangeOfRule {
   readonly after: Rule | undefined
 }
 
-/** Services that are compared for one answer: some 40 ms. */
-const MAX_COMPARED = 10_000
-/** Items that an answer names for one peer. */
-const MAX_ITEMS = 20
+/** What a rule that is made, changed or deleted touches: everybody in its audience, then and now. */
+export function touchedBy(snapshot: Snapshot, change: ChangeOfRule): Touched {
+  const rules = [change.before, change.after].filter((rule) => rule !== undefined)
+  return { rules, peers: [...new Set(rules.flatMap((rule) => audienceOf(snapshot, rule)))] }
+}
 
 /**
- * What becomes visible, hidden, renamed, allowed or denied between two snapshots that differ by one rule.
+ * What becomes visible, hidden, renamed, allowed or denied between two snapshots that differ by these rules, or by
+ * who of these peers they are for.
  *
- * Relationships that are not active show nothing before and after, so they have no changes.
+ * Counts are exact; others have their turn while it goes on. Relationships that are not active show nothing before
+ * and after, so they have no changes.
  */
-export function changesBetween(
-  { before, after, at }: { readonly before: Snapshot; readonly after: Snapshot; readonly at: Date },
-  change: ChangeOfRule,
-): RuleChanges {
-  const rules = [change.before, change.after].filter((rule) => rule !== undefined)
-  const peers = [...new Set(rules.flatMap((rule) => audienceOf(after, rule)))].filter(
-    (peer) => peer === 'self' || peer.state === 'active',
-  )
-  const most = Math.max(1, Math.floor(MAX_COMPARED / Math.max(1, peers.length)))
+export async function changesBetween(around: Around, touched: Touched): Promise<RuleChanges> {
+  const peers = touched.peers.filter((peer) => peer === 'self' || peer.state === 'active')
+  const most = Math.max(1, Math.floor(MAX_PAIRS / Math.max(1, peers.length)))
+  const found: PeerChanges[] = []
   let complete = true
-  const found = peers.map((peer) => {
-    const subjects = subjectsOfAny(after, rules, peer)
-    if (subjects.length > most) complete = false
-    const items = [
-      ...identityItems({ before, after, at }, rules, peer),
-      ...subjects.slice(0, most).flatMap((service) => {
-        const ask = { service, peer, direction: rules[0]?.direction ?? 'export', at }
-        return itemsOf(service, stateOf(before, ask), stateOf(after, ask))
-      }),
-    ]
-    return { peer: peerTitle(peer), counts: countsOf(items), items: items.slice(0, MAX_ITEMS) }
-  })
+  for (const direction of DIRECTIONS) {
+    const rules = touched.rules.filter((rule) => rule.direction === direction)
+    if (rules.length === 0) continue
+    for (const peer of peers) {
+      if (peer === 'self' && direction === 'import') continue
+      const comparison = new Comparison(around, { rules, peer, direction })
+      complete = (await comparison.run(most)) && complete
+      found.push(comparison.result())
+    }
+  }
   return { peers: found.filter(({ items }) => items.length > 0), complete }
 }
 
-function subjectsOfAny(snapshot: Snapshot, rules: readonly Rule[], peer: Peer): SnapshotService[] {
-  const [first, second] = rules
-  if (first === undefined) return []
-  const found = subjectsOf(snapshot, first, peer)
-  if (second === undefined) return found
-  const { subject } = first
-  const more = subjectsOf(snapshot, second, peer)
-  if (subject.kind === 'identity') return more
-  return [...found, ...more.filter((service) => !isNamed(subject, service))]
-}
+/** The comparison for one peer in one direction. */
+class Comparison {
+  readonly #around: Around
+  readonly #touched: TouchedPeer
+  readonly #scene: Parties
+  readonly #counts = { visible: 0, hidden: 0, renamed: 0, allowed: 0, denied: 0 }
+  readonly #items: RuleChangeItem[] = []
 
-interface Seen {
-  readonly name: string
-  /** Undefined while it is not visible. */
-  readonly terms: Terms | undefined
-}
+  constructor(around: Around, touched: TouchedPeer) {
+    this.#around = around
+    this.#touched = touched
+    this.#scene = sceneWith(touched.direction, touched.peer)
+  }
 
-function stateOf(
-  snapshot: Snapshot,
-  ask: {
-    readonly service: SnapshotService
-    readonly peer: Peer
-    readonly direction: Rule['direction']
-    readonly at: Date
-  },
-): Seen {
-  const { service, at } = ask
-  const scene = sceneWith(ask.direction, ask.peer)
-  const half = openHalfOf(snapshot, scene, { subject: service, labels: service.labels, at })
-  const { allow, deny } = judge(snapshot.rules, half)
-  const isVisible = allow !== undefined && deny === undefined
-  return {
-    name: serviceKey(scene.kind === 'within' ? service : aliased(service, allow?.rule.as)),
-    terms: isVisible ? termsOf(snapshot.rules, half, service.ports) : undefined,
+  /** Compares at most so many services; answers whether these were all. */
+  async run(most: number): Promise<boolean> {
+    const { before, after, at } = this.#around
+    const { rules } = this.#touched
+    for (const item of identityChanges(this.#around, this.#touched)) {
+      this.#add(item.kind, () => item)
+    }
+    const all = servicesIn(after, this.#scene)
+    const subjects = subjectsAmong(all, rules)
+    if (subjects.length === 0) return true
+    const [was, is] = [before, after].map((one) => sightOf(one, this.#scene, at)) as [Sight, Sight]
+    // A service that goes may leave its name to another that no changed rule speaks of.
+    const services = [...new Set([...subjects, ...was.sharing, ...is.sharing])]
+    await visitInTurns(services.slice(0, most), (service) => {
+      this.#compare(service, was.of(service), is.of(service))
+    })
+    return services.length <= most
+  }
+
+  result(): PeerChanges {
+    const { peer, direction } = this.#touched
+    return { peer: peerTitle(peer), direction, counts: this.#counts, items: this.#items }
+  }
+
+  #compare(service: SnapshotService, was: Seen, is: Seen): void {
+    if (!was.isVisible && !is.isVisible) return
+    if (this.#scene.kind !== 'within' && !isShown(this.#around.after, this.#scene, service)) return
+    const subject = serviceKey(service)
+    const { name } = is
+    if (!was.isVisible) {
+      this.#add('visible', () => ({ kind: 'visible', subject, name, who: this.#termsOf(service) }))
+    } else if (!is.isVisible) {
+      this.#add('hidden', () => ({ kind: 'hidden', subject, name: was.name, who: [] }))
+    } else {
+      if (was.name !== name) {
+        this.#add('renamed', () => ({ kind: 'renamed', subject, name, was: was.name, who: [] }))
+      }
+      this.#compareCalls(service, name)
+    }
+  }
+
+  #compareCalls(service: SnapshotService, name: string): void {
+    const { before, after } = this.#around
+    const changes = callChanges(this.#rulesFor(before, service), this.#rulesFor(after, service))
+    for (const kind of ['allowed', 'denied'] as const) {
+      if (changes[kind].length === 0) continue
+      const who = [...new Set(changes[kind].flat())]
+      this.#add(kind, () => ({ kind, subject: serviceKey(service), name, who }))
+    }
+  }
+
+  #rulesFor(snapshot: Snapshot, service: SnapshotService): Applicable {
+    const { allows, denies } = openRules(snapshot.rules, this.#halfOf(snapshot, service))
+    return { allows: allows.map(narrowingOf), denies: denies.map(narrowingOf) }
+  }
+
+  #termsOf(service: SnapshotService): string[] {
+    const { after } = this.#around
+    return whoOf(termsOf(after.rules, this.#halfOf(after, service), service.ports))
+  }
+
+  #halfOf(snapshot: Snapshot, service: SnapshotService) {
+    const { at } = this.#around
+    return openHalfOf(snapshot, this.#scene, { subject: service, labels: service.labels, at })
+  }
+
+  #add(kind: ChangeKind, item: () => RuleChangeItem): void {
+    this.#counts[kind] += 1
+    if (this.#items.length < MAX_ITEMS) this.#items.push(item())
   }
 }
 
-function itemsOf(service: SnapshotService, before: Seen, after: Seen): RuleChangeItem[] {
-  const subject = serviceKey(service)
-  const { name } = after
-  if (before.terms === undefined && after.terms === undefined) return []
-  if (before.terms === undefined)
-    return [{ kind: 'visible', subject, name, who: whoOf(after.terms) }]
-  if (after.terms === undefined) return [{ kind: 'hidden', subject, name: before.name, who: [] }]
-  const [was, now] = [whoOf(before.terms), whoOf(after.terms)]
-  const [keptOut, stillOut] = [before.terms.refused, after.terms.refused]
-  const allowed = [...beyond(now, was), ...beyond(keptOut, stillOut)]
-  const denied = [...beyond(was, now), ...beyond(stillOut, keptOut)]
-  return [
-    ...(before.name === name
-      ? []
-      : [{ kind: 'renamed' as const, subject, name, was: before.name, who: [] }]),
-    ...(allowed.length === 0 ? [] : [{ kind: 'allowed' as const, subject, name, who: allowed }]),
-    ...(denied.length === 0 ? [] : [{ kind: 'denied' as const, subject, name, who: denied }]),
-  ]
-}
-
-function whoOf({ callers, ports, visibleTo }: Terms = NO_TERMS): string[] {
+function whoOf({ callers, ports, clusters, visibleTo }: Terms): string[] {
   return [
     ...callers,
     ...ports.map(({ name }) => `port ${name}`),
+    ...clusters.filter((cluster) => cluster !== '*').map((cluster) => `cluster ${cluster}`),
     ...visibleTo.map((namespace) => `namespace ${namespace}`),
   ]
-}
-
-/** Which identities a peer may be shown, or is not heard with, before and after. */
-function identityItems(
-  { before, after, at }: { readonly before: Snapshot; readonly after: Snapshot; readonly at: Date },
-  rules: readonly Rule[],
-  peer: Peer,
-): RuleChangeItem[] {
-  const [rule] = rules.filter(({ subject }) => subject.kind === 'identity')
-  if (rule === undefined || peer === 'self') return []
-  const { direction } = rule
-  const patterns = (snapshot: Snapshot, effect: Rule['effect']) =>
-    identityPatterns(snapshot, { direction, effect, peer, at })
-  const [shown, shows] = [patterns(before, 'allow'), patterns(after, 'allow')]
-  const [kept, keeps] = [patterns(before, 'deny'), patterns(after, 'deny')]
-  return [
-    ...identityItemsOf('allowed', [...without(shows, shown), ...without(kept, keeps)]),
-    ...identityItemsOf('denied', [...without(shown, shows), ...without(keeps, kept)]),
-  ]
-}
-
-function identityItemsOf(kind: ChangeKind, patterns: readonly string[]): RuleChangeItem[] {
-  return patterns.map((pattern) => ({ kind, subject: `identity ${pattern}`, who: [] }))
-}
-
-function identityPatterns(
-  snapshot: Snapshot,
-  wanted: Pick<Rule, 'direction' | 'effect'> & { readonly peer: Peer; readonly at: Date },
-): readonly string[] {
-  const found = [...snapshot.rules.byId.values()].flatMap((rule) => {
-    const { subject, direction, effect } = rule
-    if (subject.kind !== 'identity') return []
-    if (direction !== wanted.direction || effect !== wanted.effect) return []
-    if (hasEnded(rule, wanted.at)) return []
-    return audienceOf(snapshot, rule).includes(wanted.peer) ? [subject.path.text] : []
-  })
-  return merged(found)
-}
-
-/** Patterns that no other covers; of one that others lie in, what is left: `* but /ns/web/*`. */
-function beyond(patterns: readonly string[], others: readonly string[]): string[] {
-  return patterns
-    .filter((pattern) => !others.some((other) => covers(other, pattern)))
-    .map((pattern) => {
-      const inside = others.filter((other) => covers(pattern, other))
-      return inside.length === 0 ? pattern : `${pattern} but ${inside.join(', ')}`
-    })
-}
-
-function covers(pattern: string, other: string): boolean {
-  if (pattern === other) return true
-  if (pattern === '*') return other.startsWith('/')
-  return pattern.endsWith('*') && other.startsWith(pattern.slice(0, -1))
-}
-
-function without(texts: readonly string[], others: readonly string[]): string[] {
-  return texts.filter((text) => !others.includes(text))
-}
-
-function countsOf(items: readonly RuleChangeItem[]): Record<ChangeKind, number> {
-  const counts = { visible: 0, hidden: 0, renamed: 0, allowed: 0, denied: 0 }
-  for (const { kind } of items) counts[kind] += 1
-  return counts
 }

@@ -1,7 +1,7 @@
 import { type Query } from '../decision/answer.ts'
 import { evaluate } from '../decision/evaluate.ts'
-import { type SubjectName } from '../snapshot/rule-index.ts'
-import { audienceOf, type Peer, peerTitle, subjectsOf } from './rule-reach.ts'
+import { audienceOf, type Peer, peerTitle, sceneWith } from './rule-reach.ts'
+import { MAX_PAIRS, servicesIn, sightOf, subjectsAmong, visitInTurns } from './rule-sight.ts'
 import { type Rule } from './rule.ts'
 import { serviceKey, type Snapshot, type SnapshotService } from '../snapshot/snapshot.ts'
 
@@ -31,37 +31,45 @@ export interface RuleEffect {
     readonly reason: string
   }[]
   readonly withheld: readonly Withheld[]
-  /** Whether every service was looked at; a rule of enormous reach is sampled. */
+  /** Whether every service was looked at; of a rule of enormous reach the first of each peer's are. */
   readonly complete: boolean
 }
 
-/** Decisions that one answer may cost: some 40 ms. */
-const MAX_DECISIONS = 20_000
 /** Services and refusals that an answer names one by one. */
 const MAX_NAMED = 20
 
 /**
  * What is visible to whom of a rule's subject at a moment, in a snapshot that holds the rule.
  *
- * For an export: our services to each peer of the audience; for an import: each peer's offers to us.
+ * For an export: our services to each peer of the audience; for an import: each peer's offers to us. Counts are
+ * exact; others have their turn while it goes on.
  */
-export function effectOf(snapshot: Snapshot, rule: Rule, at: Date): RuleEffect {
+export async function effectOf(snapshot: Snapshot, rule: Rule, at: Date): Promise<RuleEffect> {
   const peers = audienceOf(snapshot, rule)
   const active = peers.filter((peer) => peer === 'self' || peer.state === 'active')
-  const most = Math.max(1, Math.floor(MAX_DECISIONS / Math.max(1, active.length)))
+  const most = Math.max(1, Math.floor(MAX_PAIRS / Math.max(1, active.length)))
   const withheld: Withheld[] = []
   const reaches: Reach[] = []
   let complete = true
   for (const peer of active) {
-    const subjects = subjectsOf(snapshot, rule, peer)
+    const scene = sceneWith(rule.direction, peer)
+    const subjects = subjectsAmong(servicesIn(snapshot, scene), [rule])
     if (subjects.length > most) complete = false
-    const found = lookAt(snapshot, subjects.slice(0, most), { ...questionOf(rule, peer), at })
-    reaches.push({
-      peer: peerTitle(peer),
-      count: found.open.length,
-      services: found.open.slice(0, MAX_NAMED),
+    const question = { ...questionOf(rule, peer), at }
+    const sight = sightOf(snapshot, scene, at)
+    const services: SnapshotService[] = []
+    let count = 0
+    await visitInTurns(subjects.slice(0, most), (service) => {
+      const { isVisible, conflict } = sight.of(service)
+      if (isVisible) {
+        count += 1
+        if (services.length < MAX_NAMED) services.push(service)
+      } else if (withheld.length < MAX_NAMED) {
+        const reason = conflict ?? refusalOf(snapshot, { ...question, subject: service })
+        withheld.push({ peer: peerTitle(peer), service: serviceKey(service), reason })
+      }
     })
-    withheld.push(...found.closed.slice(0, MAX_NAMED - withheld.length))
+    reaches.push({ peer: peerTitle(peer), count, services })
   }
   return { reaches, notActive: peers.flatMap(notActive), withheld, complete }
 }
@@ -71,26 +79,8 @@ function questionOf({ direction }: Rule, peer: Peer): Pick<Query, 'of' | 'to'> {
   return direction === 'export' ? { to: peer.name } : { of: peer.name }
 }
 
-function lookAt(
-  snapshot: Snapshot,
-  services: readonly SnapshotService[],
-  question: Omit<Query, 'subject'>,
-): { open: SnapshotService[]; closed: Withheld[] } {
-  const open: SnapshotService[] = []
-  const closed: Withheld[] = []
-  for (const service of services) {
-    const answer = evaluate(snapshot, { ...question, subject: service })
-    if (answer.decision === 'allow') open.push(service)
-    else
-      closed.push(
-        withheldOf(service, question, answer.steps.find((step) => step.outcome === 'deny')?.reason),
-      )
-  }
-  return { open, closed }
-}
-
-function withheldOf(service: SubjectName, question: Omit<Query, 'subject'>, reason = ''): Withheld {
-  return { peer: question.to ?? question.of ?? 'self', service: serviceKey(service), reason }
+function refusalOf(snapshot: Snapshot, query: Query): string {
+  return evaluate(snapshot, query).steps.find(({ outcome }) => outcome === 'deny')?.reason ?? ''
 }
 
 function notActive(peer: Peer): RuleEffect['notActive'] {

@@ -23,16 +23,13 @@ export function audienceOf(snapshot: Snapshot, { audience, direction }: RuleCont
   return [...(isSelf ? ['self' as const] : []), ...new Set(peers)]
 }
 
-/** The services that a rule may speak of with one of its audience, by namespace and name. */
-export function subjectsOf(
-  snapshot: Snapshot,
-  { direction, subject }: Pick<Rule, 'direction' | 'subject'>,
-  peer: Peer,
-): SnapshotService[] {
-  if (subject.kind === 'identity') return []
-  const all =
-    direction === 'export' || peer === 'self' ? snapshot.services : snapshot.offers.get(peer.name)
-  return [...(all?.values() ?? [])].filter((service) => isNamed(subject, service))
+/** Whether somebody is in a rule's audience. */
+export function isFor({ groupsOf, ownGroups }: Snapshot, rule: RuleContent, peer: Peer): boolean {
+  const { kind, relationships, groups } = rule.audience
+  if (kind !== 'peers') return (peer === 'self') === (kind === 'self')
+  const theirs = peer === 'self' ? ownGroups : groupsOf.get(peer.name)
+  const isDirect = peer !== 'self' && relationships.includes(peer.name)
+  return isDirect || theirs?.some((group) => groups.includes(group)) === true
 }
 
 /** Whether a subject's name patterns fit a service. */

@@ -7,6 +7,7 @@ import { type Db, inTransaction } from '../../db/connect.ts'
 import { type MeshId, parseMeshId } from '../../db/ids.ts'
 import { type DbClock } from '../../db/time.ts'
 import { DryRunQuery } from '../../http/dry-run.ts'
+import { type PeerChangesView } from '../../federation/group/peer-changes-api.ts'
 import { etagOf, requireMatch } from '../../http/etag.ts'
 import { type App } from '../../http/listener.ts'
 import { decodeIdCursor, pageOf, pageSchema } from '../../http/page.ts'
@@ -22,14 +23,20 @@ import {
   RuleParams,
   RulesQuery,
 } from './rule-api.ts'
-import { changeRule, createRule, deleteRule, loadRule, type RuleChange } from './change-rules.ts'
+import {
+  changeRule,
+  type ChangedRule,
+  createRule,
+  deleteRule,
+  loadRule,
+  type RuleChange,
+} from './change-rules.ts'
 import { readSubject } from './subject-body.ts'
 import { changeRuleIndex } from '../snapshot/build-rule-index.ts'
 import { loadSnapshot } from '../snapshot/load-snapshot.ts'
 import { nextAfterRule } from './next-commands.ts'
 import { requireFreeNames } from '../binding/name-clash.ts'
-import { type ChangeOfRule, changesBetween } from './rule-changes.ts'
-import { type RuleChangesView } from './rule-effect-api.ts'
+import { type ChangeOfRule, changesBetween, touchedBy } from './rule-changes.ts'
 import { effectOf } from './rule-effect.ts'
 import { type RuleDraft, type StoredRule } from './rule.ts'
 import { seenBy } from './seen-rules.ts'
@@ -80,10 +87,10 @@ export const ruleRoutes = async (app: App, { db, now }: RuleRoutesOptions): Prom
         async (trx) => {
           const context = await contextOf(trx, request, 'rule.create')
           const rule = await createRule(trx, meshId, { draft, context })
-          return outcomeOf(trx, meshId, { before: undefined, rule, context })
+          return settled(trx, meshId, { rule, context })
         },
         { dryRun },
-      )
+      ).then(outcomeOf)
       if (dryRun === true) return reply.code(200).send(outcome)
       reply.header('location', `/v1/meshes/${meshId}/rules/${outcome.id}`)
       return reply.code(201).header('etag', etagOf(outcome.version)).send(outcome)
@@ -157,10 +164,10 @@ export const ruleRoutes = async (app: App, { db, now }: RuleRoutesOptions): Prom
           const context = await contextOf(trx, request, 'rule.update')
           const edit = { rule: request.params.rule, context, requireVersion }
           const changed = await changeRule(trx, meshId, { ...edit, change })
-          return outcomeOf(trx, meshId, { ...changed, context })
+          return settled(trx, meshId, { ...changed, context })
         },
         { dryRun: request.query.dryRun },
-      )
+      ).then(outcomeOf)
       reply.header('etag', etagOf(outcome.version))
       return outcome
     },
@@ -181,47 +188,64 @@ export const ruleRoutes = async (app: App, { db, now }: RuleRoutesOptions): Prom
     async (request) => {
       const meshId = parseMeshId(request.params.meshId)
       const requireVersion = (version: bigint): void => requireMatch(request, version)
-      return inTransaction(
+      const ended = await inTransaction(
         db,
         async (trx) => {
           const context = await contextOf(trx, request, 'rule.delete')
           const edit = { rule: request.params.rule, context, requireVersion }
           const rule = await deleteRule(trx, meshId, edit)
-          const after = seenBy(await loadSnapshot(trx, meshId), context.ownerScope)
-          const change = { before: rule, after: undefined }
-          return { ...viewRule(rule), changes: changesNow(after, change, context.now) }
+          const snapshot = seenBy(await loadSnapshot(trx, meshId), context.ownerScope)
+          return { before: rule, after: undefined, snapshot, at: context.now }
         },
         { dryRun: request.query.dryRun },
       )
+      return { ...viewRule(ended.before), changes: await changesNow(ended) }
     },
   )
 }
 
-interface Outcome extends Omit<ChangeOfRule, 'after'> {
+interface Settled extends ChangeOfRule {
+  /** As the change leaves it. */
+  readonly snapshot: Snapshot
+  readonly at: Date
+}
+
+interface Outcome extends Settled {
+  readonly after: StoredRule
+}
+
+async function settled(
+  trx: Db,
+  meshId: MeshId,
+  { before, rule: after, context: { ownerScope, now: at } }: Partial<ChangedRule> & Made,
+): Promise<Outcome> {
+  const snapshot = seenBy(await loadSnapshot(trx, meshId), ownerScope)
+  requireFreeNames(snapshot, after, at)
+  return { before, after, snapshot, at }
+}
+
+interface Made {
   readonly rule: StoredRule
   readonly context: ChangeContext
 }
 
-async function outcomeOf(
-  trx: Db,
-  meshId: MeshId,
-  { before, rule, context }: Outcome,
-): Promise<RuleOutcomeView> {
-  const snapshot = seenBy(await loadSnapshot(trx, meshId), context.ownerScope)
-  requireFreeNames(snapshot, rule, context.now)
-  const effect = effectOf(snapshot, rule, context.now)
+// What a change comes to can take seconds in a large mesh, so no transaction waits for it.
+async function outcomeOf(outcome: Outcome): Promise<RuleOutcomeView> {
+  const { after: rule, snapshot, at } = outcome
+  const effect = await effectOf(snapshot, rule, at)
   return {
     ...viewRule(rule),
     effectNow: viewEffect(effect),
-    changes: changesNow(snapshot, { before, after: rule }, context.now),
+    changes: await changesNow(outcome),
     next: nextAfterRule(snapshot, rule, effect),
   }
 }
 
-function changesNow(after: Snapshot, change: ChangeOfRule, at: Date): RuleChangesView {
+async function changesNow({ snapshot, at, ...change }: Settled): Promise<PeerChangesView> {
   const id = change.after?.id ?? change.before?.id ?? ''
-  const rules = changeRuleIndex(after.rules, new Map([[id, change.before]]))
-  return viewChanges(changesBetween({ before: { ...after, rules }, after, at }, change))
+  const rules = changeRuleIndex(snapshot.rules, new Map([[id, change.before]]))
+  const around = { before: { ...snapshot, rules }, after: snapshot, at }
+  return viewChanges(await changesBetween(around, touchedBy(snapshot, change)))
 }
 
 function draftIn({ expiresAt, subject, ...body }: Static<typeof CreateRuleBody>): RuleDraft {

@@ -1,8 +1,9 @@
+import { type PeerChangesView } from '../../federation/group/peer-changes-api.ts'
 import { type RuleView } from './rule-api.ts'
-import { type RuleChangesView, type RuleEffectView } from './rule-effect-api.ts'
+import { type RuleEffectView } from './rule-effect-api.ts'
 import { type LabelSelector } from './label-selector.ts'
 import { ruleLine } from './rule-line.ts'
-import { type RuleChanges } from './rule-changes.ts'
+import { type RuleChanges } from './rule-change.ts'
 import { type RuleEffect } from './rule-effect.ts'
 import {
   type AudienceDraft,
@@ -51,10 +52,11 @@ export function viewEffect(effect: RuleEffect): RuleEffectView {
 }
 
 /** What a change of a rule does, as the wire has it. */
-export function viewChanges({ peers, complete }: RuleChanges): RuleChangesView {
+export function viewChanges({ peers, complete }: RuleChanges): PeerChangesView {
   return {
-    peers: peers.map(({ peer, counts, items }) => ({
+    peers: peers.map(({ peer, direction, counts, items }) => ({
       peer,
+      direction,
       counts: { ...counts },
       items: items.map((item) => ({ ...item, who: [...item.who] })),
     })),

@@ -3,12 +3,9 @@ import fc from 'fast-check'
 import t from 'tap'
 import { type Query } from '../../../src/policy/decision/answer.ts'
 import { type Binding, bound, offered } from '../../../src/policy/binding/bindings.ts'
-import { changeRuleIndex } from '../../../src/policy/snapshot/build-rule-index.ts'
 import { evaluate } from '../../../src/policy/decision/evaluate.ts'
 import { requireAuthority } from '../../../src/policy/rule/owned-rule.ts'
 import { fits, parsePathPattern } from '../../../src/policy/rule/pattern.ts'
-import { changesBetween } from '../../../src/policy/rule/rule-changes.ts'
-import { type RuleDraft } from '../../../src/policy/rule/rule.ts'
 import { buildSnapshot, serviceKey, type Snapshot } from '../../../src/policy/snapshot/snapshot.ts'
 import { pathOf } from '../../../src/spiffe/spiffe-id.ts'
 import { seeded } from '../../support/seeded.ts'
@@ -126,49 +123,6 @@ t.test('a question that leaves more open is never denied more', async (t) => {
     2000,
   )
 })
-
-t.test('what a rule shows or hides is told, service by service', async (t) => {
-  let changed = 0
-  seeded(
-    t,
-    fc.property(mesh, anyDraft, (input, draft) => {
-      const before = buildSnapshot(input)
-      const rule = ruleOf(draft, 'more')
-      const rules = changeRuleIndex(before.rules, new Map([['more', rule]]))
-      const after = { ...before, rules }
-      const change = { before: undefined, after: rule }
-      const told = changesBetween({ before, after, at: EARLY }, change)
-      const found = told.peers.flatMap(({ peer, items }) =>
-        items
-          .filter(({ kind }) => kind === 'visible' || kind === 'hidden')
-          .map(({ kind, subject }) => `${peer} ${kind} ${subject}`),
-      )
-      const wanted = ['self', ...PEERS].flatMap((peer) =>
-        differences(before, after, { peer, draft }),
-      )
-      changed += wanted.length
-      deepEqual(found.toSorted(), wanted.toSorted())
-      return true
-    }),
-  )
-  t.ok(changed > 50, `${changed} changes were told`)
-})
-
-function differences(
-  before: Snapshot,
-  after: Snapshot,
-  { peer, draft }: { readonly peer: string; readonly draft: RuleDraft },
-): string[] {
-  const side = draft.direction === 'export' ? 'to' : 'of'
-  if (peer === 'self' && side === 'of') return []
-  const services = side === 'to' ? before.services : (before.offers.get(peer) ?? new Map())
-  return [...services.values()].flatMap((subject) => {
-    const asked = { subject, at: EARLY, ...(peer !== 'self' && { [side]: peer }) }
-    const [was, is] = [before, after].map((one) => evaluate(one, asked).decision)
-    if (was === is) return []
-    return [`${peer} ${is === 'allow' ? 'visible' : 'hidden'} ${serviceKey(subject)}`]
-  })
-}
 
 t.test('whoever may speak for a namespace changes nothing outside of it', async (t) => {
   let allowed = 0

@@ -9,6 +9,7 @@ import {
   loadRule,
 } from '../../../src/policy/rule/change-rules.ts'
 import { rulesOfGroup } from '../../../src/policy/rule/dependants.ts'
+import { changesOfGroup } from '../../../src/policy/rule/group-changes.ts'
 import { type RuleDraft } from '../../../src/policy/rule/rule.ts'
 import { addMesh, addRelationship, type PolicyApp, policyApp } from './policy-app.ts'
 
@@ -98,6 +99,7 @@ t.test(
       context,
       requireVersion: () => undefined,
       dependants: [rulesOfGroup],
+      memberEffects: changesOfGroup,
     }
     await t.rejects(
       inTransaction(db, (trx) => deletePeerGroup(trx, meshId, { ...ending, force: false })),
