@@ -60,3 +60,16 @@ t.test(
     t.match(out, /--from globex\n {2}entente service list --of globex {3}# and 2 more\n$/)
   },
 )
+
+t.test('federation show counts what lost its name, and has the command for it', async (t) => {
+  const { entente, offer } = await federated(t)
+  const named = ['--from', 'globex', '--name']
+  await entente('rule', 'import', 'market/b', '--as', 'market/a', ...named, 'b-as-a')
+  await offer('market/b')
+  await entente('rule', 'import', 'market/*', ...named, 'market')
+  await offer('market/a')
+  // Both go by it since the same moment, so the smaller name counts.
+  const { out } = await entente('federation', 'show', 'globex')
+  t.match(out, /globex offers 2, you import 1, 1 in conflict/)
+  t.match(out, /next:\n {2}entente rule show b-as-a {3}# gives the name twice\n$/)
+})

@@ -15,7 +15,7 @@ const MAX_SPELLED = 3
 const MAX_COUNTED = 1_000
 
 /**
- * `globex offers 3, you import 1`, with the ready command for the others; undefined when nothing is offered, or when
+ * `globex offers 3, you import 1, 1 in conflict`, with the ready command for the others; undefined when nothing is offered, or when
  * who asks may not know.
  */
 export async function shownOffers(cli: Cli, peer: string): Promise<ShownOffers | undefined> {
@@ -37,9 +37,10 @@ interface Offers {
 function shown(peer: string, { offers, isAll }: Offers): ShownOffers | undefined {
   if (offers.length === 0) return undefined
   const rest = offers.filter(({ imported }) => !imported)
+  const lost = rest.filter(({ state }) => state === 'conflict').length
   const more = rest.length - MAX_SPELLED
   return {
-    line: `${peer} offers ${isAll ? '' : 'more than '}${offers.length}, you import ${offers.length - rest.length}`,
+    line: `${peer} offers ${isAll ? '' : 'more than '}${offers.length}, you import ${offers.length - rest.length}${lost === 0 ? '' : `, ${lost} in conflict`}`,
     next: [
       ...rest.slice(0, MAX_SPELLED).flatMap(({ next }) => next),
       ...(more > 0 ? [`entente service list --of ${peer}   # and ${more} more`] : []),

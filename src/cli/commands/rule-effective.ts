@@ -1,8 +1,12 @@
+import {
+  type RefusedIdentitiesView,
+  type ShownIdentitiesView,
+} from '../../policy/binding/identities-api.ts'
 import { type ExportView, type ImportedOfferView } from '../../policy/binding/offers-api.ts'
 import { type Cli } from '../cli.ts'
 import { path } from '../client.ts'
 import { usageFailure } from '../failure.ts'
-import { table } from '../output.ts'
+import { type Table, table } from '../output.ts'
 
 /** Between whom all rules together are to be shown. */
 export interface EffectiveOptions {
@@ -22,11 +26,67 @@ export async function listEffective(cli: Cli, { to, from }: EffectiveOptions): P
   const mesh = await cli.meshId()
   if (to !== undefined) {
     const target = path`/meshes/${mesh}/relationships/${to}/exports`
-    cli.printTable(exportsTable(await cli.list<ExportView>(target), to))
+    const { items, identities } = await effective<ExportView, ShownIdentitiesView>(cli, target)
+    print(cli, { listed: exportsTable(items, to), identities, said: shownText(identities, to) })
     return
   }
   const target = path`/meshes/${mesh}/relationships/${from ?? ''}/offers`
-  cli.printTable(importsTable(await cli.list<ImportedOfferView>(target), from ?? ''))
+  const { items, identities } = await effective<ImportedOfferView, RefusedIdentitiesView>(
+    cli,
+    target,
+  )
+  const said = refusedText(identities, from ?? '')
+  print(cli, { listed: importsTable(items, from ?? ''), identities, said })
+}
+
+interface Effective<T, I> {
+  readonly items: readonly T[]
+  /** The same on each page. */
+  readonly identities: I
+}
+
+async function effective<T, I>(cli: Cli, target: string): Promise<Effective<T, I>> {
+  const items: T[] = []
+  let cursor: string | undefined
+  for (;;) {
+    const query = { limit: 500, cursor }
+    const page = await cli.get<Effective<T, I> & { nextCursor: string | null }>(target, { query })
+    items.push(...page.items)
+    if (page.nextCursor === null) return { items, identities: page.identities }
+    cursor = page.nextCursor
+  }
+}
+
+interface Printed {
+  readonly listed: Table
+  readonly identities: object
+  readonly said: string | undefined
+}
+
+function print(cli: Cli, { listed, identities, said }: Printed): void {
+  if (cli.output !== 'table') return cli.print({ items: listed.rows, identities })
+  cli.printTable(listed)
+  if (said !== undefined) cli.say(`\n${said}`)
+}
+
+function shownText({ shown, refused }: ShownIdentitiesView, peer: string): string {
+  if (shown.length === 0) return `identities that may call ${peer}: none`
+  const but = refused.length === 0 ? '' : ` but not ${patternsText(refused)}`
+  return `identities that may call ${peer}: ${patternsText(shown)}${but}`
+}
+
+function refusedText({ refused }: RefusedIdentitiesView, peer: string): string | undefined {
+  return refused.length === 0
+    ? undefined
+    : `identities of ${peer} that count for nothing: ${patternsText(refused)}`
+}
+
+function patternsText(patterns: RefusedIdentitiesView['refused']): string {
+  return patterns
+    .map(({ path, clusters }) =>
+      clusters === null ? path : `${path} (cluster ${clusters.join(', ')})`,
+    )
+    .join(', ')
 }
 
 function exportsTable(exports: readonly ExportView[], peer: string) {

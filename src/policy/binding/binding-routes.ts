@@ -7,8 +7,14 @@ import { type Db } from '../../db/connect.ts'
 import { parseMeshId } from '../../db/ids.ts'
 import { type DbClock } from '../../db/time.ts'
 import { type App } from '../../http/listener.ts'
-import { decodeCursor, pageOf, PageQuery, pageSchema } from '../../http/page.ts'
+import { decodeCursor, pageOf, PageQuery } from '../../http/page.ts'
 import { type Binding, bindingsOf, bound, offered } from './bindings.ts'
+import { refusedIdentities, shownIdentities } from './identities.ts'
+import {
+  identifiedPageSchema,
+  RefusedIdentitiesBody,
+  ShownIdentitiesBody,
+} from './identities-api.ts'
 import { ExportBody, ImportedOfferBody } from './offers-api.ts'
 import { seenBy } from '../rule/seen-rules.ts'
 import { type Snapshot } from '../snapshot/snapshot.ts'
@@ -32,10 +38,10 @@ export const bindingRoutes = async (app: App, options: BindingRoutesOptions): Pr
       config: { action: 'export.list', narrows: true },
       schema: {
         tags: ['relationships'],
-        summary: 'What this mesh shows to a peer, as what, and to which callers',
+        summary: 'What this mesh shows to a peer, as what, to which callers, and which identities',
         params: OffersParams,
         querystring: PageQuery,
-        response: { 200: pageSchema(ExportBody) },
+        response: { 200: identifiedPageSchema(ExportBody, ShownIdentitiesBody) },
       },
     },
     async (request) => {
@@ -45,12 +51,14 @@ export const bindingRoutes = async (app: App, options: BindingRoutesOptions): Pr
       const after = decodeCursor(cursor, 2)
       const scope = ownerScopeOf(request.principal, 'export.list', meshId)
       const snapshot = seenBy(await snapshots.current(meshId), scope)
-      const all = offered(snapshot, peer.name, await now(db))
+      const at = await now(db)
+      const all = offered(snapshot, peer.name, at)
       const rows = all.filter(
         ({ subject }) => isAfter(subject, after) && scope?.includes(subject.namespace) !== false,
       )
       const page = pageOf(rows.slice(0, limit + 1), limit, keyOf)
-      return { items: page.items.map(viewExport), nextCursor: page.nextCursor }
+      const identities = shownIdentities(snapshot, peer.name, at)
+      return { items: page.items.map(viewExport), nextCursor: page.nextCursor, identities }
     },
   )
 
@@ -60,10 +68,10 @@ export const bindingRoutes = async (app: App, options: BindingRoutesOptions): Pr
       config: { action: 'offer.list' },
       schema: {
         tags: ['relationships'],
-        summary: 'What a peer offers, and what of it this mesh imports',
+        summary: 'What a peer offers, what of it this mesh imports, and whom it does not hear',
         params: OffersParams,
         querystring: PageQuery,
-        response: { 200: pageSchema(ImportedOfferBody) },
+        response: { 200: identifiedPageSchema(ImportedOfferBody, RefusedIdentitiesBody) },
       },
     },
     async (request) => {
@@ -87,7 +95,8 @@ export const bindingRoutes = async (app: App, options: BindingRoutesOptions): Pr
           binding: bindings.get(`${offer.namespace}/${offer.name}`),
         }),
       )
-      return { items, nextCursor: page.nextCursor }
+      const identities = refusedIdentities(snapshot, peer.name, at)
+      return { items, nextCursor: page.nextCursor, identities }
     },
   )
 }

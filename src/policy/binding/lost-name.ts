@@ -41,12 +41,12 @@ export function lostName(snapshot: Snapshot, query: Query): LostName | undefined
   return {
     binding: { ...binding, conflictsWith },
     step: { step: 'name', outcome: 'deny', reason },
-    next: nextOf(snapshot, binding),
+    next: nextAfterLoss(snapshot, binding),
   }
 }
 
-/** Only who may see the rule that gives the name twice is sent to it. */
-function nextOf({ ownerScope }: Snapshot, { rule }: Binding): string[] {
+/** What helps a service that lost its name: who may see the rule that gives the name twice is sent to it. */
+export function nextAfterLoss({ ownerScope }: Snapshot, { rule }: Binding): string[] {
   if (rule === undefined || !isOwned(ownerScope, rule.ownerScope ?? [])) return []
   return [command`entente rule show ${ruleArgument(rule)}   # gives the name twice`]
 }
