@@ -70,7 +70,7 @@ export const offersOfPeer: RelationshipDependants = async (db, target): Promise<
 /** The kind `Service` of documents: services by title, told by the moment they were made. */
 export const appliedServices: AppliedKind = {
   read: 'service.read',
-  write: 'service.update',
+  write: () => 'service.update',
   scopeOf: ownerScopeOf,
   find: async (db, meshId, titles) => {
     const names = titles.map(nameIn)

@@ -5,7 +5,7 @@ import { groupsMadeAt, relationshipsNamed } from './group/peer-group-store.ts'
 /** The kind `Relationship`. */
 export const appliedRelationships: AppliedKind = {
   read: 'relationship.read',
-  write: 'relationship.update',
+  write: () => 'relationship.update',
   scopeOf: ownerScopeOf,
   find: wholeMesh(relationshipsNamed),
 }
@@ -13,7 +13,7 @@ export const appliedRelationships: AppliedKind = {
 /** The kind `PeerGroup`: groups are told by the moment they were made. */
 export const appliedPeerGroups: AppliedKind = {
   read: 'peer-group.read',
-  write: 'peer-group.update',
+  write: () => 'peer-group.update',
   scopeOf: ownerScopeOf,
   find: wholeMesh(groupsMadeAt),
 }

@@ -44,8 +44,8 @@ export interface AppliedKind {
   readonly find: FindTargets
   /** Who may read an object may read who applied it. */
   readonly read: Action
-  /** Who may change an object may say that a file did. */
-  readonly write: Action
+  /** Who may change an object of this name may say that a file did. */
+  readonly write: (name: string) => Action
   /** In which parts of a mesh somebody may do so: of namespaces, or of clusters. */
   readonly scopeOf: (principal: Principal, action: Action, meshId: string) => OwnerScope
 }

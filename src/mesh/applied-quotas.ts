@@ -13,7 +13,8 @@ const OF_NAMESPACE = 'namespace/'
  */
 export const appliedQuotas: AppliedKind = {
   read: 'quota.list',
-  write: 'namespace-quota.set',
+  // Whoever a quota limits must not hand it to an owner whose next pruning takes it away.
+  write: (name) => (name === OF_MESH ? 'quota.set' : 'namespace-quota.set'),
   scopeOf: ownerScopeOf,
   find: async (db, meshId, names) => {
     const owners = new Map(names.flatMap(ownerIn))

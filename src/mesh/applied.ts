@@ -20,7 +20,7 @@ import { allMeshes, findMesh, loadMesh } from './find-mesh.ts'
 /** The kind `Mesh`: the mesh itself, told by the moment it was made. */
 export const appliedMeshes: AppliedKind = {
   read: 'mesh.read',
-  write: 'mesh.update',
+  write: () => 'mesh.update',
   scopeOf: ownerScopeOf,
   find: wholeMesh(async (db, meshId, names) => {
     const mesh = names.includes(meshId) ? await findMesh(db, meshId) : undefined
@@ -184,12 +184,13 @@ async function ownTargets(db: Db, meshId: MeshId, asked: Asked): Promise<Applied
   const { key, context } = asked
   const scope = ownerScope(meshId, key, context)
   const targets = await kindOf(key, context).find(db, meshId, [key.name])
-  return targets.filter(({ within }) => isOwned(scope, within))
+  return targets.filter(({ name, within }) => name === key.name && isOwned(scope, within))
 }
 
 /** In which parts of the mesh the author may change objects of a kind; throws FORBIDDEN where in none. */
 function ownerScope(meshId: MeshId, key: AppliedKey, context: AppliedContext) {
-  const { write, scopeOf } = kindOf(key, context)
+  const { write: writeOf, scopeOf } = kindOf(key, context)
+  const write = writeOf(key.name)
   const scope = scopeOf(context.principal, write, meshId)
   if (scope?.length !== 0) return scope
   const { name } = context.principal

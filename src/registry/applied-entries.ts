@@ -5,7 +5,7 @@ import { entriesNamed } from './entry-store.ts'
 /** The kind `Entry` of documents: entries by SPIFFE ID, told by their ids; an entry lies in the cluster it is tied to. */
 export const appliedEntries: AppliedKind = {
   read: 'entry.read',
-  write: 'entry.update',
+  write: () => 'entry.update',
   scopeOf: ownerClustersOf,
   find: entriesNamed,
 }

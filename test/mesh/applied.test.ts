@@ -160,6 +160,28 @@ t.test('a developer says nothing of kinds that are not for developers', async (t
   }
 })
 
+t.test('whom a quota limits hands it to no owner whose pruning would end it', async (t) => {
+  await admin('PUT', '/meshes/acme/quotas', { services: 500 })
+  await admin('PUT', '/meshes/acme/quotas/shop', { services: 50 })
+  const draft = { label: 'of-acme', role: 'mesh-admin', meshId: 'acme' }
+  const { body } = await admin('POST', '/api-tokens', draft)
+  const headers = { authorization: `Bearer ${body.token}` }
+  const said = { owner: 'platform', digest: D1, takeOver: true }
+  const refused = await admin('PUT', `${AT}/Quota/mesh`, said, headers)
+  t.match(refused, { status: 403, body: { code: 'FORBIDDEN', detail: /needs quota\.set in mesh/ } })
+  t.equal((await admin('PUT', `${AT}/Quota/mesh`, said)).status, 200)
+  t.equal((await admin('DELETE', `${AT}/Quota/mesh`, undefined, headers)).status, 403)
+  const ofNamespace = `${AT}/Quota/namespace%2Fshop`
+  t.equal((await admin('PUT', ofNamespace, said, headers)).status, 200, 'the own ones are its own')
+  for (const at of [`${AT}/Quota/mesh`, ofNamespace]) await admin('DELETE', at)
+})
+
+t.test('a record is of a name as it is written, so rows of others do not pile up', async (t) => {
+  await addService('shop', 'written')
+  const more = `${AT}/Service/shop%2Fwritten%2Fmore`
+  t.equal((await admin('PUT', more, { owner: 'git', digest: D1 })).status, 404)
+})
+
 t.test('rules of one name are recorded each for its owner', async (t) => {
   for (const one of ['shop', 'pay']) await addRule(one, 'same')
   const at = `${AT}/Rule/same`

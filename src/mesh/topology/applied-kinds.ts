@@ -5,7 +5,7 @@ import { topologyTargets } from './topology-store.ts'
 /** The kind `Cluster`: told by the moment it was made, as all objects of a topology. */
 export const appliedClusters: AppliedKind = {
   read: 'cluster.read',
-  write: 'cluster.update',
+  write: () => 'cluster.update',
   scopeOf: ownerClustersOf,
   find: (db, meshId, names) =>
     topologyTargets(db, meshId, { table: 'cluster', names, clusterOf: 'name' }),
@@ -14,7 +14,7 @@ export const appliedClusters: AppliedKind = {
 /** The kind `ControlPlane`; a primary one lies in its cluster. */
 export const appliedControlPlanes: AppliedKind = {
   read: 'control-plane.read',
-  write: 'control-plane.update',
+  write: () => 'control-plane.update',
   scopeOf: ownerClustersOf,
   find: (db, meshId, names) =>
     topologyTargets(db, meshId, { table: 'control_plane', names, clusterOf: 'cluster' }),
@@ -23,7 +23,7 @@ export const appliedControlPlanes: AppliedKind = {
 /** The kind `Network`. */
 export const appliedNetworks: AppliedKind = {
   read: 'network.read',
-  write: 'network.update',
+  write: () => 'network.update',
   scopeOf: ownerClustersOf,
   find: (db, meshId, names) =>
     topologyTargets(db, meshId, { table: 'network', names, clusterOf: undefined }),
@@ -32,7 +32,7 @@ export const appliedNetworks: AppliedKind = {
 /** The kind `Gateway`; it lies in the cluster that runs it. */
 export const appliedGateways: AppliedKind = {
   read: 'gateway.read',
-  write: 'gateway.update',
+  write: () => 'gateway.update',
   scopeOf: ownerClustersOf,
   find: (db, meshId, names) =>
     topologyTargets(db, meshId, { table: 'gateway', names, clusterOf: 'cluster' }),

@@ -5,7 +5,7 @@ import { rulesNamed } from './rule-store.ts'
 /** The kind `Rule`, by its name, which several owners may have given; it lies in its owner scope. */
 export const appliedRules: AppliedKind = {
   read: 'rule.read',
-  write: 'rule.update',
+  write: () => 'rule.update',
   scopeOf: ownerScopeOf,
   find: async (db, meshId, names) =>
     (await rulesNamed(db, meshId, names)).map(({ id, name, owners }) => ({
