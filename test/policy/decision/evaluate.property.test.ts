@@ -1,17 +1,28 @@
 import { deepEqual } from 'node:assert/strict'
+import { isDeepStrictEqual } from 'node:util'
 import fc from 'fast-check'
 import t from 'tap'
 import { type Answer, type Query } from '../../../src/policy/decision/answer.ts'
 import { evaluate } from '../../../src/policy/decision/evaluate.ts'
 import { smallestChange } from '../../../src/policy/explain/remedy.ts'
 import { type Rule } from '../../../src/policy/rule/rule.ts'
+import { nextSnapshot } from '../../../src/policy/snapshot/next-snapshot.ts'
 import {
   buildSnapshot,
   type SnapshotInput,
   type SnapshotService,
 } from '../../../src/policy/snapshot/snapshot.ts'
 import { seeded } from '../../support/seeded.ts'
-import { allowDraft, CLUSTERS, denyDraft, EARLY, mesh, query, ruleOf } from '../arbitrary-mesh.ts'
+import {
+  allowDraft,
+  anyDraft,
+  CLUSTERS,
+  denyDraft,
+  EARLY,
+  mesh,
+  query,
+  ruleOf,
+} from '../arbitrary-mesh.ts'
 import { linearDecision } from './linear-decision.ts'
 
 function ask(input: SnapshotInput, asked: Query): Answer {
@@ -22,21 +33,23 @@ function withRules(input: SnapshotInput, rules: readonly Rule[]): SnapshotInput 
   return { ...input, rules }
 }
 
-t.test('the indexed decision equals a linear one, cited rule included', async (t) => {
-  let allowed = 0
+t.test('the indexed decision equals a linear one, cited rules and names included', async (t) => {
+  const seen = { allowed: 0, identities: 0, renamed: 0 }
   seeded(
     t,
     fc.property(mesh, query, (input, asked) => {
-      const answer = ask(input, asked)
-      if (answer.decision === 'allow') allowed += 1
-      const cited = answer.steps.flatMap(({ step, ruleId }) =>
-        step === 'identity' || ruleId === undefined ? [] : [ruleId],
-      )
-      deepEqual({ decision: answer.decision, cited }, linearDecision(input, asked))
+      const { decision, steps, exportedName, hostname } = ask(input, asked)
+      const cited = steps.flatMap(({ ruleId }) => (ruleId === undefined ? [] : [ruleId]))
+      deepEqual({ decision, cited, exportedName, hostname }, linearDecision(input, asked))
+      const { namespace, name } = asked.subject
+      if (decision === 'allow') seen.allowed += 1
+      if (steps.some((one) => one.step === 'identity' && one.ruleId !== undefined))
+        seen.identities += 1
+      if (exportedName !== undefined && exportedName !== `${namespace}/${name}`) seen.renamed += 1
     }),
-    2000,
+    6000,
   )
-  t.ok(allowed > 50, `the random meshes also allow (${allowed} times)`)
+  for (const [what, times] of Object.entries(seen)) t.ok(times > 50, `${what}: ${times} times`)
 })
 
 t.test('without rules nothing is visible and nothing may be called', async (t) => {
@@ -85,36 +98,73 @@ t.test('shuffling rules changes neither a decision nor its reasons', async (t) =
   )
 })
 
-t.test('an applicable deny of either half suffices, whatever is allowed', async (t) => {
-  seeded(
-    t,
-    fc.property(mesh, query, (input, asked) => {
-      const everything = { namespace: '*', name: '*' }
-      const denies = (['export', 'import'] as const).flatMap((direction) => [
-        ruleOf(
-          { direction, effect: 'deny', subject: everything, audience: { kind: 'all' } },
-          `${direction}-all`,
-        ),
-      ])
-      const self = { direction: 'export', effect: 'deny', audience: { kind: 'self' } } as const
-      denies.push(ruleOf({ ...self, subject: everything }, 'self'))
-      return ask(withRules(input, [...input.rules, ...denies]), asked).decision === 'deny'
-    }),
-  )
-})
+const EVERYTHING = { namespace: '*', name: '*' }
+const EVERYBODY = { identity: '*' }
+const toAll = { kind: 'all' } as const
 
-t.test('a deleted rule has no say in the next snapshot', async (t) => {
+/** What lies over everything of one half, by the name under which it is told. */
+const OVER_ALL = {
+  exports: { direction: 'export', subject: EVERYTHING, audience: toAll },
+  imports: { direction: 'import', subject: EVERYTHING, audience: toAll },
+  within: { direction: 'export', subject: EVERYTHING, audience: { kind: 'self' } },
+  'identities shown': { direction: 'export', subject: EVERYBODY, audience: toAll },
+  'identities met': { direction: 'import', subject: EVERYBODY, audience: toAll },
+} as const
+
+/** Which of {@link OVER_ALL} an allowed question depends on. */
+function halvesOf({ of, caller }: Query, { undecided }: Answer): string[] {
+  if (undecided.length === 0) return ['within']
+  const [services, identities] =
+    of === undefined ? ['exports', 'identities met'] : ['imports', 'identities shown']
+  return caller === undefined ? [services] : [services, identities]
+}
+
+t.test(
+  'one deny over a half suffices, whatever is allowed, and has no say in others',
+  async (t) => {
+    const seen = new Map<string, number>()
+    const allows = Object.entries(OVER_ALL)
+      .filter(([name]) => name !== 'identities met')
+      .map(([name, part]) => ruleOf({ ...part, effect: 'allow' }, `allow ${name}`))
+    seeded(
+      t,
+      fc.property(mesh, query, (input, asked) => {
+        const rules = [...input.rules.filter(({ effect }) => effect === 'allow'), ...allows]
+        const before = ask(withRules(input, rules), asked)
+        if (before.decision === 'deny') return
+        const denying = Object.entries(OVER_ALL).flatMap(([name, part]) => {
+          const deny = ruleOf({ ...part, effect: 'deny' }, name)
+          return ask(withRules(input, [...rules, deny]), asked).decision === 'deny' ? [name] : []
+        })
+        deepEqual(denying.toSorted(), halvesOf(asked, before).toSorted())
+        for (const name of denying) seen.set(name, (seen.get(name) ?? 0) + 1)
+      }),
+    )
+    for (const name of Object.keys(OVER_ALL))
+      t.ok((seen.get(name) ?? 0) > 10, `${name}: ${seen.get(name)} times`)
+  },
+)
+
+t.test('a deleted rule has no say in the next snapshot, and all others keep theirs', async (t) => {
+  let mattered = 0
   seeded(
     t,
-    fc.property(mesh, query, allowDraft, (input, asked, draft) => {
-      const only = withRules(input, [ruleOf(draft, 'only')])
-      const deleted = withRules(
-        only,
-        only.rules.filter((rule) => rule.id !== 'only'),
-      )
-      return ask(deleted, asked).decision === 'deny'
+    fc.property(mesh, query, anyDraft, (input, asked, draft) => {
+      const more = withRules(input, [...input.rules, ruleOf(draft, 'more')])
+      const before = buildSnapshot(more)
+      const after = nextSnapshot(before, {
+        revisions: { ...input.revisions, rule: input.revisions.rule + 1n },
+        services: new Map<string, undefined>(),
+        offers: new Map<string, Map<string, undefined>>(),
+        rules: new Map([['more', undefined]]),
+      })
+      const answer = evaluate(after, asked)
+      deepEqual(answer, ask(input, asked))
+      if (!isDeepStrictEqual(answer, evaluate(before, asked))) mattered += 1
     }),
+    2000,
   )
+  t.ok(mattered > 50, `the rule that was deleted had a say (${mattered} times)`)
 })
 
 t.test('nothing that one peer offers is ever offered to another', async (t) => {

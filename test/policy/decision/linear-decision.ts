@@ -25,7 +25,7 @@ export function linearDecision(mesh: SnapshotInput, query: Query) {
   const peer = mesh.relationships.find((one) => one.name === (query.of ?? asking))
   const nobody = (query.of ?? asking) !== undefined && peer === undefined
   if (nobody || (query.of !== undefined && asking !== undefined))
-    return { decision: 'deny', cited: [] }
+    return { decision: 'deny', cited: [], exportedName: undefined, hostname: undefined }
   const known =
     query.of === undefined
       ? mesh.services
@@ -53,7 +53,24 @@ export function linearDecision(mesh: SnapshotInput, query: Query) {
   const posing = query.to !== undefined && domain !== undefined && !has(peer)
   const open = peer === undefined || peer.state === 'active'
   const allowed = allow && !deny && exposed && !keptBack && service && listens && open && !posing
-  return { decision: allowed === true ? 'allow' : 'deny', cited: citable(ours, asked) }
+  return {
+    decision: allowed === true ? 'allow' : 'deny',
+    cited: [...citable(shown, asked), ...citable(ours, asked)],
+    ...namesOf(mesh, asked),
+  }
+}
+
+/** Who asks has no say in a name: the first allow that lets anybody there see the service gives it. */
+function namesOf({ rules, dnsSuffix }: SnapshotInput, asked: Asked) {
+  const { subject, of, to, at } = asked.query
+  const open = { ...asked, query: { subject, of, to, at } }
+  const [first] = rules
+    .filter((rule) => rule.effect === 'allow' && appliesToService(rule, open))
+    .toSorted((a, b) => before(a, b, asked))
+  const given = asked.peer === undefined ? undefined : first?.as
+  const { namespace, name } = { ...subject, ...given }
+  const hostname = of === undefined ? undefined : `${name}.${namespace}.svc.${of}.${dnsSuffix}`
+  return { exportedName: `${namespace}/${name}`, hostname }
 }
 
 interface Asked {
