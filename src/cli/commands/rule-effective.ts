@@ -83,8 +83,8 @@ function refusedText({ refused }: RefusedIdentitiesView, peer: string): string |
 
 function patternsText(patterns: RefusedIdentitiesView['refused']): string {
   return patterns
-    .map(({ path, clusters }) =>
-      clusters === null ? path : `${path} (cluster ${clusters.join(', ')})`,
+    .map(({ path: text, clusters }) =>
+      clusters === null ? text : `${text} (cluster ${clusters.join(', ')})`,
     )
     .join(', ')
 }
@@ -98,6 +98,7 @@ function exportsTable(exports: readonly ExportView[], peer: string) {
       { title: 'STATE', value: ({ state }) => state },
       { title: 'PORTS', value: ({ ports }) => ports.map(({ name }) => name).join(', ') },
       { title: 'CALLERS', value: callersText },
+      { title: 'CLUSTERS', value: ({ clusters }) => clusters.join(', ') },
       { title: 'WHY', value: ({ reason }) => reason },
     ],
     [
@@ -115,6 +116,7 @@ function importsTable(offers: readonly ImportedOfferView[], peer: string) {
       { title: 'STATE', value: ({ state }) => state },
       { title: 'HOSTNAME', value: ({ hostname }) => hostname },
       { title: 'VISIBLE TO', value: ({ visibleTo }) => visibleTo.join(', ') },
+      { title: 'CLUSTERS', value: ({ clusters }) => clusters.join(', ') },
       { title: 'WHY', value: ({ reason }) => reason },
     ],
     [

@@ -131,7 +131,6 @@ t.test(
     seeded(
       t,
       fc.property(mesh, peer, (input, of) => {
-        const anew = <T extends object>(one: T) => ({ ...one, createdAt: EARLY })
         const services = input.services.map(anew)
         const offers = input.offers.map(anew)
         const rules = input.rules.map(anew)
