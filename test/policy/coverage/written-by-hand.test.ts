@@ -18,11 +18,13 @@ const labelled = (key: string, value: string) => ({
 })
 const from = (...relationships: string[]) => ({ kind: 'peers', relationships }) as const
 
+// One service, so that nothing but the name it is given can be wrong.
 async function refuse(t: Parameters<typeof policyApp>[0], as: object) {
+  const subject = { namespace: 'shop', name: 'cart' }
   const app = await policyApp(t)
   const meshId = await addMesh(app.db, 'acme', app.clock.db)
   await addRelationship(app.db, meshId, { name: 'west' })
-  return app.call('POST', '/meshes/acme/rules', { body: { ...IMPORT, as } })
+  return app.call('POST', '/meshes/acme/rules', { body: { ...IMPORT, subject, as } })
 }
 
 t.test('Linkerd: services marked for mirroring are exported and mirrored by label', async (t) => {
@@ -45,7 +47,8 @@ t.test(
   async (t) => {
     const answer = await refuse(t, { name: '{name}-west' })
     t.equal(answer.status, 422)
-    t.match(answer.body, { code: /INVALID/ })
+    t.match(answer.body, { code: 'RULE_INVALID', errors: [{ pointer: '/as/name' }] })
+    t.equal((await refuse(t, { name: 'cart-west' })).status, 201, 'it is the template')
     const one: RuleDraft = {
       ...IMPORT,
       subject: { namespace: 'shop', name: 'cart' },
