@@ -148,6 +148,19 @@ t.test(
   },
 )
 
+t.test('an export for one cluster is told and listed with the cluster', async (t) => {
+  const { entente } = await acmeAndCli(t)
+  await entente(...ADD_CART)
+  const rule = ['rule', 'export', 'shop/cart', '--to', 'globex', '--cluster', 'default']
+  const dry = await entente(...rule, '--dry-run')
+  t.match(dry.out, /^ {2}\+ globex: shop\/cart becomes visible \(.*cluster default\)$/m, dry.err)
+  t.equal((await entente(...rule)).code, 0)
+  const listed = await entente('rule', 'list', '--effective', '--to', 'globex')
+  t.match(listed.out, /^shop\/cart +shop\/cart +offered +\S+ +\* +default +rule /m)
+  const whole = await entente('rule', 'export', 'shop/cart', '--to', 'globex', '--dry-run')
+  t.match(whole.out, /^ {2}\+ globex: shop\/cart becomes allowed \(cluster \* but default\)$/m)
+})
+
 t.test('a deny, its list, its end', async (t) => {
   const { entente, meshId, db } = await acmeAndCli(t)
   await entente(...ADD_CART)
