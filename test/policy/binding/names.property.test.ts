@@ -124,6 +124,10 @@ t.test('whatever comes later takes no name from what goes by it', async (t) => {
   t.ok(newcomers > 10, `${newcomers} times the newcomer went without`)
 })
 
+function anew<T extends object>(one: T): T & { readonly createdAt: Date } {
+  return { ...one, createdAt: EARLY }
+}
+
 t.test(
   'of services made anew at one moment the same keeps the name, whatever ids rules got',
   (t) => {
