@@ -142,6 +142,19 @@ t.test('a name that several namespaces gave is refused by its document', async (
   t.match(await platform('diff', '-f', file), { code: 1, out: /# cannot be applied: several/ })
 })
 
+t.test('a rule of the whole mesh is not put into one that a developer gave its name', async (t) => {
+  t.equal((await shop('apply', '-f', fileOf(t, exportOf('shop', 'guard')))).code, 0)
+  const deny = exportOf('shop', 'guard', { effect: 'deny' })
+  for (const run of [platform, meshAdmin]) {
+    const refused = await run('apply', '-f', fileOf(t, deny))
+    t.match(refused, { code: 1, err: /app\.yaml: a rule of this name belongs to namespaces shop/ })
+  }
+  const meant = fileOf(t, { ...deny, ownerScope: ['shop'] })
+  t.equal((await platform('apply', '-f', meant)).code, 0)
+  t.same(await ownersOf('guard'), ['shop'], 'unless the document says whose it is')
+  t.equal((await shop('apply', '-f', fileOf(t, exportOf('shop', 'guard')))).code, 0)
+})
+
 t.test(
   'what is not a developer’s is refused by its document, and nothing is changed',
   async (t) => {

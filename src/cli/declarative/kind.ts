@@ -64,6 +64,11 @@ export interface Kind {
   readonly pinnedSteps?: (cli: Cli, target: string, pinned: Pinned) => Promise<PinnedSteps>
   /** Why an existing object takes no document. */
   readonly closed?: (view: JsonRecord) => string | undefined
+  /** Why an existing object is not the one that the holder of the token means by the document. */
+  readonly other?: (
+    cli: Cli,
+    about: Wanted & { readonly view: JsonRecord },
+  ) => Promise<string | undefined>
   /** Why an existing object takes no change: another source keeps it, so it is of no owner of documents either. */
   readonly kept?: (view: JsonRecord) => string | undefined
   /** Other objects of the mesh that the document names. */

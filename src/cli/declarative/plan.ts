@@ -167,6 +167,7 @@ async function change(cli: Cli, { document, live, schemas }: Situation): Promise
   const target = targetOf(kind, mesh, name)
   const wanted = kind.comparable?.(body, live.body) ?? body
   const { nameMember, replaced } = kind
+  const other = await kind.other?.(cli, { ...document, view: live.view })
   const about = { wanted, live: live.body, ...schemas, nameMember, replaced }
   const { changes, patch, pinned } = compare(about)
   const { closed, isKept } = opennessOf(kind, live.view, changes.length > 0)
@@ -179,7 +180,7 @@ async function change(cli: Cli, { document, live, schemas }: Situation): Promise
     changes,
     steps: [...(found.steps ?? []), ...stepsOfPatch(document, patch)],
     ifMatch: live.etag,
-    refusal: closed ?? found.refusal,
+    refusal: other ?? closed ?? found.refusal,
     isKept,
     waits: found.waits,
   }

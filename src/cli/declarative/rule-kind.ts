@@ -1,7 +1,9 @@
+import { type WhoamiView } from '../../access/api.ts'
 import { type DeletedRuleView, type RuleOutcomeView } from '../../policy/rule/rule-api.ts'
+import { type Cli } from '../cli.ts'
 import { sayEffect } from '../commands/rule-text.ts'
 import { isJsonRecord, type JsonRecord } from './json-schema.ts'
-import { type Kind, type Reference } from './kind.ts'
+import { type Kind, type Reference, type Wanted } from './kind.ts'
 
 /**
  * The kind `Rule`: told by its name, so rules without one are not applied from files. What it speaks of and for
@@ -13,6 +15,7 @@ export const rule: Kind = {
   nameMember: 'name',
   shape: withoutNothing,
   comparable: (body, live) => withAudience(asOwned(body, live), inOrder),
+  other: ofNamespaces,
   endsById: true,
   effect: (answer) => sayEffect(answer as unknown as RuleOutcomeView | DeletedRuleView),
   replaced: ['subject', 'audience', 'as'],
@@ -23,6 +26,28 @@ export const rule: Kind = {
 function asOwned(body: JsonRecord, { ownerScope }: JsonRecord): JsonRecord {
   return ownerScope === undefined || ownerScope === null ? body : { ownerScope, ...body }
 }
+
+/**
+ * Who may write rules of the whole mesh means one by a document that names no owner. A rule of that name that somebody
+ * made for their namespaces would take what it says, and they could take it back.
+ */
+async function ofNamespaces(
+  cli: Cli,
+  { mesh, body, view }: Wanted & { readonly view: JsonRecord },
+): Promise<string | undefined> {
+  const { ownerScope: owners } = view
+  if (!Array.isArray(owners) || Array.isArray(body['ownerScope'])) return undefined
+  const { grants } = await cli.get<WhoamiView>('/whoami')
+  const isOfWhole = grants.some(
+    ({ role, meshId = mesh, clusters, namespaces }) =>
+      WRITERS.has(role) && meshId === mesh && (clusters ?? namespaces) === undefined,
+  )
+  if (!isOfWhole) return undefined
+  return `a rule of this name belongs to namespaces ${owners.join(', ')}, whose developers may change it; write ownerScope if that one is meant, or give the document a name of its own`
+}
+
+/** Roles that write rules, of a whole mesh where they have all of it. */
+const WRITERS: ReadonlySet<string> = new Set(['platform-admin', 'mesh-admin', 'developer'])
 
 // A view says null, and lists nobody, where a document says nothing.
 function withoutNothing(view: JsonRecord): JsonRecord {
