@@ -57,7 +57,11 @@ function isDirect({ topology, consumer }: RouteQuestion, endpoint: RoutedEndpoin
   return topology.networks.get(endpoint.network)?.isDirectlyReachable === true
 }
 
-function directWay(question: RouteQuestion, endpoint: RoutedEndpoint): Way {
+/** The way to an endpoint by its own address. */
+export function directWay(
+  question: Pick<RouteQuestion, 'topology' | 'consumer'>,
+  endpoint: RoutedEndpoint,
+): Way {
   const { address, port, portName, network, cluster, weight } = endpoint
   const locality = localityIn(question.topology, endpoint)
   return {

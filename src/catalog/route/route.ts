@@ -37,7 +37,7 @@ export interface RouteTarget {
   readonly sni: string | undefined
   /** Undefined for a peer's gateway, whose networks are the peer's affair. */
   readonly network: string | undefined
-  /** The cluster of the endpoint, or the one that runs the gateway. */
+  /** The cluster of the endpoint, or the one that runs the gateway; undefined for a peer's. */
   readonly cluster: string | undefined
   readonly locality: Locality
   /** At least 1; only to be compared with other weights for the same port in the same answer. */

@@ -2,7 +2,7 @@ import { type ConsumerDraft, readConsumer } from '../../catalog/route/consumer.t
 import { findRoute } from '../../catalog/route/find-route.ts'
 import { type Consumer } from '../../catalog/route/route.ts'
 import { routeSummary } from '../../catalog/route/summary.ts'
-import { type Db, inTransaction } from '../../db/connect.ts'
+import { inTransaction } from '../../db/connect.ts'
 import { isServiceError } from '../../errors.ts'
 import { type RelationshipView } from '../../federation/api.ts'
 import { loadRelationship } from '../../federation/find-relationship.ts'
@@ -12,14 +12,13 @@ import { type Topology } from '../../mesh/topology/topology.ts'
 import { lostName } from '../binding/lost-name.ts'
 import { type Query } from '../decision/answer.ts'
 import { evaluate, findService } from '../decision/evaluate.ts'
+import { findSharer, type SharerDeps } from '../resolve/sharer.ts'
 import { type ExplainFacts, type RouteStep } from './explain.ts'
 import { sceneOf } from '../decision/scene.ts'
 import { type Snapshot } from '../snapshot/snapshot.ts'
 
 /** What facts beside rules are read with. */
-export interface FactsDeps extends Pick<ViewDeps, 'anchors' | 'readers'> {
-  readonly db: Db
-}
+export interface FactsDeps extends Pick<ViewDeps, 'anchors' | 'readers'>, SharerDeps {}
 
 /** A question, from where in this mesh it is asked, and the moment by which what is reported is stale. */
 export interface FactsWanted {
@@ -73,18 +72,20 @@ async function relationshipOf(
 }
 
 async function routeOf(
-  { db }: FactsDeps,
-  { meshId }: Snapshot,
+  deps: FactsDeps,
+  snapshot: Snapshot,
   about: FactsWanted & { readonly service: Parameters<typeof findRoute>[2]['service'] },
 ): Promise<RouteStep> {
   const { query, now, service } = about
+  const { meshId } = snapshot
+  const sharer = await findSharer(deps, snapshot, { query, now })
   return inTransaction(
-    db,
+    deps.db,
     async (trx) => {
       const topology = await loadTopology(trx, meshId)
       const consumer = consumerIn(topology, about.consumer)
       if ('reason' in consumer) return consumer
-      const wanted = { service, of: query.of, consumer, topology, now }
+      const wanted = { service, of: query.of, sharer, consumer, topology, now }
       return routeSummary(await findRoute(trx, meshId, wanted))
     },
     { isolation: 'repeatable read' },

@@ -1,5 +1,6 @@
 import { type ConsumerDraft, readConsumer } from '../../catalog/route/consumer.ts'
 import { findRoute } from '../../catalog/route/find-route.ts'
+import { type Sharer } from '../../catalog/route/shared-endpoints.ts'
 import { type Consumer, type Route } from '../../catalog/route/route.ts'
 import { type Port } from '../../catalog/service.ts'
 import { type MeshId } from '../../db/ids.ts'
@@ -13,6 +14,7 @@ import { evaluate } from '../decision/evaluate.ts'
 import { type SubjectName } from '../snapshot/rule-index.ts'
 import { serviceKey, type Snapshot } from '../snapshot/snapshot.ts'
 import { type Snapshots } from '../snapshot/snapshots.ts'
+import { findSharer } from './sharer.ts'
 
 /** What the resolving of services stands on. */
 export interface ResolveDeps {
@@ -67,14 +69,15 @@ export function outcomeOf({ found }: Resolution): 'deny' | 'no-route' | 'routed'
  * or caller that cannot be and for a port that the service does not have, NOT_FOUND for the mesh.
  */
 export async function resolve(
-  { db, snapshots }: ResolveDeps,
+  deps: ResolveDeps,
   meshId: MeshId,
   question: ResolveQuestion,
 ): Promise<Resolution> {
-  const snapshot = await snapshots.current(meshId)
+  const snapshot = await deps.snapshots.current(meshId)
   checkCaller(snapshot, question)
+  const sharer = await findSharer(deps, snapshot, { query: queryOf(question), now: question.now })
   // Read apart, topology and endpoints could be of two moments, and the ways between them of none.
-  return inTransaction(db, (trx) => resolveIn(trx, snapshot, question), {
+  return inTransaction(deps.db, (trx) => resolveIn(trx, snapshot, { ...question, sharer }), {
     isolation: 'repeatable read',
   })
 }
@@ -82,7 +85,7 @@ export async function resolve(
 async function resolveIn(
   trx: Db,
   snapshot: Snapshot,
-  question: ResolveQuestion,
+  question: ResolveQuestion & { readonly sharer: Sharer | undefined },
 ): Promise<Resolution> {
   const { meshId } = snapshot
   const topology = await loadTopology(trx, meshId)
@@ -98,9 +101,9 @@ async function resolveIn(
   if (asked === undefined) return { ...resolved, ...denied(snapshot, query, question.port) }
   const ports = asked.filter((port) => isAllowed(snapshot, query, port))
   if (ports.length === 0) return { ...resolved, ...denied(snapshot, query, asked[0]?.name) }
-  const { subject, of, now } = question
+  const { subject, of, sharer, now } = question
   const service = { namespace: subject.namespace, name: subject.name, ports }
-  const route = await findRoute(trx, meshId, { service, of, consumer, topology, now })
+  const route = await findRoute(trx, meshId, { service, of, sharer, consumer, topology, now })
   return { ...resolved, found: { ports, route } }
 }
 

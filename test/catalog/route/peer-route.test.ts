@@ -1,6 +1,6 @@
 import t from 'tap'
 import { routeToPeer } from '../../../src/catalog/route/peer-route.ts'
-import { CART } from './small-mesh.ts'
+import { CART, endpointOf, topologyOf } from './small-mesh.ts'
 
 const consumer = { network: 'vpc-a', cluster: undefined, locality: { region: 'eu', zone: 'eu-1' } }
 const [http] = CART.ports
@@ -35,3 +35,37 @@ t.test('a peer that told of no gateway cannot be reached', async (t) => {
   const route = routeToPeer({ relationship: 'globex', service, gateways: [], consumer })
   t.match(route, { groups: [], noRoute: 'globex told of no gateway to shop/cart' })
 })
+
+t.test(
+  'in a shared network a port with endpoints needs no gateway, another one does',
+  async (t) => {
+    const topology = topologyOf({
+      clusters: [{ name: 'g1', networks: ['vpc-a'] }],
+      networks: [{ name: 'vpc-a' }],
+    })
+    const endpoints = [endpointOf({ cluster: 'g1', network: 'vpc-a', address: '10.9.0.7' })]
+    const gateways = [{ address: 'gw.globex.example', port: 15_443 }]
+    const shared = { topology, endpoints }
+    const route = routeToPeer({ relationship: 'globex', service: CART, gateways, shared, consumer })
+    t.same(
+      route.groups
+        .flatMap((group) => group.targets)
+        .map(({ portName, address, viaGateway, cluster }) => ({
+          portName,
+          address,
+          viaGateway,
+          cluster,
+        }))
+        .toSorted((a, b) => (a.portName < b.portName ? -1 : 1)),
+      [
+        {
+          portName: 'grpc',
+          address: 'gw.globex.example',
+          viaGateway: 'gw.globex.example:15443',
+          cluster: undefined,
+        },
+        { portName: 'http', address: '10.9.0.7', viaGateway: undefined, cluster: undefined },
+      ],
+    )
+  },
+)
