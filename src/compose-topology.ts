@@ -17,7 +17,12 @@ import { moveRoutes } from './mesh/topology/move-routes.ts'
 import { networkRoutes } from './mesh/topology/network-routes.ts'
 import { shareRoutes } from './mesh/topology/share-routes.ts'
 import { rulesOfCluster } from './policy/rule/cluster-dependants.ts'
-import { endEntriesOfCluster, entriesOfCluster, moveEntries } from './registry/cluster-entries.ts'
+import {
+  endEntriesOfCluster,
+  entriesOfCluster,
+  entriesPausedWith,
+  moveEntries,
+} from './registry/cluster-entries.ts'
 
 /** Mounts clusters, control planes, networks and gateways under `/v1`. */
 export function mountTopology(v1: App, { database, now, keyring }: Base): void {
@@ -33,6 +38,7 @@ export function mountTopology(v1: App, { database, now, keyring }: Base): void {
     ],
     enders: [endEntriesOfCluster, endEndpointsOfPlace, endServicesOfCluster, endIntermediates],
     movers: [moveEntries, moveIntermediates],
+    pauses: [entriesPausedWith],
   }
   v1.register(clusterRoutes, { db, now, hooks })
   v1.register(moveRoutes, { db, now, hooks })

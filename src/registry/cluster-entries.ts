@@ -2,13 +2,14 @@ import { type Dependant } from '../mesh/hooks.ts'
 import { primaryTrustDomain } from '../mesh/find-mesh.ts'
 import {
   type ClusterMover,
+  type ClusterPauses,
   type MovedObject,
   type TopologyDependants,
   type TopologyEnder,
 } from '../mesh/topology/hooks.ts'
 import { pathOf, type SpiffeId, spiffeIdOf } from '../spiffe/spiffe-id.ts'
 import { createEntry, deleteEntry, ownerOf } from './change-entries.ts'
-import { entriesTiedTo } from './cluster-entry-store.ts'
+import { countTied, entriesTiedTo } from './cluster-entry-store.ts'
 import { type Entry, type EntryDraft, type EntryOwner, groupOf, isExpired } from './entry.ts'
 
 export { holdTied } from './cluster-entry-store.ts'
@@ -27,6 +28,15 @@ export const entriesOfCluster: TopologyDependants = async (db, { kind, meshId, n
   if (tied.length <= named.length) return named
   const rest = `and ${tied.length - named.length} more`
   return [...named, { kind: 'entry', name: rest, effect, blocks: true }]
+}
+
+/** How many identities get no SVID while the cluster that they are tied to is disabled. */
+export const entriesPausedWith: ClusterPauses = async (db, meshId, disabled) => {
+  const { entries, holding } = await countTied(db, meshId, disabled)
+  if (entries === 0) return []
+  const name = entries === 1 ? '1 entry' : `${entries} entries`
+  const effect = `no SVID is issued or renewed until the cluster is active; ${holding} of ${entries} hold one now, and need a join token once it has ended`
+  return [{ kind: 'entries', name, effect, blocks: false }]
 }
 
 /** Ends the entries that are tied to a cluster, each with its audit record. */

@@ -1,3 +1,4 @@
+import { sql } from 'kysely'
 import { type MeshId } from '../db/ids.ts'
 import { type Db } from '../db/schema.ts'
 import { type SpiffeId } from '../spiffe/spiffe-id.ts'
@@ -18,6 +19,24 @@ export async function entriesTiedTo(db: Db, meshId: MeshId, cluster: string): Pr
     .orderBy('spiffe_id')
     .execute()
   return rows.map((row) => ({ id: row.id, spiffeId: row.spiffe_id }))
+}
+
+/** How many entries that have not ended are tied to a cluster, and how many of them hold an SVID that still lives. */
+export async function countTied(
+  db: Db,
+  meshId: MeshId,
+  { cluster, now }: { readonly cluster: string; readonly now: Date },
+): Promise<{ readonly entries: number; readonly holding: number }> {
+  const { rows } = await sql<{ entries: number; holding: number }>`
+    select count(*)::integer as entries, count(*) filter (where exists (
+      select from svid_issued s
+      where s.mesh_id = entry.mesh_id and s.entry_id = entry.id and s.not_after > ${now}
+    ))::integer as holding
+    from entry
+    where mesh_id = ${meshId} and cluster = ${cluster} and (expires_at is null or expires_at > ${now})`.execute(
+    db,
+  )
+  return rows[0] ?? { entries: 0, holding: 0 }
 }
 
 /** Whether an entry is still tied to a cluster; if so it stays as it is until the transaction ends. */

@@ -59,6 +59,19 @@ t.test('the commands of a topology', async (t) => {
     },
   )
 
+  t.test('a cluster is disabled in the knowledge of what stands still', async (t) => {
+    const command = 'cluster disable far --dry-run'
+    await ok('cluster create far --role remote --control-planes default')
+    t.notMatch(await ok(command), /entries|stops/)
+    for (const path of ['/a', '/b']) await ok(`entry create --id ${path} --cluster far`)
+    const told = /state +disabled[^]*2 entries: no SVID is issued or renewed .* 0 of 2 hold one now/
+    t.match(await ok(command), told)
+    t.match(await ok('cluster show far'), /state +active/, 'and a dry run changes nothing')
+    t.match(await ok('cluster disable far'), told)
+    t.notMatch(await ok('cluster activate far'), /entries/)
+    await ok('cluster delete far --force')
+  })
+
   t.test(
     'clusters, networks, control planes and gateways are made, changed and shown',
     async (t) => {

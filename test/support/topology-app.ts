@@ -18,6 +18,7 @@ import { shareRoutes } from '../../src/mesh/topology/share-routes.ts'
 import {
   endEntriesOfCluster,
   entriesOfCluster,
+  entriesPausedWith,
   moveEntries,
 } from '../../src/registry/cluster-entries.ts'
 import { type AdminAnswer, adminApp } from './admin-app.ts'
@@ -31,6 +32,7 @@ export async function topologyApp(t: Test, { now = databaseNow }: { readonly now
     dependants: [intermediatesOfCluster, entriesOfCluster, endpointsOfPlace],
     enders: [endEntriesOfCluster, endEndpointsOfPlace, endIntermediates],
     movers: [moveEntries, moveIntermediates],
+    pauses: [entriesPausedWith],
   }
   const admin = await adminApp(t, {
     mount: (v1, db) => {

@@ -36,6 +36,7 @@ export async function twoMeshes(t: Test, options: IssuingOptions = {}) {
     dependants: [intermediatesOfCluster, entriesOfCluster, endpointsOfPlace],
     enders: [endEntriesOfCluster, endEndpointsOfPlace, endIntermediates],
     movers: [moveEntries, moveIntermediates],
+    pauses: [],
   }
   const context = { actor: 'test', now: clock.now() }
   await inTransaction(db, async (trx) => {

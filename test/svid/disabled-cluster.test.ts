@@ -1,9 +1,11 @@
 import t from 'tap'
 import { clusterFounder } from '../../src/authority/cluster-authority.ts'
+import { addSeconds } from '../../src/clock.ts'
 import { inTransaction } from '../../src/db/connect.ts'
 import { createCluster } from '../../src/mesh/topology/clusters.ts'
 import { generateKeyPair } from '../../src/pki/key-pair.ts'
 import { createEntry } from '../../src/registry/change-entries.ts'
+import { entriesPausedWith } from '../../src/registry/cluster-entries.ts'
 import { csrOf, issuingService } from './issuing-service.ts'
 
 t.test('for a disabled cluster nothing is signed until it is active again', async (t) => {
@@ -11,7 +13,13 @@ t.test('for a disabled cluster nothing is signed until it is active again', asyn
   const { database, keyring, meshId, trustDomain } = service
   const { db } = database
   const context = { actor: 'tester', now: service.clock.now() }
-  const hooks = { founders: [clusterFounder(keyring)], dependants: [], enders: [], movers: [] }
+  const hooks = {
+    founders: [clusterFounder(keyring)],
+    dependants: [],
+    enders: [],
+    movers: [],
+    pauses: [],
+  }
   await inTransaction(db, async (trx) => {
     const draft = { name: 'east', role: 'primary' } as const
     await createCluster(trx, meshId, { draft, deps: { context, hooks } })
@@ -63,7 +71,13 @@ t.test(
     const { database, keyring, meshId } = service
     const { db } = database
     const context = { actor: 'tester', now: service.clock.now() }
-    const hooks = { founders: [clusterFounder(keyring)], dependants: [], enders: [], movers: [] }
+    const hooks = {
+      founders: [clusterFounder(keyring)],
+      dependants: [],
+      enders: [],
+      movers: [],
+      pauses: [],
+    }
     await inTransaction(db, async (trx) => {
       for (const cluster of ['east', 'west']) {
         const draft = { name: cluster, role: 'primary' } as const
@@ -113,3 +127,41 @@ t.test(
     t.match((await service.join('/west')).chain, 'BEGIN CERTIFICATE', 'also for who comes new')
   },
 )
+
+t.test('whoever disables a cluster is told how many entries get no SVID any more', async (t) => {
+  const service = await issuingService(t)
+  const { database, keyring, meshId, clock } = service
+  const { db } = database
+  const context = { actor: 'tester', now: clock.now() }
+  const hooks = {
+    founders: [clusterFounder(keyring)],
+    dependants: [],
+    enders: [],
+    movers: [],
+    pauses: [],
+  }
+  await inTransaction(db, async (trx) => {
+    const draft = { name: 'east', role: 'primary' } as const
+    await createCluster(trx, meshId, { draft, deps: { context, hooks } })
+    const expiresAt = addSeconds(context.now, 60)
+    for (const entry of [
+      { spiffeId: '/web', cluster: 'east' },
+      { spiffeId: '/new', cluster: 'east' },
+      { spiffeId: '/ends', cluster: 'east', expiresAt },
+      { spiffeId: '/elsewhere' },
+    ]) {
+      await createEntry(trx, meshId, { draft: entry, context })
+    }
+  })
+  await service.reload()
+  const ask = async () => entriesPausedWith(db, meshId, { cluster: 'east', now: clock.now() })
+  for (const path of ['/web', '/web', '/elsewhere']) await service.join(path)
+  t.match(await ask(), [
+    { kind: 'entries', name: '3 entries', effect: /renewed until .* active; 1 of 3 hold one now/ },
+  ])
+  await clock.advance(61_000)
+  t.match(await ask(), [{ name: '2 entries', effect: /1 of 2 hold one now/ }])
+  await clock.advance(2 * 3600_000)
+  t.match(await ask(), [{ name: '2 entries', effect: /0 of 2 hold one now/ }])
+  t.same(await entriesPausedWith(db, meshId, { cluster: 'default', now: clock.now() }), [])
+})

@@ -69,7 +69,13 @@ async function addCluster(service: IssuingService, name: string): Promise<void> 
   const { database, keyring, meshId } = service
   const context = { actor: 'tester', now: service.clock.now() }
   const network = `net-${name}`
-  const hooks = { founders: [clusterFounder(keyring)], dependants: [], enders: [], movers: [] }
+  const hooks = {
+    founders: [clusterFounder(keyring)],
+    dependants: [],
+    enders: [],
+    movers: [],
+    pauses: [],
+  }
   await inTransaction(database.db, async (trx) => {
     await createNetwork(trx, meshId, { draft: { name: network }, context })
     const draft = { name, role: 'primary', networks: [network] } as const

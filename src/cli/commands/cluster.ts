@@ -1,5 +1,6 @@
 import { type Command, Option } from 'commander'
 import {
+  type ChangedClusterView,
   type ClusterView,
   type CreatedClusterView,
   type MovedClusterView,
@@ -167,11 +168,16 @@ async function moveCluster(cli: Cli, name: string, options: MoveOptions): Promis
   if (dryRun !== true) cli.print({ next: moved.next })
 }
 
-function printCluster(cli: Cli, cluster: ClusterView | CreatedClusterView): void {
+function printCluster(
+  cli: Cli,
+  cluster: ClusterView | CreatedClusterView | ChangedClusterView,
+): void {
   if (cli.output !== 'table') {
     cli.print(cluster)
     return
   }
+  const ended = 'stops' in cluster ? (cluster.stops ?? []) : []
+  const stops = ended.map(({ name, effect }) => `${name}: ${effect}`)
   cli.print({
     name: cluster.name,
     role: cluster.role,
@@ -179,6 +185,7 @@ function printCluster(cli: Cli, cluster: ClusterView | CreatedClusterView): void
     place: placeOf(cluster.locality),
     networks: cluster.networks.join(', '),
     controlPlanes: cluster.controlPlaneOrder.map(({ name, reason }) => `${name} (${reason})`),
+    ...(stops.length > 0 && { stops }),
     ...('next' in cluster ? { next: cluster.next } : {}),
   })
 }

@@ -69,6 +69,11 @@ export const ClusterDetailBody = Type.Object({
 })
 /** A cluster that was just made. */
 export const CreatedClusterBody = Type.Object({ ...ClusterDetailBody.properties, ...Next })
+/** A cluster that was changed; of one that is disabled what stands still until it is active again. */
+export const ChangedClusterBody = Type.Object({
+  ...ClusterDetailBody.properties,
+  stops: Type.Optional(Ended),
+})
 /** A cluster that was deleted, and what ended with it. */
 export const EndedClusterBody = Type.Object({ ...ClusterDetailBody.properties, ended: Ended })
 
@@ -101,5 +106,7 @@ export const MovedClusterBody = Type.Object({
 export type ClusterView = Static<typeof ClusterDetailBody>
 /** The answer to the making of a cluster. */
 export type CreatedClusterView = Static<typeof CreatedClusterBody>
+/** The answer to the change of a cluster. */
+export type ChangedClusterView = Static<typeof ChangedClusterBody>
 /** The answer to the move of a cluster. */
 export type MovedClusterView = Static<typeof MovedClusterBody>

@@ -7,9 +7,11 @@ import type { App } from '../../http/listener.ts'
 import { decodeCursor, pageOf, PageQuery, pageSchema } from '../../http/page.ts'
 import { MeshParams } from '../api.ts'
 import { loadMesh } from '../find-mesh.ts'
+import type { Dependant } from '../hooks.ts'
 import { DeleteQuery } from './api.ts'
 import {
   ChangeClusterBody,
+  ChangedClusterBody,
   ClusterDetailBody,
   ClusterParams,
   type ClusterView,
@@ -21,6 +23,7 @@ import type { KeptCluster } from './cluster-store.ts'
 import { changeCluster, createCluster, deleteCluster } from './clusters.ts'
 import { loadTopology } from './find-topology.ts'
 import { noSuchObject } from './hold-topology.ts'
+import type { ClusterPauses, TopologyHooks } from './hooks.ts'
 import { contextOf, meshOf, type TopologyRoutesOptions } from './route-options.ts'
 import { pageByName, viewCluster } from './view.ts'
 
@@ -120,7 +123,7 @@ export const clusterRoutes = async (app: App, options: TopologyRoutesOptions): P
         params: ClusterParams,
         body: ChangeClusterBody,
         querystring: DryRunQuery,
-        response: { 200: ClusterDetailBody },
+        response: { 200: ChangedClusterBody },
       },
     },
     async (request, reply) => {
@@ -133,7 +136,10 @@ export const clusterRoutes = async (app: App, options: TopologyRoutesOptions): P
           const context = await contextOf(request, trx, now)
           const of = { name, change: request.body, context, requireVersion }
           const cluster = await changeCluster(trx, meshId, of)
-          return viewNow(trx, meshId, { cluster, now: context.now })
+          const changed = await viewNow(trx, meshId, { cluster, now: context.now })
+          if (request.body.state !== 'disabled') return changed
+          const disabled = { cluster: name, now: context.now }
+          return { ...changed, stops: await stopsOf(trx, meshId, { hooks, disabled }) }
         },
         { dryRun: request.query.dryRun },
       )
@@ -172,6 +178,16 @@ export const clusterRoutes = async (app: App, options: TopologyRoutesOptions): P
       )
     },
   )
+}
+
+async function stopsOf(
+  trx: Db,
+  meshId: MeshId,
+  { hooks, disabled }: { hooks: TopologyHooks; disabled: Parameters<ClusterPauses>[2] },
+): Promise<Dependant[]> {
+  const stops: Dependant[] = []
+  for (const ask of hooks.pauses) stops.push(...(await ask(trx, meshId, disabled)))
+  return stops
 }
 
 async function viewNow(

@@ -52,10 +52,18 @@ export interface MovedObject {
  */
 export type ClusterMover = (trx: Db, move: ClusterMove) => Promise<readonly MovedObject[]>
 
+/** Tells what stands still while a cluster is disabled; it blocks nothing. */
+export type ClusterPauses = (
+  db: Db,
+  meshId: MeshId,
+  disabled: { readonly cluster: string; readonly now: Date },
+) => Promise<readonly Dependant[]>
+
 /** What higher features add to the making, moving and ending of clusters and networks. */
 export interface TopologyHooks {
   readonly founders: readonly ClusterFounder[]
   readonly dependants: readonly TopologyDependants[]
   readonly enders: readonly TopologyEnder[]
   readonly movers: readonly ClusterMover[]
+  readonly pauses: readonly ClusterPauses[]
 }
