@@ -25,18 +25,18 @@ export function turnsFor(scale: Scale, times: number): Scale {
   return times === 1 ? scale : { ...scale, rounds: Math.min(scale.rounds, 2) }
 }
 
-/** How many times the services a run goes through. */
+/** How many times the services, or the rules, a run goes through. */
 export function growthOf({ smoke }: Scale): readonly number[] {
   return smoke ? [1] : [1, 10, 100]
 }
 
 /**
- * A mesh of `services` services, {@link RULES} rules and {@link PEERS} active peers.
+ * A mesh of so many services and rules, and {@link PEERS} active peers.
  *
  * Of a hundred rules fifty-five name one service, twenty-five a namespace, ten the beginning of a name, eight a name
  * in every namespace, two everything; one in ten denies, one in three narrows its callers.
  */
-export function makeMesh(numbers: Numbers, services: number): SnapshotInput {
+export function makeMesh(numbers: Numbers, services: number, rules = RULES): SnapshotInput {
   return {
     meshId: 'acme' as MeshId,
     revisions: { mesh: 1n, relationship: 1n, rule: 1n },
@@ -52,7 +52,7 @@ export function makeMesh(numbers: Numbers, services: number): SnapshotInput {
     })),
     offers: [],
     groups: [],
-    rules: Array.from({ length: RULES }, (_, i) => makeRule(numbers, { index: i, services })),
+    rules: Array.from({ length: rules }, (_, i) => makeRule(numbers, { index: i, services })),
   }
 }
 
@@ -69,10 +69,27 @@ export function makeService(index: number): SnapshotService {
   }
 }
 
-/** A random rule with this number in its id. */
+/** The mesh with rules that each name one service, up to `rules` in all: what is added as a mesh comes to be used more. */
+export function withNamingRules(
+  numbers: Numbers,
+  mesh: SnapshotInput,
+  rules: number,
+): SnapshotInput {
+  const services = mesh.services.length
+  const more = Array.from({ length: rules - mesh.rules.length }, (_, i) =>
+    makeRule(numbers, { index: mesh.rules.length + i, services, kind: 0 }),
+  )
+  return { ...mesh, rules: [...mesh.rules, ...more] }
+}
+
+/** A random rule with this number in its id; `kind` below a hundred says of which kind instead of chance. */
 export function makeRule(
   numbers: Numbers,
-  { index, services }: { readonly index: number; readonly services: number },
+  {
+    index,
+    services,
+    kind,
+  }: { readonly index: number; readonly services: number; readonly kind?: number },
 ): Rule {
   const service = numbers.below(services)
   const callers =
@@ -80,7 +97,7 @@ export function makeRule(
   const draft: RuleDraft = {
     direction: 'export',
     effect: numbers.below(10) === 0 ? 'deny' : 'allow',
-    subject: makeSubject(numbers.below(100), service),
+    subject: makeSubject(kind ?? numbers.below(100), service),
     audience:
       numbers.below(4) === 0
         ? { kind: 'all', ...(callers && { callers }) }
