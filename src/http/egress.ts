@@ -71,10 +71,28 @@ export function decideEgress(to: Destination, rules: readonly EgressRule[]): Egr
   }
 }
 
-/** The range that an IP address lies in, a cloud's metadata service being one; undefined for what is no address. */
+/**
+ * The range that an IP address lies in, a cloud's metadata service being one; undefined for what is no address.
+ *
+ * Of an IPv4 address inside an IPv6 one, in whichever way and spelling, that of the inner one.
+ */
 export function addressRange(text: string): string | undefined {
   const address = effectiveAddress(text)
-  return address && rangeOf(address)
+  if (address === undefined) return undefined
+  return rangeOf(address.kind() === 'ipv6' ? (innerAddress(address) ?? address) : address)
+}
+
+/**
+ * Where IPv6 addresses hold IPv4 ones beside those that {@link effectiveAddress} knows: IPv4-compatible (RFC 4291
+ * §2.5.5.1, but `::` and `::1`), IPv4-translated (RFC 2765 §2.1), 6to4 (RFC 3056 §2) and NAT64 of local use (RFC 8215)
+ * where its prefix is the /96 of zeros; otherwise local policy says where in it the IPv4 address is.
+ */
+function innerAddress(address: Address): Address | undefined {
+  const bytes = address.toByteArray()
+  const hex = Buffer.from(bytes).toString('hex')
+  if (hex.startsWith('2002')) return new ipaddr.IPv4(bytes.slice(2, 6))
+  const isLast = /^(?:0{24}(?!0{7})|0{16}ffff0000|0064ff9b00010{12})/.test(hex)
+  return isLast ? new ipaddr.IPv4(bytes.slice(12)) : undefined
 }
 
 function effectiveAddress(text: string): Address | undefined {
