@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { ServiceError } from '../../errors.ts'
 import { bindingsOf, inOrder, isShown } from './bindings.ts'
 import { audienceOf, isNamed } from '../rule/rule-reach.ts'
@@ -8,13 +9,15 @@ import { serviceKey, type Snapshot, type SnapshotService } from '../snapshot/sna
  * Refuses a rule that gives a name to a service while another one goes by that name to the same peer: RULE_INVALID.
  *
  * What clashes only later, since a service or a label comes, is shown as a conflict instead. `snapshot` holds the
- * rule, and is as its author may see it. Only services that the rule names, or that could have such a name, are looked at.
+ * rule, and is as its author may see it. Only services that the rule names, or that could have such a name, are looked at;
+ * others have their turn after each peer.
  */
-export function requireFreeNames(snapshot: Snapshot, rule: Rule, at: Date): void {
+export async function requireFreeNames(snapshot: Snapshot, rule: Rule, at: Date): Promise<void> {
   if (rule.as === undefined || rule.subject.kind !== 'service') return
   const mayClash = candidatesFor(snapshot, rule)
   for (const peer of audienceOf(snapshot, rule)) {
     if (peer === 'self') continue
+    await nextTurn()
     const all = rule.direction === 'export' ? snapshot.services : snapshot.offers.get(peer.name)
     const services = all === undefined ? [] : inOrder(all).filter(mayClash)
     const scene = { kind: rule.direction, peer } as const

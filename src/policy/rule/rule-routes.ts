@@ -220,7 +220,7 @@ async function settled(
   { before, rule: after, context: { ownerScope, now: at } }: Partial<ChangedRule> & Made,
 ): Promise<Outcome> {
   const snapshot = seenBy(await loadSnapshot(trx, meshId), ownerScope)
-  requireFreeNames(snapshot, after, at)
+  await requireFreeNames(snapshot, after, at)
   return { before, after, snapshot, at }
 }
 
