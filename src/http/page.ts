@@ -87,6 +87,14 @@ export function decodeHashCursor(cursor: string | undefined): Uint8Array | undef
   throw notOurs()
 }
 
+/** The place in a list at which a cursor stands; throws INVALID_REQUEST when it is gone, or was never of this list. */
+export function placeOrGone<T>(place: T | undefined): T {
+  if (place !== undefined) return place
+  throw new ServiceError('INVALID_REQUEST', 'where the cursor stood in this list is gone', {
+    next: 'leave the cursor out to begin with the first page',
+  })
+}
+
 function notOurs(): ServiceError {
   return new ServiceError('INVALID_REQUEST', 'the cursor is not one that this list gave out', {
     next: 'leave the cursor out to begin with the first page',

@@ -2,12 +2,12 @@ import { type Static } from 'typebox'
 import { type MeshId, parseMeshId } from '../../db/ids.ts'
 import { type Db } from '../../db/schema.ts'
 import { type App } from '../../http/listener.ts'
-import { decodeIdCursor, pageOf, pageSchema } from '../../http/page.ts'
+import { decodeIdCursor, pageOf, pageSchema, placeOrGone } from '../../http/page.ts'
 import { MeshParams } from '../../mesh/api.ts'
 import { loadMesh } from '../../mesh/find-mesh.ts'
 import { AlertBody, AlertQuery } from './alert-api.ts'
 import { severitiesFrom, viewAlert } from './alert-events.ts'
-import { listAlerts } from './alert-store.ts'
+import { listAlerts, numberOfAlert } from './alert-store.ts'
 
 /** What the alert routes need. */
 export interface AlertRoutesOptions {
@@ -51,12 +51,14 @@ export const alertRoutes = async (app: App, { db }: AlertRoutesOptions): Promise
 
 async function pageOfAlerts(db: Db, meshId: MeshId | undefined, query: Static<typeof AlertQuery>) {
   const { limit, cursor, state, minSeverity, code } = query
+  const id = decodeIdCursor(cursor)
+  const behind = id === undefined ? undefined : placeOrGone(await numberOfAlert(db, { id, meshId }))
   const found = await listAlerts(db, {
     meshId,
     severities: severitiesFrom(minSeverity ?? 'info'),
     code,
     state,
-    behind: decodeIdCursor(cursor),
+    behind,
     limit: limit + 1,
   })
   const page = pageOf(found, limit, ({ id }) => [id])

@@ -172,8 +172,8 @@ export interface AlertFilter {
   readonly severities: readonly Severity[]
   readonly code: string | undefined
   readonly state: 'open' | 'cleared' | 'all'
-  /** Go on behind the alert with this id. */
-  readonly behind: string | undefined
+  /** Go on behind the alert with this number. */
+  readonly behind: bigint | undefined
   readonly limit: number
 }
 
@@ -187,15 +187,20 @@ export async function listAlerts(db: Db, filter: AlertFilter): Promise<Alert[]> 
     .limit(filter.limit)
   if (filter.meshId !== undefined) query = query.where('mesh_id', '=', filter.meshId)
   if (filter.code !== undefined) query = query.where('code', '=', filter.code)
-  const { behind } = filter
-  if (behind !== undefined) {
-    query = query.where('nr', '<', (eb) =>
-      eb.selectFrom('alert as last').select('last.nr').where('last.id', '=', behind),
-    )
-  }
+  if (filter.behind !== undefined) query = query.where('nr', '<', filter.behind)
   if (filter.state === 'open') query = query.where('cleared_at', 'is', null)
   if (filter.state === 'cleared') query = query.where('cleared_at', 'is not', null)
   return (await query.execute()).map(alertOf)
+}
+
+/** The number of an alert, by its id, of one mesh or of all; undefined when there is none. */
+export async function numberOfAlert(
+  db: Db,
+  { id, meshId }: { readonly id: string; readonly meshId: MeshId | undefined },
+): Promise<bigint | undefined> {
+  let query = db.selectFrom('alert').select('nr').where('id', '=', id)
+  if (meshId !== undefined) query = query.where('mesh_id', '=', meshId)
+  return (await query.executeTakeFirst())?.nr
 }
 
 /** How many alerts are open, by code and severity. */

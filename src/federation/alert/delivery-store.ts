@@ -157,13 +157,13 @@ export async function settleDelivery(
   return numUpdatedRows > 0n
 }
 
-/** Deliveries of a webhook, the newest first, behind the one with the id `behind` when given. */
+/** Deliveries of a webhook, the newest first, behind the number `behind` when given. */
 export async function listDeliveries(
   db: Db,
   webhookId: string,
   page: {
     readonly state: Delivery['state'] | undefined
-    readonly behind: string | undefined
+    readonly behind: bigint | undefined
     readonly limit: number
   },
 ): Promise<Delivery[]> {
@@ -174,13 +174,17 @@ export async function listDeliveries(
     .orderBy('nr', 'desc')
     .limit(page.limit)
   if (page.state !== undefined) query = query.where('state', '=', page.state)
-  const { behind } = page
-  if (behind !== undefined) {
-    query = query.where('nr', '<', (eb) =>
-      eb.selectFrom('webhook_delivery as last').select('last.nr').where('last.id', '=', behind),
-    )
-  }
+  if (page.behind !== undefined) query = query.where('nr', '<', page.behind)
   return (await query.execute()).map(deliveryOf)
+}
+
+/** The number of a delivery of a webhook, by its id; undefined when there is none. */
+export async function numberOfDelivery(
+  db: Db,
+  { id, webhookId }: { readonly id: string; readonly webhookId: string },
+): Promise<bigint | undefined> {
+  const query = db.selectFrom('webhook_delivery').select('nr').where('id', '=', id)
+  return (await query.where('webhook_id', '=', webhookId).executeTakeFirst())?.nr
 }
 
 /** The delivery of this id, locked until the transaction ends. */

@@ -9,7 +9,14 @@ import { type DbClock } from '../../db/time.ts'
 import { DryRunQuery } from '../../http/dry-run.ts'
 import { type App } from '../../http/listener.ts'
 import { type Outbound } from '../../http/outbound.ts'
-import { decodeCursor, decodeIdCursor, pageOf, PageQuery, pageSchema } from '../../http/page.ts'
+import {
+  decodeCursor,
+  decodeIdCursor,
+  pageOf,
+  PageQuery,
+  pageSchema,
+  placeOrGone,
+} from '../../http/page.ts'
 import { MeshParams } from '../../mesh/api.ts'
 import { loadMesh } from '../../mesh/find-mesh.ts'
 import {
@@ -20,7 +27,7 @@ import {
   TestedWebhookBody,
   WebhookBody,
 } from './alert-api.ts'
-import { listDeliveries } from './delivery-store.ts'
+import { listDeliveries, numberOfDelivery } from './delivery-store.ts'
 import { sendToWebhook } from './send-webhook.ts'
 import { listWebhooks, type WebhookScope } from './webhook-store.ts'
 import { viewDelivery, viewSent, viewWebhook } from './webhook-view.ts'
@@ -224,7 +231,11 @@ function registerDeliveries(app: App, options: WebhookRoutesOptions, place: Plac
     async (request) => {
       const { id } = await loadWebhook(db, scopeOf(request), nameOf(request))
       const { limit, cursor, state } = request.query
-      const behind = decodeIdCursor(cursor)
+      const last = decodeIdCursor(cursor)
+      const behind =
+        last === undefined
+          ? undefined
+          : placeOrGone(await numberOfDelivery(db, { id: last, webhookId: id }))
       const found = await listDeliveries(db, id, { state, behind, limit: limit + 1 })
       const page = pageOf(found, limit, ({ id: delivery }) => [delivery])
       return { items: page.items.map(viewDelivery), nextCursor: page.nextCursor }

@@ -290,6 +290,20 @@ t.test('lists are filtered, paged, and show a mesh only its own', async (t) => {
     { code: 'peer.failing', nr: undefined },
   ])
   t.equal(pages.length, 2)
+
+  const newest = (await get('/alerts?code=clock.differs')).items[0].id
+  const gone = (await get('/meshes/acme/alerts?limit=1')).nextCursor
+  await db.deleteFrom('alert').where('code', '=', 'peer.needs-bootstrap').execute()
+  for (const [cursor, what] of [
+    [
+      Buffer.from(JSON.stringify([newest])).toString('base64url'),
+      'another mesh’s alert says nothing of when it was',
+    ],
+    [gone, 'the rest of a list does not go silently with the alert at its cursor'],
+  ]) {
+    const refused = await app.call('GET', `/meshes/acme/alerts?cursor=${cursor}`)
+    t.match(refused, { status: 400, body: { code: 'INVALID_REQUEST', detail: /is gone/ } }, what)
+  }
 })
 
 t.test(

@@ -316,6 +316,8 @@ t.test(
     t.equal(second.nextCursor, null)
     const key: unknown = JSON.parse(Buffer.from(first.nextCursor, 'base64url').toString())
     t.same(key, [first.items[0].id])
+    const others = (await app.call('GET', '/webhooks/all/deliveries?limit=1')).body.nextCursor
+    t.match(await app.call('GET', `${place}/mesh/deliveries?cursor=${others}`), { status: 400 })
   },
 )
 
