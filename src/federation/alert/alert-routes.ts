@@ -51,8 +51,9 @@ export const alertRoutes = async (app: App, { db }: AlertRoutesOptions): Promise
 
 async function pageOfAlerts(db: Db, meshId: MeshId | undefined, query: Static<typeof AlertQuery>) {
   const { limit, cursor, state, minSeverity, code } = query
-  const id = decodeIdCursor(cursor)
-  const behind = id === undefined ? undefined : placeOrGone(await numberOfAlert(db, { id, meshId }))
+  const last = decodeIdCursor(cursor)
+  const behind =
+    last === undefined ? undefined : placeOrGone(await numberOfAlert(db, { id: last, meshId }))
   const found = await listAlerts(db, {
     meshId,
     severities: severitiesFrom(minSeverity ?? 'info'),
