@@ -1,7 +1,8 @@
 import { isOwned } from '../../access/owner-scope.ts'
 import { type Rule, ruleTitle } from '../rule/rule.ts'
+import { isSeenBy } from '../rule/seen-rules.ts'
 import { aliased } from '../decision/evaluate.ts'
-import { judgeOpen } from '../decision/judge.ts'
+import { judgeOpen, type OpenVerdict } from '../decision/judge.ts'
 import { type Draft, isAllowed, keepersOf } from './name-keepers.ts'
 import { type SubjectName } from '../snapshot/rule-index.ts'
 import { openHalfOf, type Parties } from '../decision/scene.ts'
@@ -82,17 +83,38 @@ export function bindingsOf(
   scene: Between,
   { services, at }: { readonly services: Iterable<SnapshotService>; readonly at: Date },
 ): Binding[] {
+  const drafts = draftsOf(snapshot, scene, { services, at })
+  const keepers = keepersIn(snapshot, drafts, (whole) => draftsOf(whole, scene, { services, at }))
+  return drafts.map((draft) => bindingOf(snapshot, scene, { draft, keepers }))
+}
+
+function draftsOf(
+  snapshot: Snapshot,
+  scene: Between,
+  { services, at }: { readonly services: Iterable<SnapshotService>; readonly at: Date },
+): Draft[] {
   const drafts: Draft[] = []
   for (const service of services) {
     const draft = draftOf(snapshot, scene, { service, at })
     if (scene.kind === 'import' || draft.verdict.allow !== undefined) drafts.push(draft)
   }
-  // Without aliases every service has a name of its own.
-  const keepers = snapshot.rules.hasAliases
-    ? keepersOf(snapshot.rules, drafts)
-    : new Map<string, Draft>()
-  return drafts.map((draft) => bindingOf(snapshot, scene, { draft, keepers }))
+  return drafts
 }
+
+/** Who keeps each name; also rules that the snapshot's reader does not see have a say in that. */
+function keepersIn(
+  snapshot: Snapshot,
+  drafts: readonly Draft[],
+  again: (whole: Snapshot) => readonly Draft[],
+): ReadonlyMap<string, Draft> {
+  const { rules, allRules } = snapshot
+  // Without aliases every service has a name of its own.
+  if (!rules.hasAliases) return NO_KEEPERS
+  if (allRules === undefined) return keepersOf(rules, drafts)
+  return keepersOf(allRules, again({ ...snapshot, rules: allRules }))
+}
+
+const NO_KEEPERS: ReadonlyMap<string, Draft> = new Map()
 
 const ORDERED = new WeakMap<ReadonlyMap<string, SnapshotService>, readonly SnapshotService[]>()
 
@@ -129,7 +151,7 @@ function bindingOf(
 ): Binding {
   const { service, half, verdict, name } = draft
   const keeper = isAllowed(draft) ? keepers.get(name) : undefined
-  const other = keeper === draft ? undefined : keeper
+  const other = keeper?.key === draft.key ? undefined : keeper
   const { name: peer } = scene.peer
   const isOpen = isAllowed(draft) && scene.peer.state === 'active'
   const { state, reason } = stateOf(scene, draft, other && holderOf(snapshot, scene, other))
@@ -147,7 +169,7 @@ function bindingOf(
     rule: (verdict.deny ?? verdict.allow)?.rule,
     conflictsWith: other && {
       subject: { namespace: other.service.namespace, name: other.service.name },
-      rule: other.verdict.allow?.rule,
+      rule: citedTo(snapshot, other.verdict),
       isShown: isShown(snapshot, scene, other.service),
     },
   }
@@ -185,8 +207,13 @@ export function isShown(
 
 function holderOf(snapshot: Snapshot, scene: Between, { service, key, verdict }: Draft): string {
   if (!isShown(snapshot, scene, service)) return 'another service already'
-  const { allow } = verdict
-  return `${key} already${allow === undefined ? '' : `, by rule ${ruleTitle(allow.rule)}`}`
+  const rule = citedTo(snapshot, verdict)
+  return `${key} already${rule === undefined ? '' : `, by rule ${ruleTitle(rule)}`}`
+}
+
+/** The rule that gives a name, if the snapshot's reader may know of it. */
+function citedTo({ ownerScope }: Snapshot, { allow }: OpenVerdict): Rule | undefined {
+  return allow !== undefined && isSeenBy(allow.rule, ownerScope) ? allow.rule : undefined
 }
 
 function inactive({ name, state }: SnapshotRelationship): string {

@@ -32,14 +32,13 @@ import {
   type RuleChange,
 } from './change-rules.ts'
 import { readSubject } from './subject-body.ts'
-import { changeRuleIndex } from '../snapshot/build-rule-index.ts'
 import { loadSnapshot } from '../snapshot/load-snapshot.ts'
 import { nextAfterRule } from './next-commands.ts'
 import { requireFreeNames } from '../binding/name-clash.ts'
 import { type ChangeOfRule, changesBetween, touchedBy } from './rule-changes.ts'
 import { effectOf } from './rule-effect.ts'
 import { type RuleDraft, type StoredRule } from './rule.ts'
-import { seenBy } from './seen-rules.ts'
+import { seenBy, withRule } from './seen-rules.ts'
 import { listRules } from './rule-store.ts'
 import { type Snapshot } from '../snapshot/snapshot.ts'
 import { viewChanges, viewEffect, viewRule } from './rule-view.ts'
@@ -243,8 +242,7 @@ async function outcomeOf(outcome: Outcome): Promise<RuleOutcomeView> {
 
 async function changesNow({ snapshot, at, ...change }: Settled): Promise<PeerChangesView> {
   const id = change.after?.id ?? change.before?.id ?? ''
-  const rules = changeRuleIndex(snapshot.rules, new Map([[id, change.before]]))
-  const around = { before: { ...snapshot, rules }, after: snapshot, at }
+  const around = { before: withRule(snapshot, id, change.before), after: snapshot, at }
   return viewChanges(await changesBetween(around, touchedBy(snapshot, change)))
 }
 

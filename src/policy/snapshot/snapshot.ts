@@ -91,6 +91,8 @@ export interface Snapshot {
   readonly rules: RuleIndex
   /** The namespaces of its reader, who is told of others' services no names; undefined = the whole mesh. */
   readonly ownerScope?: OwnerScope
+  /** The rules of everybody, where `rules` are without those that its reader is not to see. */
+  readonly allRules?: RuleIndex
 }
 
 /** The key of a service here and in the log of changes: its title, `namespace/name`. */

@@ -107,3 +107,38 @@ t.test('one more rule that gives the same name leaves it to whoever has it', asy
   await rule('a', { visibleTo: ['web'] })
   t.same(await states(), { a: 'imported', b: 'conflict' })
 })
+
+t.test('a developer learns that a name is lost, and not by which rule of others', async (t) => {
+  const { call, rule, offer } = await acme(t)
+  const hush = await rule('a', { visibleTo: ['shop'], name: 'hush' })
+  await offer('a')
+  await rule('b', { as: { name: 'a' } })
+  await offer('b')
+  const grant = { label: 'web', meshId: 'acme', role: 'developer', namespaces: ['web'] }
+  const { token } = (await call('POST', '/v1/api-tokens', { body: grant })).body
+  const of = 'service=market/b&of=globex&namespace=web'
+  const lost = /market\/a is the name of market\/a already"/
+  for (const path of [`/resolve?cluster=east&${of}`, `/explain?${of}`]) {
+    const { body, text } = await call('GET', `/v1/meshes/acme${path}`, { token })
+    t.equal(body.decision, 'deny', path)
+    t.match(text, lost, path)
+    t.notMatch(text, new RegExp(`hush|${hush.id}`), path)
+  }
+  const { body, text } = await call('GET', OFFERS, { token })
+  t.match(body.items, [{ name: 'a' }, { name: 'b', state: 'conflict' }])
+  t.notMatch(text, new RegExp(`hush|${hush.id}`))
+  t.match((await call('GET', OFFERS)).text, /by rule hush/)
+})
+
+t.test('a developer who gives up a name by his rule is told what becomes hidden', async (t) => {
+  const { call, rule, offer } = await acme(t)
+  const own = await rule('a', { visibleTo: ['web'], ownerScope: ['web'] })
+  await offer('a')
+  await rule('b', { as: { name: 'a' } })
+  await offer('b')
+  const grant = { label: 'web', meshId: 'acme', role: 'developer', namespaces: ['web'] }
+  const { token } = (await call('POST', '/v1/api-tokens', { body: grant })).body
+  const headers = { 'if-match': '"v1"' }
+  const { body } = await call('DELETE', `${RULES}/${own.id}?dryRun=true`, { token, headers })
+  t.match(body.changes.peers, [{ peer: 'globex', counts: { hidden: 1, visible: 1 } }])
+})
