@@ -266,6 +266,21 @@ t.test(
     t.match(nowhere.err, /no relationship "nobody" .*\n {2}body \/audience\/relationships\/0\n/)
     const why = await entente('explain', '--may-see', 'shop/cart', '--to', 'globex')
     t.match(why.out, /✓ export rule +rule carts \(export allow /, 'by its name, no id')
+    const toGlobex = ['rule', 'list', '--effective', '--to', 'globex']
+    t.match(
+      (await entente(...toGlobex)).out,
+      /\n\nidentities that may call globex: \/ns\/web\/\*\n$/,
+    )
+    t.match(JSON.parse((await entente('--output', 'json', ...toGlobex)).out), {
+      items: [{ name: 'cart' }],
+      identities: { shown: [{ path: '/ns/web/*', clusters: null }], refused: [] },
+    })
+    const deaf = ['--deny', '--identity', '/ns/x/*', '--from', 'globex', '--cluster', 'default']
+    await entente('rule', 'import', ...deaf)
+    t.match(
+      (await entente('rule', 'list', '--effective', '--from', 'globex')).out,
+      /\n\nidentities of globex that count for nothing: \/ns\/x\/\* \(cluster default\)\n$/,
+    )
     const none = (await entente('rule', 'list', '--effective', '--to', 'initech')).out
     t.match(none, /^nothing is shown to initech\n\nnext:\n {2}entente explain --may-see .*initech/)
     t.notMatch(none, /rule export/, 'a rule may not be what is missing')
