@@ -97,6 +97,23 @@ function plain(value: unknown): unknown {
   return value
 }
 
+/**
+ * Characters that steer a terminal or reorder and hide what it shows, which JSON lets stand as they are: C1 controls,
+ * DEL, format characters and breaks of lines.
+ */
+const UNSEEN = /[\u007f-\u009f\p{Cf}\p{Zl}\p{Zp}]/gu
+
+/** The same line: whatever is not ASCII in it stands inside a string, where `\uXXXX` means the same. */
+function withoutUnseen(line: string): string {
+  return line.replaceAll(UNSEEN, (found) =>
+    Array.from({ length: found.length }, (_, i) => unitOf(found.charCodeAt(i))).join(''),
+  )
+}
+
+function unitOf(code: number): string {
+  return `\\u${code.toString(16).padStart(4, '0')}`
+}
+
 /** A JSON-lines logger on standard output, or on the given stream. */
 export function createLogger(
   options: Pick<LoggerOptions, 'level'>,
@@ -108,6 +125,7 @@ export function createLogger(
     timestamp: () =>
       `,"time":"${new Date(performance.timeOrigin + performance.now()).toISOString()}"`,
     formatters: { level: (level) => ({ level }), log: withholdUnlisted },
+    hooks: { streamWrite: withoutUnseen },
   }
   return stream === undefined ? pino(settings) : pino(settings, stream)
 }

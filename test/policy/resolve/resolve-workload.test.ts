@@ -220,6 +220,21 @@ t.test('who asked for what, and how rules decided, is in the log of the operator
   t.equal(decided.length, 3)
 })
 
+t.test(
+  'what a workload asks for can neither break a line of the log nor steer a terminal',
+  async (t) => {
+    const { call, join, decided: lines } = await acme(t)
+    const as = await join('/ns/bar/sa/web')
+    const service = 'shop/a\n{"event":"forged"}\u009b2J\u202e\u{e0041}\u2028b'
+    const [of, port] = ['\u001b]0;x\u0007\u009d', 'http']
+    const query = new URLSearchParams({ service, of, port, network: 'vpc-a' })
+    t.equal((await call('GET', `/resolve?${query.toString()}`, { as })).status, 404)
+    const line = lines.find((text) => text.includes('workload.decided')) ?? ''
+    t.match(line, /^[\x20-\x7e]+\n$/, 'one line of characters that are seen')
+    t.match(JSON.parse(line), { service, relationship: of, outcome: 'deny' }, 'and nothing is lost')
+  },
+)
+
 t.test('a workload is not sent to what lost its name, and the log says who keeps it', async (t) => {
   const { call, join, decided: lines, database, meshId, clock } = await acme(t)
   const { db } = database
