@@ -29,6 +29,7 @@ import { openApiOptions } from './http/openapi.ts'
 import { bindingRoutes } from './policy/binding/binding-routes.ts'
 import { explainRoutes } from './policy/explain/explain-routes.ts'
 import { lintRoutes } from './policy/lint/lint-routes.ts'
+import { hasRegisteredPath } from './registry/registered-path.ts'
 import { ruleRoutes } from './policy/rule/rule-routes.ts'
 
 /** The four listeners, built and not yet listening. */
@@ -91,7 +92,7 @@ function mountAdminApi(v1: App, base: Base, parts: Parts): void {
   const { anchors, readers } = parts.federation.relationshipRoutes
   v1.register(bindingRoutes, { db, now, snapshots: parts.snapshots })
   v1.register(explainRoutes, { db, now, snapshots: parts.snapshots, anchors, readers })
-  v1.register(lintRoutes, { db, now, snapshots: parts.snapshots })
+  v1.register(lintRoutes, { db, now, snapshots: parts.snapshots, hasRegistered: hasRegisteredPath })
   mountResolve(v1, base, parts)
   const { alerting, federation } = parts
   mountAlerting(v1, base, { alerting, outbound: federation.outbound })

@@ -3,7 +3,7 @@ import { lockMeshes } from '../db/lock-meshes.ts'
 import { type Db, type RelationshipState } from '../db/schema.ts'
 import { quoted, ServiceError } from '../errors.ts'
 import { type TrustDomain } from '../spiffe/trust-domain.ts'
-import { listPeerMeshes } from './local/local-store.ts'
+import { listMeshesOf, listPeerMeshes } from './local/local-store.ts'
 import { waitingFor } from './poll/waiting.ts'
 import { type Relationship } from './relationship.ts'
 import { fetchedDomains } from './peer-bundle/revision-store.ts'
@@ -39,6 +39,15 @@ export async function relationshipsOf(db: Db, meshId: MeshId): Promise<Relations
 export async function whatItWaitsFor(db: Db, relationship: Relationship): Promise<string[]> {
   if (relationship.state === 'active' || relationship.state === 'terminated') return []
   return waitingFor(relationship, await fetchedDomains(db, relationship.meshId, relationship.id))
+}
+
+/** To which other mesh of this service each of these trust domains belongs; those of none are left out. */
+export async function meshesWith(
+  db: Db,
+  meshId: MeshId,
+  trustDomains: readonly TrustDomain[],
+): Promise<Map<TrustDomain, MeshId>> {
+  return listMeshesOf(db, meshId, trustDomains)
 }
 
 /** The relationship of this name; throws NOT_FOUND. */

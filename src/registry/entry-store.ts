@@ -77,6 +77,25 @@ export async function lockEntry(trx: Db, meshId: MeshId, id: string): Promise<En
   return row === undefined ? undefined : entryOf(row)
 }
 
+/** Whether the path of any entry's SPIFFE ID is this one, or begins so. */
+export async function hasEntryLike(
+  db: Db,
+  meshId: MeshId,
+  { literal, wild }: { readonly literal: string; readonly wild: boolean },
+): Promise<boolean> {
+  const begin = sql<string>`'spiffe://' || trust_domain || ${literal}::text`
+  const row = await db
+    .selectFrom('entry')
+    .select('id')
+    .where('mesh_id', '=', meshId)
+    .where(
+      wild ? sql<boolean>`starts_with(spiffe_id, ${begin})` : sql<boolean>`spiffe_id = ${begin}`,
+    )
+    .limit(1)
+    .executeTakeFirst()
+  return row !== undefined
+}
+
 /** The entry for this SPIFFE ID. */
 export async function findEntryBySpiffeId(
   db: Db,

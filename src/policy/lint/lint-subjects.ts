@@ -6,6 +6,8 @@ import { audienceOf } from '../rule/rule-reach.ts'
 import { fits, type Pattern } from '../rule/pattern.ts'
 import { type Rule, type ServiceSubject } from '../rule/rule.ts'
 import { type Snapshot, type SnapshotService } from '../snapshot/snapshot.ts'
+import { pathOf } from '../../spiffe/spiffe-id.ts'
+import { type LintFacts } from './lint-facts.ts'
 
 /** Services by namespace: what rules are compared with, so that an exact one meets few. */
 export type Shelves = ReadonlyMap<string, readonly SnapshotService[]>
@@ -31,10 +33,24 @@ export function subjectContext(snapshot: Snapshot): SubjectContext {
   }
 }
 
+/** A rule for clusters none of which is left, or all of which are disabled. */
+export function lintClusters(rule: Rule, { clusters: enabled }: LintFacts): LintFinding[] {
+  const { clusters } = rule
+  if (clusters === undefined || enabled === undefined) return []
+  if (clusters.some((cluster) => enabled.has(cluster))) return []
+  const tells = `${clusters.join(', ')}: disabled or gone, so it matches nothing there`
+  const next = ['entente cluster list', deleteCommand(rule)]
+  return [onRule('rule.clusters-off', rule, { tells, next })]
+}
+
 /** Why the subject of a rule matches nothing as things are, if so. */
-export function lintSubject(rule: Rule, context: SubjectContext): LintFinding[] {
+export function lintSubject(
+  rule: Rule,
+  context: SubjectContext,
+  facts: LintFacts = {},
+): LintFinding[] {
   const { subject } = rule
-  if (subject.kind === 'identity') return []
+  if (subject.kind === 'identity') return lintIdentity(rule, { path: subject.path, context, facts })
   const contradiction = subject.labels === undefined ? undefined : contradictionIn(subject.labels)
   if (contradiction !== undefined) {
     const tells = `no value of label ${contradiction} satisfies its selector, so it never matches`
@@ -44,6 +60,24 @@ export function lintSubject(rule: Rule, context: SubjectContext): LintFinding[] 
   const named = [...shelves].flatMap((one) => servicesOn(one, subject))
   if (named.length === 0) return isEverything(subject) ? [] : [unmatched(rule, subject)]
   return [...lintPorts(rule, subject, named), ...lintVisibility(rule, context)]
+}
+
+// Whom a peer has only it knows: what we keep out of its identities may be right for one that we never met.
+function lintIdentity(
+  rule: Rule,
+  about: {
+    readonly path: Pattern
+    readonly context: SubjectContext
+    readonly facts: LintFacts
+  },
+): LintFinding[] {
+  const { path, context, facts } = about
+  if (rule.direction !== 'export' || facts.unregistered?.has(path.text) !== true) return []
+  const servers = [...context.snapshot.services.values()].flatMap(({ serverIds }) => serverIds)
+  if (servers.some((id) => fits(path, pathOf(id)))) return []
+  const tells = 'no identity that is registered here or serves a service of ours is meant by it'
+  const next = ['entente entry list', deleteCommand(rule)]
+  return [onRule('rule.identity-unknown', rule, { tells, next })]
 }
 
 // Waits for whatever comes, so that nothing is there now says nothing about it.
@@ -58,7 +92,8 @@ function shelvesFor(rule: Rule, { snapshot, own, offers }: SubjectContext): read
   )
 }
 
-function servicesOn(shelves: Shelves, subject: ServiceSubject): SnapshotService[] {
+/** The services there that a rule means. */
+export function servicesOn(shelves: Shelves, subject: ServiceSubject): SnapshotService[] {
   const { namespace, name, labels } = subject
   const lists = namespace.wild
     ? [...shelves].filter(([one]) => fits(namespace, one)).map(([, services]) => services)

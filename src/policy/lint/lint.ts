@@ -4,7 +4,9 @@ import { lintAudience, lintReach } from './lint-audience.ts'
 import { SEVERITIES } from './lint-api.ts'
 import { deleteCommand, LINT_CODES, type LintFinding, onRule } from './lint-finding.ts'
 import { collectDenies, lintShadow } from './lint-shadow.ts'
-import { lintSubject, subjectContext } from './lint-subjects.ts'
+import { type LintFacts } from './lint-facts.ts'
+import { lintImports } from './lint-imports.ts'
+import { lintClusters, lintSubject, subjectContext } from './lint-subjects.ts'
 import { lintWidth } from './lint-width.ts'
 import { hasEnded, type Rule } from '../rule/rule.ts'
 import { serviceKey, type Snapshot, type SnapshotOffer } from '../snapshot/snapshot.ts'
@@ -13,10 +15,10 @@ import { serviceKey, type Snapshot, type SnapshotOffer } from '../snapshot/snaps
  * What about the rules and offers of a mesh is probably not meant at a moment: rules that can never match, that open more than
  * they seem to, and offers that nobody imports; the gravest first, then by code and object.
  *
- * Whether a peer imports what we export only the peer knows; what no active relationship reaches nobody can import.
+ * Whether a peer elsewhere imports what we export only that peer knows; what no active relationship reaches nobody can import.
  * Pure. Costs some microseconds a rule and one decision an offer.
  */
-export function lint(snapshot: Snapshot, at: Date): LintFinding[] {
+export function lint(snapshot: Snapshot, at: Date, facts: LintFacts = {}): LintFinding[] {
   const context = subjectContext(snapshot)
   const rules = [...snapshot.rules.byId.values()]
   const denies = collectDenies(rules, at)
@@ -25,10 +27,12 @@ export function lint(snapshot: Snapshot, at: Date): LintFinding[] {
     const gone = lintAudience(rule, snapshot)
     if (gone.length > 0) return gone
     return [
-      ...lintSubject(rule, context),
+      ...lintSubject(rule, context, facts),
+      ...lintClusters(rule, facts),
       ...lintShadow(rule, denies, snapshot),
       ...lintWidth(rule),
       ...lintReach(rule, snapshot),
+      ...lintImports(rule, context, { ...facts, at }),
     ]
   })
   return [...findings, ...lintOffers(snapshot, at)].toSorted((one, other) =>

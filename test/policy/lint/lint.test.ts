@@ -1,81 +1,14 @@
 import t from 'tap'
-import { parseMeshId } from '../../../src/db/ids.ts'
 import { lint } from '../../../src/policy/lint/lint.ts'
 import { LINT_CODES } from '../../../src/policy/lint/lint-finding.ts'
 import { type RuleDraft } from '../../../src/policy/rule/rule.ts'
-import {
-  buildSnapshot,
-  type Snapshot,
-  type SnapshotInput,
-} from '../../../src/policy/snapshot/snapshot.ts'
-import { parseTrustDomain } from '../../../src/spiffe/trust-domain.ts'
-import { EARLY, LATE, ruleOf } from '../arbitrary-mesh.ts'
-
-const STATES = {
-  globex: 'active',
-  initech: 'active',
-  hooli: 'pending',
-  gone: 'terminated',
-} as const
-
-function meshWith(drafts: readonly RuleDraft[], more: Partial<SnapshotInput> = {}): Snapshot {
-  const service = {
-    ports: [{ name: 'http', port: 80 }],
-    labels: { tier: 'front' },
-    serverIds: [],
-    createdAt: EARLY,
-  }
-  return buildSnapshot({
-    meshId: parseMeshId('acme'),
-    revisions: { mesh: 1n, relationship: 1n, rule: 1n },
-    dnsSuffix: 'mesh.internal',
-    trustDomains: [parseTrustDomain('acme.example')],
-    services: [
-      { namespace: 'shop', name: 'cart', ...service },
-      { namespace: 'pay', name: 'ledger', ...service, labels: {} },
-    ],
-    relationships: Object.entries(STATES).map(([name, state]) => ({
-      id: name,
-      name,
-      state,
-      trustDomains: [parseTrustDomain(`${name}.example`)],
-      waitingFor: [],
-    })),
-    groups: [
-      { name: 'both', members: [peer('globex'), peer('initech')] },
-      { name: 'nobody', members: [] },
-      { name: 'ourselves', members: [{ kind: 'self' }] },
-    ],
-    offers: [],
-    rules: drafts.map((draft, i) => ruleOf(draft, `r${i}`)),
-    ...more,
-  })
-}
-
-function peer(name: string) {
-  return { kind: 'relationship' as const, name }
-}
-
-type Part = Omit<Partial<RuleDraft>, 'audience'> & {
-  readonly audience?: Partial<RuleDraft['audience']>
-}
-
-/** An allow of one service to one peer with one caller: nothing about it is odd, unless the parts are. */
-function rule({ audience, ...parts }: Part): RuleDraft {
-  return {
-    direction: 'export',
-    effect: 'allow',
-    subject: { namespace: 'shop', name: 'cart' },
-    ...parts,
-    audience: { kind: 'peers', relationships: ['globex'], ...audience },
-  }
-}
+import { type Snapshot } from '../../../src/policy/snapshot/snapshot.ts'
+import { EARLY, LATE } from '../arbitrary-mesh.ts'
+import { deny, meshWith, type Part, rule, to } from './lint-mesh.ts'
 
 const web = { paths: ['/web'] }
-const to = (...relationships: string[]) => ({ audience: { relationships } })
 const toGroup = (group: string) => ({ audience: { relationships: [], groups: [group] } })
 const toAll = { kind: 'all' as const, relationships: [] }
-const deny = (parts: Part) => rule({ effect: 'deny', ...parts })
 const everything = { namespace: '*', name: '*' }
 const labelled = (labels: object) => ({ subject: { namespace: 'shop', name: '*', labels } })
 
@@ -138,6 +71,28 @@ const TABLE: readonly (readonly [
     'any caller by name',
     [rule({ audience: { callers: { paths: ['*', '/web'] } } })],
     ['rule.callers-say-nothing'],
+  ],
+  [
+    'any caller by the root of all paths',
+    [rule({ audience: { callers: { paths: ['/*'] } } })],
+    ['rule.callers-say-nothing'],
+  ],
+  [
+    'any caller of any namespace',
+    [rule({ audience: { callers: { paths: ['/ns/*'] } } })],
+    ['rule.callers-say-nothing'],
+  ],
+  ['callers of a namespace', [rule({ audience: { callers: { paths: ['/ns/shop/*'] } } })], []],
+  [
+    'all with callers that keep nobody out',
+    [rule({ audience: { ...toAll, callers: { paths: ['/*'] } } })],
+    ['rule.any-caller', 'rule.callers-say-nothing'],
+  ],
+  ['everything to a peer', [rule({ subject: everything })], ['rule.everything-to-peers']],
+  [
+    'everything to a peer for some callers',
+    [rule({ subject: everything, audience: { callers: web } })],
+    [],
   ],
   [
     'everything to all',
