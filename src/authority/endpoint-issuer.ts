@@ -2,7 +2,7 @@ import { addSeconds } from '../clock.ts'
 import type { MeshId } from '../db/ids.ts'
 import type { Db } from '../db/schema.ts'
 import { ServiceError } from '../errors.ts'
-import { trustDomainsOf } from '../mesh/find-mesh.ts'
+import { clustersOf, trustDomainsOf } from '../mesh/find-mesh.ts'
 import { publicKeySha256 } from '../pki/key-pair.ts'
 import type { TrustDomain } from '../spiffe/trust-domain.ts'
 import { type Authority, canSign, type StoredAuthority } from './authority.ts'
@@ -20,6 +20,12 @@ export interface EndpointIssuer<A extends Authority = Authority> {
 // An issuer with less than this left is passed over, so that listeners are never seen with an SVID at its end.
 const LEAST_LEFT_SECONDS = 60
 
+interface Choice {
+  readonly now: Date
+  /** Clusters whose intermediates sign only where no other can: a listener without an SVID serves nobody. */
+  readonly disabled: ReadonlySet<string>
+}
+
 /**
  * Chooses where endpoint SVIDs come from: under the oldest published root that still lives and has an
  * intermediate with a key.
@@ -29,12 +35,13 @@ const LEAST_LEFT_SECONDS = 60
  */
 function chooseEndpointIssuer<A extends Authority>(
   authorities: readonly A[],
-  now: Date,
+  choice: Choice,
 ): EndpointIssuer<A> | undefined {
+  const { now } = choice
   const candidates = authorities
     .filter((one) => one.kind === 'x509_root' && isServing(one) && one.notAfter > now)
     .toSorted((one, other) => timeOf(one.publishedAt) - timeOf(other.publishedAt))
-    .flatMap((root) => issuersUnder(root, authorities, now))
+    .flatMap((root) => issuersUnder(root, authorities, choice))
     .filter(({ usableUntil }) => usableUntil > now)
   const lasting = candidates.find(
     ({ usableUntil }) => usableUntil >= addSeconds(now, LEAST_LEFT_SECONDS),
@@ -48,11 +55,14 @@ function chooseEndpointIssuer<A extends Authority>(
 function issuersUnder<A extends Authority>(
   root: A,
   authorities: readonly A[],
-  now: Date,
+  { now, disabled }: Choice,
 ): EndpointIssuer<A>[] {
+  const rank = ({ cluster = '' }: A): number => (disabled.has(cluster) ? 1 : 0)
   return authorities
     .filter((one) => one.parentId === root.id && isServing(one) && canSign(one, now))
-    .toSorted((one, other) => timeOf(other.notAfter) - timeOf(one.notAfter))
+    .toSorted(
+      (one, other) => rank(one) - rank(other) || timeOf(other.notAfter) - timeOf(one.notAfter),
+    )
     .slice(0, 1)
     .map((intermediate) => ({
       root,
@@ -80,7 +90,9 @@ export async function findEndpointIssuer(
   meshId: MeshId,
   { trustDomain, now }: { readonly trustDomain: TrustDomain; readonly now: Date },
 ): Promise<EndpointIssuer<StoredAuthority>> {
-  const chosen = chooseEndpointIssuer(await listLiving(db, meshId, trustDomain), now)
+  const clusters = await clustersOf(db, meshId)
+  const disabled = new Set(clusters.flatMap((one) => (one.state === 'disabled' ? one.name : [])))
+  const chosen = chooseEndpointIssuer(await listLiving(db, meshId, trustDomain), { now, disabled })
   if (chosen !== undefined) return chosen
   const domain = (await trustDomainsOf(db, meshId)).find(({ name }) => name === trustDomain)
   throw domain?.issuer === 'observed'

@@ -1,6 +1,7 @@
 import t from 'tap'
 import { clusterFounder } from '../../src/authority/cluster-authority.ts'
 import { addSeconds } from '../../src/clock.ts'
+import { findEndpointIssuer } from '../../src/authority/endpoint-issuer.ts'
 import { inTransaction } from '../../src/db/connect.ts'
 import { createCluster } from '../../src/mesh/topology/clusters.ts'
 import { generateKeyPair } from '../../src/pki/key-pair.ts'
@@ -63,6 +64,35 @@ t.test('for a disabled cluster nothing is signed until it is active again', asyn
   const other = await service.deps.signers.x509(meshId, trustDomain)
   t.not(other.authorityId, first.authorityId, 'nor does its intermediate sign for anybody else')
 })
+
+t.test(
+  'our own listeners do without the intermediate of a disabled cluster while they can',
+  async (t) => {
+    const { database, keyring, meshId, trustDomain, clock } = await issuingService(t)
+    const { db } = database
+    const context = { actor: 'tester', now: new Date(clock.now().getTime() + 60_000) }
+    const hooks = {
+      founders: [clusterFounder(keyring)],
+      dependants: [],
+      enders: [],
+      movers: [],
+      pauses: [],
+    }
+    await inTransaction(db, async (trx) => {
+      const draft = { name: 'east', role: 'primary' } as const
+      await createCluster(trx, meshId, { draft, deps: { context, hooks } })
+    })
+    const signing = async (): Promise<string | undefined> =>
+      (await findEndpointIssuer(db, meshId, { trustDomain, now: context.now })).intermediate.cluster
+    const become = (name: string, state: 'active' | 'disabled') =>
+      db.updateTable('cluster').set({ state }).where('name', '=', name).execute()
+    t.equal(await signing(), 'east', 'whichever lasts longest')
+    await become('east', 'disabled')
+    t.equal(await signing(), 'default')
+    await become('default', 'disabled')
+    t.equal(await signing(), 'east', 'a listener without an SVID would serve nobody')
+  },
+)
 
 t.test(
   '4 a cluster ends alone: disabled, or its intermediate revoked, the other goes on',
