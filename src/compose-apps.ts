@@ -30,7 +30,7 @@ import { bindingRoutes } from './policy/binding/binding-routes.ts'
 import { explainRoutes } from './policy/explain/explain-routes.ts'
 import { lintRoutes } from './policy/lint/lint-routes.ts'
 import { hasRegisteredPath } from './registry/registered-path.ts'
-import { ruleRoutes } from './policy/rule/rule-routes.ts'
+import { ruleRoutes } from './policy/change/rule-routes.ts'
 
 /** The four listeners, built and not yet listening. */
 export type Apps = Readonly<Record<ListenerName, App>>

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { addMesh, addRelationship, policyApp, setState } from '../policy/rule/policy-app.ts'
+import { addMesh, addRelationship, policyApp, setState } from '../policy/policy-app.ts'
 import { dataFolder, ran, type Ran } from '../support/small-server.ts'
 
 type Entente = (...argv: readonly string[]) => Promise<Ran>

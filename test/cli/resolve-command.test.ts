@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import { addRelationship } from '../policy/rule/policy-app.ts'
+import { addRelationship } from '../policy/policy-app.ts'
 import { acmeInTwoNetworks } from '../policy/resolve/resolve-app.ts'
 import { dataFolder, ran } from '../support/small-server.ts'
 

@@ -16,7 +16,7 @@ import {
   ShownIdentitiesBody,
 } from './identities-api.ts'
 import { ExportBody, ImportedOfferBody } from './offers-api.ts'
-import { seenBy } from '../rule/seen-rules.ts'
+import { seenBy } from '../snapshot/seen-rules.ts'
 import { type Snapshot } from '../snapshot/snapshot.ts'
 import { type Snapshots } from '../snapshot/snapshots.ts'
 import { viewExport, viewImported } from './view-binding.ts'

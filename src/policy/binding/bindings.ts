@@ -1,6 +1,6 @@
 import { isOwned } from '../../access/owner-scope.ts'
 import { type Rule, ruleTitle } from '../rule/rule.ts'
-import { isSeenBy } from '../rule/seen-rules.ts'
+import { isSeenBy } from '../snapshot/seen-rules.ts'
 import { aliased } from '../decision/evaluate.ts'
 import { judgeOpen, type OpenVerdict } from '../decision/judge.ts'
 import { type Draft, isAllowed, keepersOf } from './name-keepers.ts'

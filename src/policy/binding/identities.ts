@@ -1,7 +1,7 @@
 import { type OwnerScope } from '../../access/owner-scope.ts'
 import { merged } from '../decision/terms.ts'
 import { type Pattern } from '../rule/pattern.ts'
-import { audienceOf } from '../rule/rule-reach.ts'
+import { audienceOf } from '../decision/rule-reach.ts'
 import { type Effect, hasEnded, type Rule } from '../rule/rule.ts'
 import { type Snapshot } from '../snapshot/snapshot.ts'
 import { type RefusedIdentitiesView, type ShownIdentitiesView } from './identities-api.ts'

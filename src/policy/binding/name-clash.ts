@@ -1,7 +1,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { ServiceError } from '../../errors.ts'
 import { bindingsOf, inOrder, isShown } from './bindings.ts'
-import { audienceOf, isNamed } from '../rule/rule-reach.ts'
+import { audienceOf, isNamed } from '../decision/rule-reach.ts'
 import { type Rule, type ServiceSubject } from '../rule/rule.ts'
 import { serviceKey, type Snapshot, type SnapshotService } from '../snapshot/snapshot.ts'
 

@@ -9,7 +9,7 @@ import { ExplainBody, ExplainQuery } from '../rule/rule-api.ts'
 import { callerFacts } from '../rule/callers.ts'
 import { factsOf, type FactsDeps } from './explain-facts.ts'
 import { explain, questionOf } from './explain.ts'
-import { seenBy } from '../rule/seen-rules.ts'
+import { seenBy } from '../snapshot/seen-rules.ts'
 import { serviceKey } from '../snapshot/snapshot.ts'
 import { type Snapshots } from '../snapshot/snapshots.ts'
 

@@ -1,6 +1,6 @@
 import { deleteCommand, type LintFinding, onRule } from './lint-finding.ts'
 import { type Rule } from '../rule/rule.ts'
-import { audienceOf } from '../rule/rule-reach.ts'
+import { audienceOf } from '../decision/rule-reach.ts'
 import { type Snapshot, type SnapshotRelationship } from '../snapshot/snapshot.ts'
 
 /** Whether anybody is left of a rule's audience. */

@@ -1,6 +1,6 @@
 import { command } from '../../errors.ts'
 import { type Callers } from '../rule/callers.ts'
-import { audienceOf } from '../rule/rule-reach.ts'
+import { audienceOf } from '../decision/rule-reach.ts'
 import { deleteCommand, type LintFinding, onRule } from './lint-finding.ts'
 import { emptyPatternMap, entryOf, type PatternMap, visitFitting } from '../snapshot/pattern-map.ts'
 import { type Pattern } from '../rule/pattern.ts'

@@ -5,7 +5,7 @@ import { MeshParams } from '../../mesh/api.ts'
 import { DECISIONS, EXPLAINED_STEPS, OUTCOMES } from '../decision/answer.ts'
 import { MAX_CALLERS, MAX_NAMES, MAX_NOTE_LENGTH, MAX_PEERS, MAX_PRIORITY } from './check-rule.ts'
 import { LABEL_OPERATORS, MAX_REQUIREMENT_VALUES, MAX_REQUIREMENTS } from './label-selector.ts'
-import { RuleEffectBody } from './rule-effect-api.ts'
+import { RuleEffectBody } from '../change/rule-effect-api.ts'
 import { AUDIENCE_KINDS, DIRECTIONS, EFFECTS } from './rule.ts'
 
 const Label = Type.String({ minLength: 1, maxLength: 63, description: 'a DNS label' })

@@ -1,10 +1,10 @@
 import { type PeerChangesView } from '../../federation/group/peer-changes-api.ts'
 import { type RuleView } from './rule-api.ts'
-import { type RuleEffectView } from './rule-effect-api.ts'
+import { type RuleEffectView } from '../change/rule-effect-api.ts'
 import { type LabelSelector } from './label-selector.ts'
 import { ruleLine } from './rule-line.ts'
-import { type RuleChanges } from './rule-change.ts'
-import { type RuleEffect } from './rule-effect.ts'
+import { type RuleChanges } from '../change/rule-change.ts'
+import { type RuleEffect } from '../change/rule-effect.ts'
 import {
   type AudienceDraft,
   draftOf,

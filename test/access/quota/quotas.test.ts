@@ -5,7 +5,7 @@ import { serviceRoutes } from '../../../src/catalog/routes.ts'
 import { inTransaction } from '../../../src/db/connect.ts'
 import { parseMeshId } from '../../../src/db/ids.ts'
 import { databaseNow } from '../../../src/db/time.ts'
-import { addMesh } from '../../policy/rule/policy-app.ts'
+import { addMesh } from '../../policy/policy-app.ts'
 import { type AdminApp, adminApp } from '../../support/admin-app.ts'
 
 const ACME = parseMeshId('acme')

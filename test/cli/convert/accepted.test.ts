@@ -1,9 +1,9 @@
 import t from 'tap'
 import { ORIGINS } from '../../../src/cli/convert/options.ts'
 import { peerGroupRoutes } from '../../../src/federation/group/peer-group-routes.ts'
-import { ruleRoutes } from '../../../src/policy/rule/rule-routes.ts'
+import { ruleRoutes } from '../../../src/policy/change/rule-routes.ts'
 import { federationApp } from '../../federation/federation-app.ts'
-import { addRelationship } from '../../policy/rule/policy-app.ts'
+import { addRelationship } from '../../policy/policy-app.ts'
 import { converted } from './converted.ts'
 import { INPUTS } from './inputs.ts'
 

@@ -1,5 +1,5 @@
 import t, { type Test } from 'tap'
-import { addRelationship, setState } from '../rule/policy-app.ts'
+import { addRelationship, setState } from '../policy-app.ts'
 import { acmeInTwoNetworks } from '../resolve/resolve-app.ts'
 
 const RULES = '/v1/meshes/acme/rules'

@@ -1,7 +1,7 @@
 import t from 'tap'
 import { MESH_FINDINGS_SECONDS } from '../../../src/federation/alert/alert-source.ts'
 import { unimportedSource } from '../../../src/policy/binding/unimported-source.ts'
-import { addMesh, addRelationship, policyApp } from '../rule/policy-app.ts'
+import { addMesh, addRelationship, policyApp } from '../policy-app.ts'
 
 t.test('what peers offer and we neither import nor refuse is told of, peer by peer', async (t) => {
   const { db, clock, snapshots, call } = await policyApp(t)

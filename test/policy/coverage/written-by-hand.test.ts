@@ -1,7 +1,7 @@
 import t from 'tap'
 import { checkRule } from '../../../src/policy/rule/check-rule.ts'
 import { type RuleDraft } from '../../../src/policy/rule/rule.ts'
-import { addMesh, addRelationship, policyApp } from '../rule/policy-app.ts'
+import { addMesh, addRelationship, policyApp } from '../policy-app.ts'
 import { AT, mayCall, seenBy, seenOf, smallMesh } from './small-mesh.ts'
 
 const EXPORT: RuleDraft = {

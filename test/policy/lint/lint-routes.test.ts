@@ -3,7 +3,7 @@ import { serviceRoutes } from '../../../src/catalog/routes.ts'
 import { newId } from '../../../src/db/ids.ts'
 import { createLogger } from '../../../src/http/log.ts'
 import { lintRoutes } from '../../../src/policy/lint/lint-routes.ts'
-import { ruleRoutes } from '../../../src/policy/rule/rule-routes.ts'
+import { ruleRoutes } from '../../../src/policy/change/rule-routes.ts'
 import { Snapshots } from '../../../src/policy/snapshot/snapshots.ts'
 import { insertEntry } from '../../../src/registry/entry-store.ts'
 import { hasRegisteredPath } from '../../../src/registry/registered-path.ts'
@@ -12,7 +12,7 @@ import { parseTrustDomain } from '../../../src/spiffe/trust-domain.ts'
 import { adminApp } from '../../support/admin-app.ts'
 import { testClock } from '../../support/clock.ts'
 import { addCluster, addNetwork } from '../placed-mesh.ts'
-import { addMesh, addRelationship } from '../rule/policy-app.ts'
+import { addMesh, addRelationship } from '../policy-app.ts'
 
 const CART = {
   namespace: 'shop',

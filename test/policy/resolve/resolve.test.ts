@@ -1,7 +1,7 @@
 import t from 'tap'
 import { type AdminApp } from '../../support/admin-app.ts'
 import { addEndpoint } from '../placed-mesh.ts'
-import { addMesh, addRelationship } from '../rule/policy-app.ts'
+import { addMesh, addRelationship } from '../policy-app.ts'
 import { acmeInTwoNetworks } from './resolve-app.ts'
 
 /** Deletes every rule, the seeded ones too. */

@@ -1,7 +1,7 @@
 import t, { type Test } from 'tap'
 import { parseEndpointUrl } from '../../../src/spiffe/endpoint-profile.ts'
 import { addCluster, addEndpoint, addNetwork, type Placed } from '../placed-mesh.ts'
-import { addMesh, addRelationship, setState } from '../rule/policy-app.ts'
+import { addMesh, addRelationship, setState } from '../policy-app.ts'
 import { acmeInTwoNetworks } from './resolve-app.ts'
 
 const CART = { namespace: 'shop', name: 'cart' }

@@ -9,13 +9,7 @@ import { loadSnapshot } from '../../../src/policy/snapshot/load-snapshot.ts'
 import { pruneChanges } from '../../../src/policy/snapshot/prune-changes.ts'
 import { type Snapshot } from '../../../src/policy/snapshot/snapshot.ts'
 import { Snapshots } from '../../../src/policy/snapshot/snapshots.ts'
-import {
-  addMesh,
-  addRelationship,
-  type PolicyApp,
-  policyApp,
-  setState,
-} from '../rule/policy-app.ts'
+import { addMesh, addRelationship, type PolicyApp, policyApp, setState } from '../policy-app.ts'
 
 const quiet = { warn: () => undefined }
 

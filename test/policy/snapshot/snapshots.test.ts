@@ -2,10 +2,10 @@ import t from 'tap'
 import { bumpChange, type Topic, type Watcher } from '../../../src/db/changes.ts'
 import { inTransaction } from '../../../src/db/connect.ts'
 import { parseMeshId } from '../../../src/db/ids.ts'
-import { createRule } from '../../../src/policy/rule/change-rules.ts'
+import { createRule } from '../../../src/policy/change/change-rules.ts'
 import { type RuleDraft } from '../../../src/policy/rule/rule.ts'
 import { Snapshots } from '../../../src/policy/snapshot/snapshots.ts'
-import { addMesh, type PolicyApp, policyApp } from '../rule/policy-app.ts'
+import { addMesh, type PolicyApp, policyApp } from '../policy-app.ts'
 
 const draft: RuleDraft = {
   direction: 'export',

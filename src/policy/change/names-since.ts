@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from 'node:util'
-import { hasEnded, type Rule, type RuleContent } from './rule.ts'
+import { hasEnded, type Rule, type RuleContent } from '../rule/rule.ts'
 
 /**
  * Since when a rule gives the names that it gives after a change; null = since it was made.

@@ -5,8 +5,8 @@ import { type Binding, bound, offered } from '../../../src/policy/binding/bindin
 import { type Query } from '../../../src/policy/decision/answer.ts'
 import { evaluate } from '../../../src/policy/decision/evaluate.ts'
 import { changeRuleIndex } from '../../../src/policy/snapshot/build-rule-index.ts'
-import { type Around, type RuleChanges } from '../../../src/policy/rule/rule-change.ts'
-import { changesBetween, touchedBy } from '../../../src/policy/rule/rule-changes.ts'
+import { type Around, type RuleChanges } from '../../../src/policy/change/rule-change.ts'
+import { changesBetween, touchedBy } from '../../../src/policy/change/rule-changes.ts'
 import { fits, parsePathPattern } from '../../../src/policy/rule/pattern.ts'
 import { type Rule } from '../../../src/policy/rule/rule.ts'
 import {

@@ -3,8 +3,8 @@ import { relationshipsApart } from '../../federation/local/local-consent.ts'
 import { loadMesh } from '../../mesh/find-mesh.ts'
 import { type FindCrossings, type Founder } from '../../mesh/hooks.ts'
 import { createRule } from './change-rules.ts'
-import { rulesNaming } from './rule-store.ts'
-import { type Direction, DIRECTIONS, type Rule, type RuleDraft } from './rule.ts'
+import { rulesNaming } from '../rule/rule-store.ts'
+import { type Direction, DIRECTIONS, type Rule, type RuleDraft } from '../rule/rule.ts'
 
 /** What a new mesh begins with: every namespace open to the mesh itself, nothing to anybody else. */
 const OPEN_TO_SELF: RuleDraft = {

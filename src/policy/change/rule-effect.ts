@@ -1,8 +1,8 @@
 import { type Query } from '../decision/answer.ts'
 import { evaluate } from '../decision/evaluate.ts'
-import { audienceOf, type Peer, peerTitle, sceneWith } from './rule-reach.ts'
+import { audienceOf, type Peer, peerTitle, sceneWith } from '../decision/rule-reach.ts'
 import { MAX_PAIRS, servicesIn, sightOf, subjectsAmong, visitInTurns } from './rule-sight.ts'
-import { type Rule } from './rule.ts'
+import { type Rule } from '../rule/rule.ts'
 import { serviceKey, type Snapshot, type SnapshotService } from '../snapshot/snapshot.ts'
 
 /** A service that the rule speaks of and that stays hidden, with the step that hides it. */

@@ -1,6 +1,6 @@
 import t from 'tap'
 import { type MeshId } from '../../../src/db/ids.ts'
-import { effectOf } from '../../../src/policy/rule/rule-effect.ts'
+import { effectOf } from '../../../src/policy/change/rule-effect.ts'
 import { buildSnapshot, type SnapshotInput } from '../../../src/policy/snapshot/snapshot.ts'
 import { parseTrustDomain } from '../../../src/spiffe/trust-domain.ts'
 import { EARLY, ruleOf } from '../arbitrary-mesh.ts'

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { seedPeerPosture } from '../../../src/policy/rule/posture.ts'
+import { seedPeerPosture } from '../../../src/policy/change/posture.ts'
 import { federationApp } from '../../federation/federation-app.ts'
 import { makeMesh, testKeyring } from '../../support/meshes.ts'
 

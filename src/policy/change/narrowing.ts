@@ -1,5 +1,5 @@
-import { callerFacts, type Callers } from './callers.ts'
-import { type RuleContent } from './rule.ts'
+import { callerFacts, type Callers } from '../rule/callers.ts'
+import { type RuleContent } from '../rule/rule.ts'
 
 const PARTS = ['callers', 'ports', 'clusters', 'namespaces'] as const
 type Part = (typeof PARTS)[number]

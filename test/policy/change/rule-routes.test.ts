@@ -2,7 +2,7 @@ import t from 'tap'
 import { catalogDependants, offersOfPeer } from '../../../src/catalog/find-services.ts'
 import { parseMeshId } from '../../../src/db/ids.ts'
 import { policyDependants, rulesOfPeer } from '../../../src/policy/rule/dependants.ts'
-import { addMesh, addRelationship, type PolicyApp, policyApp, setState } from './policy-app.ts'
+import { addMesh, addRelationship, type PolicyApp, policyApp, setState } from '../policy-app.ts'
 
 const cart = {
   namespace: 'shop',

@@ -7,11 +7,11 @@ import {
   createRule,
   deleteRule,
   loadRule,
-} from '../../../src/policy/rule/change-rules.ts'
+} from '../../../src/policy/change/change-rules.ts'
 import { rulesOfGroup } from '../../../src/policy/rule/dependants.ts'
-import { changesOfGroup } from '../../../src/policy/rule/group-changes.ts'
+import { changesOfGroup } from '../../../src/policy/change/group-changes.ts'
 import { type RuleDraft } from '../../../src/policy/rule/rule.ts'
-import { addMesh, addRelationship, type PolicyApp, policyApp } from './policy-app.ts'
+import { addMesh, addRelationship, type PolicyApp, policyApp } from '../policy-app.ts'
 
 const meshId = parseMeshId('acme')
 

@@ -1,9 +1,9 @@
 import { command } from '../../errors.ts'
 import { type MeshId } from '../../db/ids.ts'
-import { callerPaths } from './callers.ts'
+import { callerPaths } from '../rule/callers.ts'
 import { aliased } from '../decision/evaluate.ts'
-import { audienceOf } from './rule-reach.ts'
-import { type Rule, ruleArgument } from './rule.ts'
+import { audienceOf } from '../decision/rule-reach.ts'
+import { type Rule, ruleArgument } from '../rule/rule.ts'
 import { type Reach, type RuleEffect } from './rule-effect.ts'
 import { serviceKey, type Snapshot, type SnapshotService } from '../snapshot/snapshot.ts'
 

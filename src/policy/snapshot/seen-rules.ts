@@ -1,8 +1,8 @@
 import { type OwnerScope } from '../../access/owner-scope.ts'
-import { changeRuleIndex } from '../snapshot/build-rule-index.ts'
-import { fits } from './pattern.ts'
-import { type Rule } from './rule.ts'
-import { type Snapshot } from '../snapshot/snapshot.ts'
+import { changeRuleIndex } from './build-rule-index.ts'
+import { fits } from '../rule/pattern.ts'
+import { type Rule } from '../rule/rule.ts'
+import { type Snapshot } from './snapshot.ts'
 
 /**
  * A snapshot as whoever has these namespaces sees it: without the imports of others, which decide nothing there, and

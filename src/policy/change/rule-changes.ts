@@ -15,7 +15,7 @@ import {
   type Touched,
   type TouchedPeer,
 } from './rule-change.ts'
-import { audienceOf, peerTitle, sceneWith } from './rule-reach.ts'
+import { audienceOf, peerTitle, sceneWith } from '../decision/rule-reach.ts'
 import {
   MAX_PAIRS,
   type Seen,
@@ -25,7 +25,7 @@ import {
   subjectsAmong,
   visitInTurns,
 } from './rule-sight.ts'
-import { DIRECTIONS, type Rule } from './rule.ts'
+import { DIRECTIONS, type Rule } from '../rule/rule.ts'
 
 /** Items that an answer names for one peer. */
 const MAX_ITEMS = 20

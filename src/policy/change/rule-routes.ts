@@ -22,7 +22,7 @@ import {
   type RuleOutcomeView,
   RuleParams,
   RulesQuery,
-} from './rule-api.ts'
+} from '../rule/rule-api.ts'
 import {
   changeRule,
   type ChangedRule,
@@ -31,17 +31,17 @@ import {
   loadRule,
   type RuleChange,
 } from './change-rules.ts'
-import { readSubject } from './subject-body.ts'
+import { readSubject } from '../rule/subject-body.ts'
 import { loadSnapshot } from '../snapshot/load-snapshot.ts'
 import { nextAfterRule } from './next-commands.ts'
 import { requireFreeNames } from '../binding/name-clash.ts'
 import { type ChangeOfRule, changesBetween, touchedBy } from './rule-changes.ts'
 import { effectOf } from './rule-effect.ts'
-import { type RuleDraft, type StoredRule } from './rule.ts'
-import { seenBy, withRule } from './seen-rules.ts'
-import { listRules } from './rule-store.ts'
+import { type RuleDraft, type StoredRule } from '../rule/rule.ts'
+import { seenBy, withRule } from '../snapshot/seen-rules.ts'
+import { listRules } from '../rule/rule-store.ts'
 import { type Snapshot } from '../snapshot/snapshot.ts'
-import { viewChanges, viewEffect, viewRule } from './rule-view.ts'
+import { viewChanges, viewEffect, viewRule } from '../rule/rule-view.ts'
 
 /** What the rules' routes need. */
 export interface RuleRoutesOptions {

@@ -2,8 +2,8 @@ import { type Snapshot } from '../snapshot/snapshot.ts'
 import { type Applicable, callChanges } from './call-changes.ts'
 import { EVERYTHING, narrowingOf } from './narrowing.ts'
 import { type Around, type RuleChangeItem, type TouchedPeer } from './rule-change.ts'
-import { isFor } from './rule-reach.ts'
-import { hasEnded, type Rule } from './rule.ts'
+import { isFor } from '../decision/rule-reach.ts'
+import { hasEnded, type Rule } from '../rule/rule.ts'
 
 /** Which identities a peer may be shown, or is heard with, that it may not before, and the other way round. */
 export function identityChanges(

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { namesSince } from '../../../src/policy/rule/names-since.ts'
+import { namesSince } from '../../../src/policy/change/names-since.ts'
 import { readRule, type RuleDraft } from '../../../src/policy/rule/rule.ts'
 import { EARLY, ruleOf } from '../arbitrary-mesh.ts'
 

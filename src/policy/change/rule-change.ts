@@ -1,7 +1,7 @@
 import { type ChangeKind } from '../../federation/group/peer-changes-api.ts'
 import { type Snapshot } from '../snapshot/snapshot.ts'
-import { type Peer } from './rule-reach.ts'
-import { type Direction, type Rule } from './rule.ts'
+import { type Peer } from '../decision/rule-reach.ts'
+import { type Direction, type Rule } from '../rule/rule.ts'
 
 /** One thing that becomes otherwise. */
 export interface RuleChangeItem {

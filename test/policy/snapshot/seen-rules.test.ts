@@ -1,5 +1,5 @@
 import t, { type Test } from 'tap'
-import { addRelationship } from './policy-app.ts'
+import { addRelationship } from '../policy-app.ts'
 import { acmeInTwoNetworks } from '../resolve/resolve-app.ts'
 
 const OFFER = {

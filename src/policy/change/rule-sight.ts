@@ -4,8 +4,8 @@ import { judgeOpen } from '../decision/judge.ts'
 import { openHalfOf, type Parties } from '../decision/scene.ts'
 import { chunksOf } from '../../db/chunks.ts'
 import { serviceKey, type Snapshot, type SnapshotService } from '../snapshot/snapshot.ts'
-import { isFor, isNamed } from './rule-reach.ts'
-import { type Rule, type RuleContent } from './rule.ts'
+import { isFor, isNamed } from '../decision/rule-reach.ts'
+import { type Rule, type RuleContent } from '../rule/rule.ts'
 
 /** Pairs of a service and a peer that one answer may cost: all of 10,000 services and 100 peers. */
 export const MAX_PAIRS = 1_000_000

@@ -1,11 +1,11 @@
-import { fits } from './pattern.ts'
-import { type Parties } from '../decision/scene.ts'
+import { fits } from '../rule/pattern.ts'
+import { type Parties } from './scene.ts'
 import {
   type Snapshot,
   type SnapshotRelationship,
   type SnapshotService,
 } from '../snapshot/snapshot.ts'
-import { type RuleContent, type Rule, type ServiceSubject } from './rule.ts'
+import { type RuleContent, type Rule, type ServiceSubject } from '../rule/rule.ts'
 
 /** One of a rule's audience: a peer, or the mesh itself. */
 export type Peer = SnapshotRelationship | 'self'
