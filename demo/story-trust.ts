@@ -1,6 +1,6 @@
 import { messageOf } from '../src/errors.ts'
 import { type KeyObject } from 'node:crypto'
-import { type ExplainView } from '../src/policy/rule/rule-api.ts'
+import { type ExplainView } from '../src/policy/explain/explain-api.ts'
 import { splitPem } from '../src/pki/certificate.ts'
 import { verifyX509Svid } from '../src/pki/verify-chain.ts'
 import { parseSpiffeId } from '../src/spiffe/spiffe-id.ts'

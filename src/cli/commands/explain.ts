@@ -1,5 +1,5 @@
 import { type Command } from 'commander'
-import { type ExplainView } from '../../policy/rule/rule-api.ts'
+import { type ExplainView } from '../../policy/explain/explain-api.ts'
 import { type Cli } from '../cli.ts'
 import { path } from '../client.ts'
 import { usageFailure } from '../failure.ts'

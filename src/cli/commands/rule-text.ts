@@ -1,4 +1,4 @@
-import { type DeletedRuleView, type RuleOutcomeView } from '../../policy/rule/rule-api.ts'
+import { type DeletedRuleView, type RuleOutcomeView } from '../../policy/change/rule-effect-api.ts'
 import { formatNext } from '../output.ts'
 import { sayChanges } from './changes-text.ts'
 

@@ -1,5 +1,5 @@
 import { type Command, InvalidArgumentError } from 'commander'
-import { type RuleOutcomeView } from '../../policy/rule/rule-api.ts'
+import { type RuleOutcomeView } from '../../policy/change/rule-effect-api.ts'
 import { type Cli } from '../cli.ts'
 import { path } from '../client.ts'
 import { usageFailure } from '../failure.ts'

@@ -1,5 +1,6 @@
 import { type Command } from 'commander'
-import { type DeletedRuleView, type RuleView } from '../../policy/rule/rule-api.ts'
+import { type DeletedRuleView } from '../../policy/change/rule-effect-api.ts'
+import { type RuleView } from '../../policy/rule/rule-api.ts'
 import { type Cli } from '../cli.ts'
 import { path } from '../client.ts'
 import { printDocuments } from '../declarative/print.ts'

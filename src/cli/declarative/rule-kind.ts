@@ -1,5 +1,5 @@
 import { type WhoamiView } from '../../access/api.ts'
-import { type DeletedRuleView, type RuleOutcomeView } from '../../policy/rule/rule-api.ts'
+import { type DeletedRuleView, type RuleOutcomeView } from '../../policy/change/rule-effect-api.ts'
 import { type Cli } from '../cli.ts'
 import { sayEffect } from '../commands/rule-text.ts'
 import { isJsonRecord, type JsonRecord } from './json-schema.ts'

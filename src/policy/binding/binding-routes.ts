@@ -119,7 +119,7 @@ function bindingsOfOffers(
   const peer = snapshot.relationships.get(name)
   const services = offers.map((offer) => ({ ...offer, serverIds: offer.identities }))
   const bindings =
-    peer === undefined || snapshot.rules.hasAliases
+    peer === undefined || snapshot.rules.aliases.size > 0
       ? bound(snapshot, name, at)
       : bindingsOf(snapshot, { kind: 'import', peer }, { services, at })
   return new Map(bindings.map((one) => [keyOf(one).join('/'), one]))

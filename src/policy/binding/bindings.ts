@@ -109,7 +109,7 @@ function keepersIn(
 ): ReadonlyMap<string, Draft> {
   const { rules, allRules } = snapshot
   // Without aliases every service has a name of its own.
-  if (!rules.hasAliases) return NO_KEEPERS
+  if (rules.aliases.size === 0) return NO_KEEPERS
   if (allRules === undefined) return keepersOf(rules, drafts)
   return keepersOf(allRules, again({ ...snapshot, rules: allRules }))
 }

@@ -24,7 +24,7 @@ export interface LostName {
  * looked at, and none where no rule renames. Undefined too where rules do not allow it to begin with.
  */
 export function lostName(snapshot: Snapshot, query: Query): LostName | undefined {
-  if (!snapshot.rules.hasAliases) return undefined
+  if (snapshot.rules.aliases.size === 0) return undefined
   const scene = sceneOf(snapshot, query)
   if (scene.kind === 'foreign' || scene.kind === 'within') return undefined
   const service = findService(snapshot, scene, query.subject)

@@ -41,11 +41,9 @@ export async function requireFreeNames(snapshot: Snapshot, rule: Rule, at: Date)
 
 /** Services that the rule names, that have a name which it gives, or that some rule renames. */
 function candidatesFor(snapshot: Snapshot, rule: Rule): (service: SnapshotService) => boolean {
-  const renamed = [...snapshot.rules.byId.values()].flatMap(
-    ({ as, subject, direction }): ServiceSubject[] =>
-      as === undefined || subject.kind !== 'service' || direction !== rule.direction
-        ? []
-        : [subject],
+  const renamed = [...snapshot.rules.aliases.values()].flatMap(
+    ({ subject, direction }): ServiceSubject[] =>
+      subject.kind !== 'service' || direction !== rule.direction ? [] : [subject],
   )
   const { namespace, name } = rule.as ?? {}
   return (service) =>

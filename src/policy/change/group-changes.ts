@@ -5,7 +5,7 @@ import { peersPart, type Snapshot } from '../snapshot/snapshot.ts'
 import { changesBetween } from './rule-changes.ts'
 import { type Touched } from './rule-change.ts'
 import { type Peer } from '../decision/rule-reach.ts'
-import { viewChanges } from '../rule/rule-view.ts'
+import { viewChanges } from './change-view.ts'
 
 /** What who comes to a group or leaves it gains or loses by the rules that name it. */
 export const changesOfGroup: MemberEffects = async (db, meshId, change) => {

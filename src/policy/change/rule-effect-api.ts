@@ -1,4 +1,6 @@
 import { type Static, Type } from 'typebox'
+import { PeerChangesBody } from '../../federation/group/peer-changes-api.ts'
+import { RuleBody } from '../rule/rule-api.ts'
 
 /** What a rule's subject comes to for its audience, all rules considered. */
 export const RuleEffectBody = Type.Object({
@@ -22,5 +24,22 @@ export const RuleEffectBody = Type.Object({
   }),
 })
 
+/** A rule that was deleted, and what that does. */
+export const DeletedRuleBody = Type.Object({ ...RuleBody.properties, changes: PeerChangesBody })
+
+/** A rule that was just made or changed, what it comes to, and what to do with it. */
+export const RuleOutcomeBody = Type.Object({
+  ...RuleBody.properties,
+  effectNow: RuleEffectBody,
+  changes: PeerChangesBody,
+  next: Type.Array(
+    Type.String({ description: 'a useful command; "# at globex:" marks one for a peer' }),
+  ),
+})
+
 /** What a rule comes to, on the wire. */
 export type RuleEffectView = Static<typeof RuleEffectBody>
+/** The answer to the creation or change of a rule. */
+export type RuleOutcomeView = Static<typeof RuleOutcomeBody>
+/** A rule that was deleted, on the wire. */
+export type DeletedRuleView = Static<typeof DeletedRuleBody>

@@ -16,13 +16,11 @@ import { loadMesh } from '../../mesh/find-mesh.ts'
 import {
   ChangeRuleBody,
   CreateRuleBody,
-  DeletedRuleBody,
   RuleBody,
-  RuleOutcomeBody,
-  type RuleOutcomeView,
   RuleParams,
   RulesQuery,
 } from '../rule/rule-api.ts'
+import { DeletedRuleBody, RuleOutcomeBody, type RuleOutcomeView } from './rule-effect-api.ts'
 import {
   changeRule,
   type ChangedRule,
@@ -41,7 +39,8 @@ import { type RuleDraft, type StoredRule } from '../rule/rule.ts'
 import { seenBy, withRule } from '../snapshot/seen-rules.ts'
 import { listRules } from '../rule/rule-store.ts'
 import { type Snapshot } from '../snapshot/snapshot.ts'
-import { viewChanges, viewEffect, viewRule } from '../rule/rule-view.ts'
+import { viewRule } from '../rule/rule-view.ts'
+import { viewChanges, viewEffect } from './change-view.ts'
 
 /** What the rules' routes need. */
 export interface RuleRoutesOptions {

@@ -52,8 +52,8 @@ function seenAs({ state, name, reason }: Binding): Seen {
 
 // Those that a rule renames, and those that have a name which a rule gives.
 function sharingNames(snapshot: Snapshot, scene: Parties): readonly SnapshotService[] {
-  if (scene.kind === 'within' || !snapshot.rules.hasAliases) return []
-  const rules = renamingRules(snapshot).filter(
+  if (scene.kind === 'within' || snapshot.rules.aliases.size === 0) return []
+  const rules = [...snapshot.rules.aliases.values()].filter(
     (rule) => rule.direction === scene.kind && isFor(snapshot, rule, scene.peer),
   )
   const services = servicesIn(snapshot, scene)
@@ -65,16 +65,6 @@ function speaksOf({ subject, as }: Rule, service: SnapshotService): boolean {
   if (subject.kind === 'service' && isNamed(subject, service)) return true
   const { namespace = service.namespace, name = service.name } = as ?? {}
   return namespace === service.namespace && name === service.name
-}
-
-const RENAMING = new WeakMap<Snapshot['rules'], readonly Rule[]>()
-
-function renamingRules({ rules }: Snapshot): readonly Rule[] {
-  const known = RENAMING.get(rules)
-  if (known !== undefined) return known
-  const found = [...rules.byId.values()].filter(({ as }) => as !== undefined)
-  RENAMING.set(rules, found)
-  return found
 }
 
 /** Every service that a scene can be about, by name. */

@@ -66,7 +66,7 @@ function nameOf(
   scene: Parties,
   { half, verdict, subject }: Pick<Asked, 'half' | 'verdict'> & { readonly subject: SubjectName },
 ): SubjectName {
-  if (scene.kind === 'within' || !snapshot.rules.hasAliases) return subject
+  if (scene.kind === 'within' || snapshot.rules.aliases.size === 0) return subject
   const { allow } = isOpen(half) ? verdict : judge(snapshot.rules, openHalf(half))
   return aliased(subject, allow?.rule.as)
 }

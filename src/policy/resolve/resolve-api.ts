@@ -2,7 +2,7 @@ import { type Static, Type } from 'typebox'
 import { PortBody } from '../../catalog/api.ts'
 import { TIERS } from '../../catalog/route/route.ts'
 import { DECISIONS } from '../decision/answer.ts'
-import { ExplainBody } from '../rule/rule-api.ts'
+import { ExplainBody } from '../explain/explain-api.ts'
 
 const Place = Type.String({ minLength: 1, maxLength: 100 })
 

@@ -4,7 +4,6 @@ import { type Db } from '../../db/schema.ts'
 import { deleteAudience, insertAudience, type RuleWrite, withAudiences } from './audience-store.ts'
 import { columnsOf, RULE } from './rule-row-store.ts'
 import { type StoredRule } from './rule.ts'
-import { type Revisions } from '../snapshot/snapshot.ts'
 
 /** Stores a new rule; throws a unique violation for a taken name. */
 export async function insertRule(
@@ -147,18 +146,6 @@ export async function countRules(db: Db, meshId: MeshId): Promise<number> {
     .where('mesh_id', '=', meshId)
     .executeTakeFirstOrThrow()
   return Number(count)
-}
-
-/** How far what decisions of a mesh depend on has come. */
-export async function readRevisions(db: Db, meshId: MeshId): Promise<Revisions> {
-  const rows = await db
-    .selectFrom('change')
-    .select(['topic', 'revision'])
-    .where('mesh_id', '=', meshId)
-    .where('topic', 'in', ['mesh', 'relationship', 'rule'])
-    .execute()
-  const of = (topic: string): bigint => rows.find((row) => row.topic === topic)?.revision ?? 0n
-  return { mesh: of('mesh'), relationship: of('relationship'), rule: of('rule') }
 }
 
 function allRules(db: Db, meshId: MeshId) {

@@ -1,10 +1,6 @@
-import { type PeerChangesView } from '../../federation/group/peer-changes-api.ts'
 import { type RuleView } from './rule-api.ts'
-import { type RuleEffectView } from '../change/rule-effect-api.ts'
 import { type LabelSelector } from './label-selector.ts'
 import { ruleLine } from './rule-line.ts'
-import { type RuleChanges } from '../change/rule-change.ts'
-import { type RuleEffect } from '../change/rule-effect.ts'
 import {
   type AudienceDraft,
   draftOf,
@@ -12,7 +8,6 @@ import {
   type StoredRule,
   type SubjectDraft,
 } from './rule.ts'
-import { serviceKey } from '../snapshot/snapshot.ts'
 
 /** A rule as the wire has it. */
 export function viewRule(rule: StoredRule): RuleView {
@@ -34,33 +29,6 @@ export function viewRule(rule: StoredRule): RuleView {
     line: ruleLine(rule),
     version: String(rule.version),
     createdAt: rule.createdAt.toISOString(),
-  }
-}
-
-/** What a rule comes to, as the wire has it. */
-export function viewEffect(effect: RuleEffect): RuleEffectView {
-  return {
-    reaches: effect.reaches.map(({ peer, count, services }) => ({
-      peer,
-      count,
-      services: services.map(serviceKey),
-    })),
-    notActive: effect.notActive.map((one) => ({ ...one })),
-    withheld: effect.withheld.map((one) => ({ ...one })),
-    complete: effect.complete,
-  }
-}
-
-/** What a change of a rule does, as the wire has it. */
-export function viewChanges({ peers, complete }: RuleChanges): PeerChangesView {
-  return {
-    peers: peers.map(({ peer, direction, counts, items }) => ({
-      peer,
-      direction,
-      counts: { ...counts },
-      items: items.map((item) => ({ ...item, who: [...item.who] })),
-    })),
-    complete,
   }
 }
 

@@ -82,7 +82,6 @@ class IndexChange {
     return {
       byDirection: this.#byDirection,
       aliases: this.#aliases,
-      hasAliases: this.#aliases.size > 0,
     }
   }
 
@@ -169,7 +168,6 @@ function emptyRuleIndex(): RuleIndex {
     byDirection: { export: emptyAudienceIndex(), import: emptyAudienceIndex() },
     byId: ShardedMap.of<Rule>([]),
     aliases: new Map(),
-    hasAliases: false,
   }
 }
 

@@ -1,5 +1,6 @@
 import { type MeshId } from '../../db/ids.ts'
 import { type Db } from '../../db/schema.ts'
+import { type Revisions } from './snapshot.ts'
 
 /** One line of the log of what decisions depend on; `kind` `all` = more than was worth naming. */
 export interface LoggedChange {
@@ -41,4 +42,16 @@ export async function deleteChanges(db: Db, before: Date): Promise<number> {
     .where('at', '<', before)
     .executeTakeFirstOrThrow()
   return Number(numDeletedRows)
+}
+
+/** How far what decisions of a mesh depend on has come. */
+export async function readRevisions(db: Db, meshId: MeshId): Promise<Revisions> {
+  const rows = await db
+    .selectFrom('change')
+    .select(['topic', 'revision'])
+    .where('mesh_id', '=', meshId)
+    .where('topic', 'in', ['mesh', 'relationship', 'rule'])
+    .execute()
+  const of = (topic: string): bigint => rows.find((row) => row.topic === topic)?.revision ?? 0n
+  return { mesh: of('mesh'), relationship: of('relationship'), rule: of('rule') }
 }

@@ -5,7 +5,7 @@ import { type Db } from '../../db/schema.ts'
 import { relationshipsOf } from '../../federation/find-relationship.ts'
 import { groupsOf } from '../../federation/group/peer-groups.ts'
 import { loadMesh, trustDomainsOf } from '../../mesh/find-mesh.ts'
-import { listChanges } from './change-log-store.ts'
+import { listChanges, readRevisions } from './change-log-store.ts'
 import { type ChangedKeys, changedKeys, MAX_CHANGED } from './changed-keys.ts'
 import { type Changed, nextSnapshot, type SnapshotChanges } from './next-snapshot.ts'
 import {
@@ -18,7 +18,7 @@ import {
   type SnapshotOffer,
   type SnapshotService,
 } from './snapshot.ts'
-import { listRules, readRevisions } from '../rule/rule-store.ts'
+import { listRules } from '../rule/rule-store.ts'
 
 /**
  * Loads everything that decisions of a mesh depend on; throws NOT_FOUND.

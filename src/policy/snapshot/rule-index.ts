@@ -45,10 +45,8 @@ export interface AudienceIndex {
 export interface RuleIndex {
   readonly byDirection: Readonly<Record<Direction, AudienceIndex>>
   readonly byId: ShardedMap<Rule>
-  /** The rules that rename what they allow, by id. */
+  /** The rules that rename what they allow, by id; without any a name needs no look-up. */
   readonly aliases: ReadonlyMap<string, Rule>
-  /** Whether any rule renames; without one a name needs no look-up. */
-  readonly hasAliases: boolean
 }
 
 /** Which rules to look at: those for a relationship, or for the mesh itself when none is named. */

@@ -4,7 +4,7 @@ import { type MeshId } from '../../db/ids.ts'
 import { isServiceError, messageOf } from '../../errors.ts'
 import { loadNextSnapshot, loadSnapshot } from './load-snapshot.ts'
 import { type Snapshot, sumOf } from './snapshot.ts'
-import { readRevisions } from '../rule/rule-store.ts'
+import { readRevisions } from './change-log-store.ts'
 
 /** What {@link Snapshots} needs. */
 export interface SnapshotsOptions {
