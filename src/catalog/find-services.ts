@@ -71,6 +71,7 @@ export const offersOfPeer: RelationshipDependants = async (db, target): Promise<
 export const appliedServices: AppliedKind = {
   read: 'service.read',
   write: () => 'service.update',
+  end: () => 'service.delete',
   scopeOf: ownerScopeOf,
   find: async (db, meshId, titles) => {
     const names = titles.map(nameIn)

@@ -1,3 +1,4 @@
+import type { Generated } from 'kysely'
 import type { MeshId } from './ids.ts'
 import type { Json } from './json-column.ts'
 
@@ -57,4 +58,6 @@ export interface AppliedObjectTable {
   /** SHA-256 of the applied document. */
   digest: Uint8Array
   applied_at: Date
+  /** Whether whoever said so may end the object. */
+  prunable: Generated<boolean>
 }

@@ -6,6 +6,7 @@ import { groupsMadeAt, relationshipsNamed } from './group/peer-group-store.ts'
 export const appliedRelationships: AppliedKind = {
   read: 'relationship.read',
   write: () => 'relationship.update',
+  end: () => 'relationship.terminate',
   scopeOf: ownerScopeOf,
   find: wholeMesh(relationshipsNamed),
 }
@@ -14,6 +15,7 @@ export const appliedRelationships: AppliedKind = {
 export const appliedPeerGroups: AppliedKind = {
   read: 'peer-group.read',
   write: () => 'peer-group.update',
+  end: () => 'peer-group.delete',
   scopeOf: ownerScopeOf,
   find: wholeMesh(groupsMadeAt),
 }

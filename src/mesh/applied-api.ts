@@ -34,6 +34,9 @@ export const AppliedBody = Type.Object({
   owner: Type.String(),
   digest: Type.String(),
   appliedAt: Type.String({ format: 'date-time' }),
+  prunable: Type.Boolean({
+    description: 'whether who recorded it for this owner may end it; else it is not pruned',
+  }),
 })
 
 /** Query of the list of applied objects. */

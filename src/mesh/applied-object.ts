@@ -22,6 +22,8 @@ export interface Applied extends AppliedId {
   /** SHA-256 of the applied document. */
   readonly digest: Uint8Array
   readonly appliedAt: Date
+  /** Whether an author of this record for this owner may end the object, so that the owner's pruning does. */
+  readonly prunable: boolean
 }
 
 /** An object as it is now. */
@@ -46,6 +48,8 @@ export interface AppliedKind {
   readonly read: Action
   /** Who may change an object of this name may say that a file did. */
   readonly write: (name: string) => Action
+  /** Who may end it as well has it pruned with what else is of the owner. */
+  readonly end: (name: string) => Action
   /** In which parts of a mesh somebody may do so: of namespaces, or of clusters. */
   readonly scopeOf: (principal: Principal, action: Action, meshId: string) => OwnerScope
 }

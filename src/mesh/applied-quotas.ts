@@ -1,3 +1,4 @@
+import type { Action } from '../access/actions.ts'
 import { ownerScopeOf } from '../access/owner-scope.ts'
 import { quotasAmong } from '../access/quota/find-quotas.ts'
 import type { AppliedKind } from './applied-object.ts'
@@ -14,7 +15,8 @@ const OF_NAMESPACE = 'namespace/'
 export const appliedQuotas: AppliedKind = {
   read: 'quota.list',
   // Whoever a quota limits must not hand it to an owner whose next pruning takes it away.
-  write: (name) => (name === OF_MESH ? 'quota.set' : 'namespace-quota.set'),
+  write: actionOf,
+  end: actionOf,
   scopeOf: ownerScopeOf,
   find: async (db, meshId, names) => {
     const owners = new Map(names.flatMap(ownerIn))
@@ -24,6 +26,10 @@ export const appliedQuotas: AppliedKind = {
       return { name, objectId: name, within: namespace === '' ? [] : [namespace] }
     })
   },
+}
+
+function actionOf(name: string): Action {
+  return name === OF_MESH ? 'quota.set' : 'namespace-quota.set'
 }
 
 function ownerIn(name: string): (readonly [string, string])[] {

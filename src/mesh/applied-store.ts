@@ -4,7 +4,16 @@ import type { AppliedObjectTable } from '../db/schema-declarative.ts'
 import type { Db } from '../db/schema.ts'
 import type { Applied, AppliedId, AppliedKey } from './applied-object.ts'
 
-const COLUMNS = ['mesh_id', 'kind', 'name', 'object_id', 'owner', 'digest', 'applied_at'] as const
+const COLUMNS = [
+  'mesh_id',
+  'kind',
+  'name',
+  'object_id',
+  'owner',
+  'digest',
+  'applied_at',
+  'prunable',
+] as const
 
 /** Writes who applied an object, in the place of whoever did before. */
 export async function saveApplied(trx: Db, meshId: MeshId, applied: Applied): Promise<void> {
@@ -13,6 +22,7 @@ export async function saveApplied(trx: Db, meshId: MeshId, applied: Applied): Pr
     owner: applied.owner,
     digest: applied.digest,
     applied_at: applied.appliedAt,
+    prunable: applied.prunable,
   }
   await trx
     .insertInto('applied_object')
@@ -90,5 +100,6 @@ function appliedOf(row: Selectable<AppliedObjectTable>): Applied {
     owner: row.owner,
     digest: row.digest,
     appliedAt: row.applied_at,
+    prunable: row.prunable,
   }
 }

@@ -21,6 +21,7 @@ import { allMeshes, findMesh, loadMesh } from './find-mesh.ts'
 export const appliedMeshes: AppliedKind = {
   read: 'mesh.read',
   write: () => 'mesh.update',
+  end: () => 'mesh.delete',
   scopeOf: ownerScopeOf,
   find: wholeMesh(async (db, meshId, names) => {
     const mesh = names.includes(meshId) ? await findMesh(db, meshId) : undefined
@@ -45,6 +46,10 @@ export interface RecordApplied {
 /**
  * Records who applied an object; the same statement again writes nothing.
  *
+ * An owner is a word that anybody may say, and pruning ends what is an owner's with the rights of whoever prunes. So
+ * the record of an author who may change the object and not end it does not have it pruned, unless another author
+ * recorded it for this owner before who may.
+ *
  * Throws NOT_FOUND without such a mesh, kind or object, also where the object lies outside of the author's namespaces;
  * FORBIDDEN for a kind of which the author may change none; CONFLICT when another owner applied it and it is not taken
  * over, and when its name means several.
@@ -56,14 +61,17 @@ export async function recordApplied(
 ): Promise<Applied> {
   const { key, owner, digest, takeOver } = stated
   await loadMesh(trx, meshId)
-  const { objectId } = oneOf(meshId, key, await ownTargets(trx, meshId, { key, context }))
+  const target = oneOf(meshId, key, await ownTargets(trx, meshId, { key, context }))
+  const { objectId } = target
   const known = await store.lockApplied(trx, meshId, key)
   const before = known.find((one) => one.objectId === objectId)
   if (before !== undefined && before.owner !== owner && !takeOver) throw ownedBy(before)
-  if (before?.owner === owner && Buffer.from(before.digest).equals(digest)) return before
-  const after = { ...key, objectId, owner, digest, appliedAt: context.now }
+  const own = known.find((one) => one.objectId === objectId && one.owner === owner)
+  const prunable = own?.prunable === true || mayEnd(meshId, target, { key, context })
+  if (own?.prunable === prunable && hexOf(own.digest) === hexOf(digest)) return own
+  const after = { ...key, objectId, owner, digest, appliedAt: context.now, prunable }
   await store.saveApplied(trx, meshId, after)
-  const body = { owner, ownerBefore: before?.owner ?? null, digest: hexOf(digest) }
+  const body = { owner, ownerBefore: before?.owner ?? null, digest: hexOf(digest), prunable }
   await audit(trx, meshId, { key, context, action: 'applied.record', body })
   return after
 }
@@ -185,6 +193,11 @@ async function ownTargets(db: Db, meshId: MeshId, asked: Asked): Promise<Applied
   const scope = ownerScope(meshId, key, context)
   const targets = await kindOf(key, context).find(db, meshId, [key.name])
   return targets.filter(({ name, within }) => name === key.name && isOwned(scope, within))
+}
+
+function mayEnd(meshId: MeshId, { within }: AppliedTarget, { key, context }: Asked): boolean {
+  const { end, scopeOf } = kindOf(key, context)
+  return isOwned(scopeOf(context.principal, end(key.name), meshId), within)
 }
 
 /** In which parts of the mesh the author may change objects of a kind; throws FORBIDDEN where in none. */

@@ -6,6 +6,7 @@ import { entriesNamed } from './entry-store.ts'
 export const appliedEntries: AppliedKind = {
   read: 'entry.read',
   write: () => 'entry.update',
+  end: () => 'entry.delete',
   scopeOf: ownerClustersOf,
   find: entriesNamed,
 }

@@ -206,6 +206,19 @@ t.test('a cluster-admin applies what lies in the own clusters', async (t) => {
   t.match(await east('apply', '-f', fileOf(t, free)), { code: 1, err: /app\.yaml: .*default/ })
 })
 
+t.test('what was recorded by who may not end it is not pruned by who may', async (t) => {
+  await admin('POST', '/meshes/acme/clusters', { name: 'west', role: 'primary' })
+  const west = await holder('west', { role: 'cluster-admin', clusters: ['west'] })
+  const cluster = { kind: 'Cluster', mesh: 'acme', name: 'west', role: 'primary' }
+  const said = await west('apply', '-f', fileOf(t, cluster), '--owner', 'forged')
+  t.equal(said.code, 0, said.err)
+  const file = fileOf(t, serviceIn('web', 'alone'))
+  const { code, err } = await platform('apply', '-f', file, '--owner', 'forged', '--prune')
+  t.equal(code, 0, err)
+  t.match(err, /Cluster acme\/west is in no file and stays, since it was applied with a token/)
+  t.equal((await admin('GET', '/meshes/acme/clusters/west')).status, 200)
+})
+
 t.test('who reads a mesh and has a part of it prunes that part', async (t) => {
   await platform(
     'apply',

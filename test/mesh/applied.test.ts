@@ -176,6 +176,23 @@ t.test('whom a quota limits hands it to no owner whose pruning would end it', as
   for (const at of [`${AT}/Quota/mesh`, ofNamespace]) await admin('DELETE', at)
 })
 
+t.test('a record of who could not end an object has it pruned by nobody', async (t) => {
+  const clusters = ['default']
+  const draft = { label: 'of-default', role: 'cluster-admin', meshId: 'acme', clusters }
+  const { token } = (await admin('POST', '/api-tokens', draft)).body
+  const record = async (owner: string, headers?: Record<string, string>) => {
+    const said = { owner, digest: D1, takeOver: true }
+    const { status, body } = await admin('PUT', `${AT}/Cluster/default`, said, headers)
+    return [status, body.owner, body.prunable]
+  }
+  const headers = { authorization: `Bearer ${token}` }
+  t.same(await record('platform', headers), [200, 'platform', false])
+  t.same(await record('platform'), [200, 'platform', true], 'who may end it says so too')
+  t.same(await record('platform', headers), [200, 'platform', true], 'and that stays')
+  t.same(await record('east', headers), [200, 'east', false], 'for another owner it counts anew')
+  await admin('DELETE', `${AT}/Cluster/default`)
+})
+
 t.test('a record is of a name as it is written, so rows of others do not pile up', async (t) => {
   await addService('shop', 'written')
   const more = `${AT}/Service/shop%2Fwritten%2Fmore`

@@ -14,6 +14,8 @@ export interface Leftover {
   readonly name: string
   /** The very object that was applied. */
   readonly objectId: string
+  /** Whether who recorded it for the owner may end it. */
+  readonly prunable: boolean
 }
 
 /** Who applied what, read once a mesh. */
@@ -69,10 +71,10 @@ export async function findLeftovers(
   const named = new Set(about.documents.map(({ kind, mesh, name }) => keyOf(kind.kind, mesh, name)))
   const leftovers: Leftover[] = []
   for (const mesh of await meshesOf(cli, about.documents)) {
-    for (const { kind: word, name, objectId } of await listApplied(cli, mesh, about.owner)) {
+    for (const { kind: word, ...one } of await listApplied(cli, mesh, about.owner)) {
       const kind = findKind(word)
-      if (kind !== undefined && !named.has(keyOf(word, mesh, name))) {
-        leftovers.push({ kind, mesh, name, objectId })
+      if (kind !== undefined && !named.has(keyOf(word, mesh, one.name))) {
+        leftovers.push({ kind, mesh, ...one })
       }
     }
   }

@@ -79,6 +79,10 @@ async function planEndings(
       kept.push({ ...leftover, reason: 'since its keys would be erased: --prune-meshes' })
       continue
     }
+    if (!leftover.prunable) {
+      kept.push({ ...leftover, reason: 'since it was applied with a token that may not end it' })
+      continue
+    }
     try {
       pruned.push({ ...leftover, ...(await endLeftover(cli, leftover, { dryRun: true })) })
     } catch (thrown) {

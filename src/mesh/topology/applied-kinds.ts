@@ -6,6 +6,7 @@ import { topologyTargets } from './topology-store.ts'
 export const appliedClusters: AppliedKind = {
   read: 'cluster.read',
   write: () => 'cluster.update',
+  end: () => 'cluster.delete',
   scopeOf: ownerClustersOf,
   find: (db, meshId, names) =>
     topologyTargets(db, meshId, { table: 'cluster', names, clusterOf: 'name' }),
@@ -15,6 +16,7 @@ export const appliedClusters: AppliedKind = {
 export const appliedControlPlanes: AppliedKind = {
   read: 'control-plane.read',
   write: () => 'control-plane.update',
+  end: () => 'control-plane.delete',
   scopeOf: ownerClustersOf,
   find: (db, meshId, names) =>
     topologyTargets(db, meshId, { table: 'control_plane', names, clusterOf: 'cluster' }),
@@ -24,6 +26,7 @@ export const appliedControlPlanes: AppliedKind = {
 export const appliedNetworks: AppliedKind = {
   read: 'network.read',
   write: () => 'network.update',
+  end: () => 'network.delete',
   scopeOf: ownerClustersOf,
   find: (db, meshId, names) =>
     topologyTargets(db, meshId, { table: 'network', names, clusterOf: undefined }),
@@ -33,6 +36,7 @@ export const appliedNetworks: AppliedKind = {
 export const appliedGateways: AppliedKind = {
   read: 'gateway.read',
   write: () => 'gateway.update',
+  end: () => 'gateway.delete',
   scopeOf: ownerClustersOf,
   find: (db, meshId, names) =>
     topologyTargets(db, meshId, { table: 'gateway', names, clusterOf: 'cluster' }),

@@ -6,6 +6,7 @@ import { rulesNamed } from './rule-store.ts'
 export const appliedRules: AppliedKind = {
   read: 'rule.read',
   write: () => 'rule.update',
+  end: () => 'rule.delete',
   scopeOf: ownerScopeOf,
   find: async (db, meshId, names) =>
     (await rulesNamed(db, meshId, names)).map(({ id, name, owners }) => ({
