@@ -222,7 +222,7 @@ function validationError(error: FastifyError): ServiceError {
   const fields = (error.validation ?? []).map((found) => ({
     in: context,
     pointer: `${found.instancePath}${missingOrExtra(found.params)}`,
-    detail: found.message ?? 'is not valid',
+    detail: faultText(found),
   }))
   const first = fields[0]
   const where = first === undefined || first.pointer === '' ? context : first.pointer
@@ -233,6 +233,18 @@ function validationError(error: FastifyError): ServiceError {
       fields,
     },
   )
+}
+
+function faultText({
+  keyword,
+  message,
+}: {
+  readonly keyword?: string
+  readonly message?: string
+}): string {
+  if (keyword === 'additionalProperties')
+    return 'is not known; /docs of the admin API lists what is'
+  return message ?? 'is not valid'
 }
 
 function missingOrExtra(params: Record<string, unknown>): string {

@@ -50,7 +50,7 @@ t.test('the commands of a topology', async (t) => {
       t.match(await ok('network list'), /default +yes/)
       t.match(
         await ok('control-plane list'),
-        /default +primary +default +- +- +active +nobody listens/,
+        /default +primary +default +- +- +active +promises no heartbeat/,
       )
       t.match(await ok('gateway list'), /no gateways: each network can be reached only from within/)
       t.match(await ok('mesh show'), /availability +tier 5: each cluster has its own control plane/)

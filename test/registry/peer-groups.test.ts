@@ -154,6 +154,8 @@ t.test('an entry that names a group gives its workloads the bundles of the membe
   }
   t.same(await bundles('one'), ['acme.example.json', 'globex.example.json'])
   t.equal((await entente('peer-group', 'set', 'partners', '--add', 'hooli')).code, 0)
+  const again = await entente('peer-group', 'set', 'partners', '--add', 'hooli', '--dry-run')
+  t.match(again, { code: 2, err: /hooli is a member already[^]*--remove hooli --add hooli/ })
   t.same(
     await bundles('two'),
     ['acme.example.json', 'globex.example.json', 'hooli.example.json'],

@@ -117,6 +117,15 @@ async function wantedMembers(
   if (add.length + remove.length === 0) return undefined
   const { members } = await cli.get<PeerGroupView>(target)
   const kept = members.filter((one) => 'self' in one || !remove.includes(one.relationship))
+  const again = add.find((name) =>
+    kept.some((one) => 'relationship' in one && one.relationship === name),
+  )
+  if (again !== undefined) {
+    throw usageFailure(
+      `${again} is a member already`,
+      `leave it out, or move it to the end: --remove ${again} --add ${again}`,
+    )
+  }
   return [...kept, ...membersOf(add, false)]
 }
 

@@ -47,7 +47,7 @@ export function readCount(text: string): number {
   throw new InvalidArgumentError('write a whole number')
 }
 
-/** Reads how often something promises to be heard; 0 means that nobody listens. */
+/** Reads how often something promises to be heard; 0 promises none. */
 export function readHeartbeat(text: string): number | null {
   const seconds = readCount(text)
   return seconds === 0 ? null : seconds
@@ -64,7 +64,7 @@ export function heardOf(view: {
   readonly seenAt: string | null
   readonly isHeard: boolean
 }): string {
-  if (view.heartbeatSeconds === null) return 'nobody listens'
+  if (view.heartbeatSeconds === null) return 'promises no heartbeat'
   if (view.seenAt === null) return 'never heard'
   return `${view.isHeard ? 'heard' : 'SILENT since'} ${view.seenAt}`
 }

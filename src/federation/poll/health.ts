@@ -58,7 +58,7 @@ export function decideHealth(facts: HealthFacts, subject: HealthSubject, now: Da
   if (isStale(facts, now)) return staleReport(facts, subject)
   if (facts.failures > 0) {
     const reason = facts.lastError ?? 'the last poll failed'
-    return { health: 'failing', reason, wayOut: refreshCommand(subject) }
+    return { health: 'failing', reason, wayOut: refreshCommand(facts, subject) }
   }
   return OK
 }
@@ -149,9 +149,11 @@ function staleReport(facts: HealthFacts, subject: HealthSubject): HealthReport {
       ? 'no poll has succeeded yet'
       : `no poll has succeeded since ${facts.lastSuccessAt.toISOString()}`
   const reason = facts.lastError === undefined ? last : `${last}: ${facts.lastError}`
-  return { health: 'stale', reason, wayOut: refreshCommand(subject) }
+  return { health: 'stale', reason, wayOut: refreshCommand(facts, subject) }
 }
 
-function refreshCommand({ relationship }: HealthSubject): string {
-  return `the stored bundle stays in force; to try again now: entente federation refresh ${relationship}`
+function refreshCommand(facts: HealthFacts, { relationship }: HealthSubject): string {
+  const hasNone = facts.lastSuccessAt === undefined && !facts.hasX509Authorities
+  const now = hasNone ? 'no bundle is stored yet' : 'the stored bundle stays in force'
+  return `${now}; to try again now: entente federation refresh ${relationship}`
 }

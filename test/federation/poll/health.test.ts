@@ -28,7 +28,12 @@ t.test('a peer whose last poll succeeded is ok', async (t) => {
 t.test('FE-36 a failed poll is failing, with its error and how to try again', async (t) => {
   const report = decide({ failures: 1, lastError: 'nothing listens at globex:8443' })
   t.match(report, { health: 'failing', reason: 'nothing listens at globex:8443' })
-  t.match(report.wayOut, /entente federation refresh globex/)
+  t.match(report.wayOut, /the stored bundle stays in force.*entente federation refresh globex/)
+  const first = { failures: 1, lastSuccessAt: undefined, hasX509Authorities: false }
+  t.match(
+    decide({ ...first, source: 'https_web' }).wayOut,
+    /^no bundle is stored yet; to try again/,
+  )
 })
 
 t.test('no success for three intervals and fifteen minutes is stale', async (t) => {
