@@ -4,7 +4,7 @@ import { type Query } from '../decision/answer.ts'
 import { type Binding } from './bindings.ts'
 import { nextAfterLoss } from './lost-name.ts'
 import { type ExportView, type ImportedOfferView } from './offers-api.ts'
-import { smallestChange } from '../explain/remedy.ts'
+import { smallestChange } from '../decision/remedy.ts'
 import { type Rule } from '../rule/rule.ts'
 import { hostnameOf, serviceKey, type Snapshot } from '../snapshot/snapshot.ts'
 

@@ -1,5 +1,5 @@
 import { type Route, type RouteTarget } from '../../catalog/route/route.ts'
-import { smallestChange } from '../explain/remedy.ts'
+import { smallestChange } from '../decision/remedy.ts'
 import { type ResolveView, type RouteView, type WorkloadResolveView } from './resolve-api.ts'
 import { nextForRoute } from './resolve-next.ts'
 import { type Resolution } from './resolve.ts'

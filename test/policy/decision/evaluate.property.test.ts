@@ -4,7 +4,7 @@ import fc from 'fast-check'
 import t from 'tap'
 import { type Answer, type Query } from '../../../src/policy/decision/answer.ts'
 import { evaluate } from '../../../src/policy/decision/evaluate.ts'
-import { smallestChange } from '../../../src/policy/explain/remedy.ts'
+import { smallestChange } from '../../../src/policy/decision/remedy.ts'
 import { type Rule } from '../../../src/policy/rule/rule.ts'
 import { nextSnapshot } from '../../../src/policy/snapshot/next-snapshot.ts'
 import {

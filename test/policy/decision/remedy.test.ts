@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process'
 import t from 'tap'
 import { type Query } from '../../../src/policy/decision/answer.ts'
-import { smallestChange } from '../../../src/policy/explain/remedy.ts'
+import { smallestChange } from '../../../src/policy/decision/remedy.ts'
 import { type RuleDraft } from '../../../src/policy/rule/rule.ts'
 import { type Snapshot } from '../../../src/policy/snapshot/snapshot.ts'
 import { parseSpiffeId } from '../../../src/spiffe/spiffe-id.ts'

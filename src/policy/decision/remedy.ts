@@ -1,10 +1,10 @@
 import { command } from '../../errors.ts'
-import { type Change, type Query } from '../decision/answer.ts'
-import { evaluate, findService } from '../decision/evaluate.ts'
-import { applicableRules, type HalfQuestion, judge } from '../decision/judge.ts'
+import { type Change, type Query } from './answer.ts'
+import { evaluate, findService } from './evaluate.ts'
+import { applicableRules, type HalfQuestion, judge } from './judge.ts'
 import { ruleArgument } from '../rule/rule.ts'
 import { type PlacedRule, type RuleIndex } from '../snapshot/rule-index.ts'
-import { halfOf, identityHalfOf, NO_LABELS, type Parties, sceneOf } from '../decision/scene.ts'
+import { halfOf, identityHalfOf, NO_LABELS, type Parties, sceneOf } from './scene.ts'
 import {
   serviceKey,
   type Snapshot,
