@@ -36,7 +36,10 @@ export function addAccess(app: App, options: AccessOptions): void {
   const authenticator = new Authenticator(options)
   app.decorateRequest('principal')
   app.addHook('onRoute', assertRow)
-  const letIn = async (request: FastifyRequest, isAgain = false): Promise<void> => {
+  const letIn = async (
+    request: FastifyRequest,
+    { isAgain }: { readonly isAgain: boolean },
+  ): Promise<void> => {
     const principal = await authenticator.authenticate({
       authorization: request.headers.authorization,
       count: countHeader(request.raw.rawHeaders, 'authorization'),
@@ -46,10 +49,10 @@ export function addAccess(app: App, options: AccessOptions): void {
     request.principal = principal
     authorize(request, principal)
   }
-  app.addHook('onRequest', async (request) => letIn(request))
+  app.addHook('onRequest', async (request) => letIn(request, { isAgain: false }))
   // A body may take its time, and its sender may have lost the right meanwhile.
   app.addHook('preHandler', async (request) => {
-    if (request.body !== undefined) await letIn(request, true)
+    if (request.body !== undefined) await letIn(request, { isAgain: true })
   })
 }
 

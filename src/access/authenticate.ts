@@ -48,8 +48,9 @@ const MAX_TRUSTED = 1000
 /**
  * Finds out who asks by the bearer token, asking the database each time, so that a revoked token ends at once.
  *
- * What one token asks too often is refused before the database is asked, so it costs the others nothing. A source with many failures has to wait, except with a token that worked from here in the last hour: nobody
- * behind the same proxy can lock an administrator out.
+ * What one token asks too often is refused before the database is asked, so it costs the others nothing. A source with
+ * many failures has to wait, except with a token that worked from here in the last hour: nobody behind the same proxy
+ * can lock an administrator out.
  */
 export class Authenticator {
   readonly #options: AuthenticatorOptions

@@ -2,7 +2,7 @@ import { addSeconds } from '../clock.ts'
 import type { MeshId } from '../db/ids.ts'
 import type { Db } from '../db/schema.ts'
 import { ServiceError } from '../errors.ts'
-import { clustersOf, trustDomainsOf } from '../mesh/find-mesh.ts'
+import { disabledClusters, trustDomainsOf } from '../mesh/find-mesh.ts'
 import { publicKeySha256 } from '../pki/key-pair.ts'
 import type { TrustDomain } from '../spiffe/trust-domain.ts'
 import { type Authority, canSign, type StoredAuthority } from './authority.ts'
@@ -90,8 +90,7 @@ export async function findEndpointIssuer(
   meshId: MeshId,
   { trustDomain, now }: { readonly trustDomain: TrustDomain; readonly now: Date },
 ): Promise<EndpointIssuer<StoredAuthority>> {
-  const clusters = await clustersOf(db, meshId)
-  const disabled = new Set(clusters.flatMap((one) => (one.state === 'disabled' ? one.name : [])))
+  const disabled = await disabledClusters(db, meshId)
   const chosen = chooseEndpointIssuer(await listLiving(db, meshId, trustDomain), { now, disabled })
   if (chosen !== undefined) return chosen
   const domain = (await trustDomainsOf(db, meshId)).find(({ name }) => name === trustDomain)

@@ -5,7 +5,7 @@ import type { MeshId } from '../db/ids.ts'
 import type { Keyring } from '../db/keyring.ts'
 import type { AuthorityKind, Db } from '../db/schema.ts'
 import { quoted, ServiceError } from '../errors.ts'
-import { clustersOf, trustDomainsOf } from '../mesh/find-mesh.ts'
+import { disabledClusters, trustDomainsOf } from '../mesh/find-mesh.ts'
 import { FIRST_CLUSTER } from '../mesh/mesh.ts'
 import type { X509Issuer } from '../pki/ca-certificate.ts'
 import type { TrustDomain } from '../spiffe/trust-domain.ts'
@@ -121,8 +121,7 @@ export class Signers {
   async #load(meshId: MeshId, trustDomain: TrustDomain): Promise<Signing> {
     const { db, clock, keyring } = this.#options
     const withKeys = await listWithKeys(db, meshId, trustDomain)
-    const clusters = await clustersOf(db, meshId)
-    const disabled = new Set(clusters.flatMap((one) => (one.state === 'disabled' ? one.name : [])))
+    const disabled = await disabledClusters(db, meshId)
     const now = clock.now()
     const active = withKeys.filter(
       ({ authority: one }) =>

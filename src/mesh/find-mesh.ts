@@ -80,6 +80,12 @@ export async function clustersOf(db: Db, meshId: MeshId): Promise<Cluster[]> {
   return store.listClusters(db, meshId)
 }
 
+/** The names of a mesh's clusters that are disabled. */
+export async function disabledClusters(db: Db, meshId: MeshId): Promise<ReadonlySet<string>> {
+  const clusters = await clustersOf(db, meshId)
+  return new Set(clusters.flatMap(({ name, state }) => (state === 'disabled' ? [name] : [])))
+}
+
 /** The clusters of every mesh, by mesh. */
 export async function allClusters(db: Db): Promise<ReadonlyMap<MeshId, readonly Cluster[]>> {
   return store.listAllClusters(db)

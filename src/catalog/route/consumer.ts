@@ -24,9 +24,9 @@ const MAX_LISTED = 10
 export function readConsumer(
   topology: Topology,
   draft: ConsumerDraft,
-  { hidesNames = false }: { readonly hidesNames?: boolean | undefined } = {},
+  { hidesNames = false }: Hiding = {},
 ): Consumer {
-  const cluster = findCluster(topology, draft.cluster, hidesNames)
+  const cluster = findCluster(topology, draft.cluster, { hidesNames })
   const network = hidesNames
     ? findNetworkInSilence(topology, draft.network, cluster)
     : findNetwork(topology, draft.network, cluster)
@@ -34,15 +34,19 @@ export function readConsumer(
   return { network, cluster: cluster?.name, locality }
 }
 
+interface Hiding {
+  readonly hidesNames?: boolean | undefined
+}
+
 function findCluster(
   { clusters }: Topology,
   name: string | undefined,
-  hidesNames: boolean,
+  { hidesNames }: Hiding,
 ): TopologyCluster | undefined {
   if (name === undefined) return undefined
   const cluster = clusters.get(name)
   if (cluster !== undefined) return cluster
-  const others = hidesNames ? '' : `; there is ${listed(clusters.keys())}`
+  const others = hidesNames === true ? '' : `; there is ${listed(clusters.keys())}`
   throw refusal('cluster', `there is no cluster ${quoted(name)}${others}`)
 }
 

@@ -15,8 +15,8 @@ const MAX_SPELLED = 3
 const MAX_COUNTED = 1_000
 
 /**
- * `globex offers 3, you import 1, 1 in conflict`, with the ready command for the others; undefined when nothing is offered, or when
- * who asks may not know.
+ * `globex offers 3, you import 1, 1 in conflict`, with the ready command for the others; undefined when nothing is
+ * offered, or when who asks may not know.
  */
 export async function shownOffers(cli: Cli, peer: string): Promise<ShownOffers | undefined> {
   const target = path`/meshes/${await cli.meshId()}/relationships/${peer}/offers`
