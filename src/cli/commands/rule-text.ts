@@ -3,9 +3,12 @@ import { formatNext } from '../output.ts'
 import { sayChanges } from './changes-text.ts'
 
 /** What a new or changed rule comes to, in sentences. */
-export function sayOutcome(outcome: RuleOutcomeView, dryRun: boolean): string {
+export function sayOutcome(
+  outcome: RuleOutcomeView,
+  { dryRun }: { readonly dryRun?: boolean | undefined },
+): string {
   const { line, id, name, next } = outcome
-  const head = dryRun ? `would add: ${line}` : `rule ${name ?? id}: ${line}`
+  const head = dryRun === true ? `would add: ${line}` : `rule ${name ?? id}: ${line}`
   return `${[head, ...sayEffect(outcome)].join('\n')}\n${formatNext(next)}`.trimEnd()
 }
 

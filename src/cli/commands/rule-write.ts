@@ -114,7 +114,7 @@ async function addRule(cli: Cli, service: string | undefined, rule: NewRule): Pr
   }
   const target = path`/meshes/${await cli.meshId()}/rules`
   const outcome = await cli.post<RuleOutcomeView>(target, body, { query: { dryRun } })
-  if (cli.output === 'table') cli.say(sayOutcome(outcome, dryRun === true))
+  if (cli.output === 'table') cli.say(sayOutcome(outcome, { dryRun }))
   else cli.print(outcome)
 }
 

@@ -1,7 +1,7 @@
 import { meshesWith } from '../../federation/find-relationship.ts'
 import { type MeshId } from '../../db/ids.ts'
 import { type Db } from '../../db/schema.ts'
-import { loadKeptTopology } from '../../mesh/topology/find-topology.ts'
+import { clustersOf } from '../../mesh/find-mesh.ts'
 import { type Pattern } from '../rule/pattern.ts'
 import { type Rule } from '../rule/rule.ts'
 import { type Snapshot, type SnapshotRelationship } from '../snapshot/snapshot.ts'
@@ -54,10 +54,8 @@ export async function loadLintFacts(deps: LintFactsDeps, snapshot: Snapshot): Pr
 }
 
 async function loadEnabled(db: Db, meshId: MeshId): Promise<ReadonlySet<string>> {
-  const { clusters } = await loadKeptTopology(db, meshId)
-  return new Set(
-    [...clusters.values()].filter(({ state }) => state !== 'disabled').map(({ name }) => name),
-  )
+  const clusters = await clustersOf(db, meshId)
+  return new Set(clusters.flatMap(({ name, state }) => (state === 'disabled' ? [] : [name])))
 }
 
 async function loadUnregistered(
