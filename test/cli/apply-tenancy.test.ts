@@ -76,6 +76,11 @@ const servicesOf = async (): Promise<string[]> => {
   return items.map(({ namespace, name }: any) => `${namespace}/${name}`)
 }
 
+t.test('who sees no rule is not told that there is none', async (t) => {
+  t.match((await platform('rule', 'list', '--mesh', 'acme')).out, /to self/)
+  t.match((await shop('rule', 'list')).out, /^no rules that this token may see/)
+})
+
 t.test(
   'developers apply what is theirs, by equal names, without an effect on each other',
   async (t) => {

@@ -102,11 +102,11 @@ async function listTokens(cli: Cli): Promise<void> {
   const tokens = await cli.list<ApiTokenView>('/api-tokens')
   cli.printTable(
     table(tokens, [
-      { title: 'id', value: (token) => token.id },
-      { title: 'label', value: (token) => token.label },
-      { title: 'created', value: (token) => token.createdAt },
-      { title: 'ends', value: (token) => token.expiresAt ?? 'never' },
-      { title: 'may', value: (token) => token.grants.map(grantText).join(', ') },
+      { title: 'ID', value: (token) => token.id },
+      { title: 'LABEL', value: (token) => token.label },
+      { title: 'CREATED', value: (token) => token.createdAt },
+      { title: 'ENDS', value: (token) => token.expiresAt ?? 'never' },
+      { title: 'MAY', value: (token) => token.grants.map(grantText).join(', ') },
     ]),
   )
 }

@@ -52,12 +52,12 @@ async function listRecords(cli: Cli, options: ListOptions): Promise<void> {
     table(
       records,
       [
-        { title: 'n', value: (record) => record.n ?? '-' },
-        { title: 'at', value: (record) => record.at },
-        { title: 'mesh', value: (record) => record.meshId ?? '-' },
-        { title: 'actor', value: (record) => record.actor },
-        { title: 'action', value: (record) => record.action },
-        { title: 'object', value: (record) => record.object },
+        { title: 'N', value: (record) => record.n ?? '-' },
+        { title: 'AT', value: (record) => record.at },
+        { title: 'MESH', value: (record) => record.meshId ?? '-' },
+        { title: 'ACTOR', value: (record) => record.actor },
+        { title: 'ACTION', value: (record) => record.action },
+        { title: 'OBJECT', value: (record) => record.object },
       ],
       'no records; a change shows here within a second',
     ),

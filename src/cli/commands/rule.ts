@@ -87,7 +87,7 @@ async function listRules(cli: Cli, direction: string | undefined): Promise<void>
         { title: 'ENDS', value: ({ expiresAt }) => expiresAt },
         { title: 'NOTE', value: ({ note }) => note },
       ],
-      'no rules, so nothing is visible to anybody',
+      'no rules that this token may see; where there are none at all, nothing is visible to anybody',
     ),
   )
 }
