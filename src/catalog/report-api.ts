@@ -20,7 +20,7 @@ const WorkloadUid = Type.String({
 })
 
 /** An endpoint in a report. */
-export const ReportItemBody = Type.Object(
+const ReportItemBody = Type.Object(
   {
     namespace: Label,
     service: Label,

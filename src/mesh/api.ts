@@ -9,7 +9,7 @@ const seconds = (name: keyof typeof SETTINGS) =>
   })
 
 /** The settings of a mesh in force. */
-export const MeshSettingsBody = Type.Object(
+const MeshSettingsBody = Type.Object(
   {
     rootSeconds: seconds('rootSeconds'),
     intermediateSeconds: seconds('intermediateSeconds'),
@@ -81,7 +81,7 @@ export const ChangeMeshBody = Type.Object(
 )
 
 /** Whether the host of a bundle endpoint leads to this service, seen from here. */
-export const HostCheckBody = Type.Object({
+const HostCheckBody = Type.Object({
   resolvesToUs: Type.Boolean(),
   addresses: Type.Array(Type.String()),
   detail: Type.String(),
@@ -101,7 +101,7 @@ export const TrustDomainBody = Type.Object({
 })
 
 /** A cluster of a mesh. */
-export const ClusterBody = Type.Object({
+const ClusterBody = Type.Object({
   name: Type.String(),
   role: Type.Union([Type.Literal('primary'), Type.Literal('remote')]),
   state: Type.Union([Type.Literal('active'), Type.Literal('draining'), Type.Literal('disabled')]),

@@ -5,7 +5,7 @@ const Moment = Type.String({ format: 'date-time' })
 const TextOrNull = Type.Union([Type.String(), Type.Null()])
 
 /** How urgent an alert is. */
-export const SeverityBody = Type.Union([
+const SeverityBody = Type.Union([
   Type.Literal('info'),
   Type.Literal('warning'),
   Type.Literal('critical'),

@@ -4,7 +4,7 @@ import { type Alert } from './alert-store.ts'
 import { type AlertView } from './alert-api.ts'
 
 /** What webhooks are told: an alert began, became more or less urgent, or ended. */
-export const ALERT_EVENTS = ['alert.opened', 'alert.changed', 'alert.closed'] as const
+const ALERT_EVENTS = ['alert.opened', 'alert.changed', 'alert.closed'] as const
 
 /** One of {@link ALERT_EVENTS}. */
 export type AlertEventType = (typeof ALERT_EVENTS)[number]

@@ -9,7 +9,7 @@ export interface PeerRates {
 }
 
 /** A peer asks once per poll and sends a notice per change; a balancer may stand before 100,000 of them. */
-export const PEER_RATES: PeerRates = {
+const PEER_RATES: PeerRates = {
   perProcess: { perSecond: 1000, burst: 4000 },
   perSource: { perSecond: 400, burst: 2000 },
   perRelationship: { perSecond: 2, burst: 20 },

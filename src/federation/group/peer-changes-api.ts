@@ -1,7 +1,7 @@
 import { type Static, Type } from 'typebox'
 
 /** What a change can do to a service, or to identities, and one peer. */
-export const CHANGE_KINDS = ['visible', 'hidden', 'renamed', 'allowed', 'denied'] as const
+const CHANGE_KINDS = ['visible', 'hidden', 'renamed', 'allowed', 'denied'] as const
 /** One of {@link CHANGE_KINDS}. */
 export type ChangeKind = (typeof CHANGE_KINDS)[number]
 

@@ -43,7 +43,7 @@ export function consents({
 }
 
 /** The consent of a mesh of this service to federate with us: given while it has a relationship that says so. */
-export async function consentOfLocalPeer(
+async function consentOfLocalPeer(
   trx: Db,
   meshId: MeshId,
   trustDomains: readonly TrustDomain[],

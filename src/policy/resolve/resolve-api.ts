@@ -94,7 +94,7 @@ const GroupBody = Type.Object({
 })
 
 /** The ways to a service. */
-export const RouteBody = Type.Object({
+const RouteBody = Type.Object({
   hostname: OrNull("the peer's service as this mesh names it"),
   serverIds: Type.Array(Type.String(), {
     description: 'identities that a client must require of the server',

@@ -19,7 +19,7 @@ const PathPattern = Type.String({
 const LabelText = Type.String({ maxLength: 317 })
 
 /** Which labels are meant; all requirements must hold. */
-export const LabelSelectorBody = Type.Object(
+const LabelSelectorBody = Type.Object(
   {
     matchLabels: Type.Optional(
       Type.Record(Type.String(), LabelText, { maxProperties: MAX_REQUIREMENTS }),
