@@ -77,18 +77,23 @@ export async function listApplied(db: Db, meshId: MeshId, page: AppliedPage): Pr
   return rows.map(appliedOf)
 }
 
-/** Forgets who applied an object. */
+/** Forgets who applied these objects, hundreds at most. */
 export async function deleteApplied(
   trx: Db,
   meshId: MeshId,
-  { kind, name, objectId }: AppliedId,
+  applied: readonly AppliedId[],
 ): Promise<void> {
+  if (applied.length === 0) return
   await trx
     .deleteFrom('applied_object')
     .where('mesh_id', '=', meshId)
-    .where('kind', '=', kind)
-    .where('name', '=', name)
-    .where('object_id', '=', objectId)
+    .where((eb) =>
+      eb(
+        eb.refTuple('kind', 'name', 'object_id'),
+        'in',
+        applied.map(({ kind, name, objectId }) => eb.tuple(kind, name, objectId)),
+      ),
+    )
     .execute()
 }
 

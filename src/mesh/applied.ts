@@ -98,7 +98,7 @@ export async function forgetApplied(
       `nobody applied ${key.kind} ${quoted(key.name)} in mesh ${meshId}`,
     )
   }
-  await store.deleteApplied(trx, meshId, before)
+  await store.deleteApplied(trx, meshId, [before])
   const body = { owner: before.owner, digest: hexOf(before.digest) }
   await audit(trx, meshId, { key, context, action: 'applied.forget', body })
   return before
@@ -146,10 +146,9 @@ export async function pruneApplied(db: Db, kinds: AppliedKinds): Promise<number>
     do {
       const applied = await store.listApplied(db, meshId, { after, limit: BATCH })
       const living = await livingOf(db, meshId, { applied, kinds })
-      for (const gone of applied.filter((one) => !living.has(one))) {
-        await store.deleteApplied(db, meshId, gone)
-        pruned += 1
-      }
+      const gone = applied.filter((one) => !living.has(one))
+      await store.deleteApplied(db, meshId, gone)
+      pruned += gone.length
       after = applied.length === BATCH ? applied.at(-1) : undefined
     } while (after !== undefined)
   }

@@ -38,8 +38,11 @@ export function sayEffect(outcome: RuleOutcomeView | DeletedRuleView): string[] 
 }
 
 /** What the end of a rule comes to, in sentences. */
-export function sayDeleted({ id, name, line, changes }: DeletedRuleView, dryRun: boolean): string {
-  const head = `${dryRun ? 'would delete' : 'deleted'} rule ${name ?? id}: ${line}`
+export function sayDeleted(
+  { id, name, line, changes }: DeletedRuleView,
+  { dryRun }: { readonly dryRun: boolean | undefined },
+): string {
+  const head = `${dryRun === true ? 'would delete' : 'deleted'} rule ${name ?? id}: ${line}`
   const lines = sayChanges(changes)
   return [head, ...(lines.length === 0 ? ['nothing changes by it now'] : lines)].join('\n')
 }

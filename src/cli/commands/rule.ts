@@ -63,7 +63,7 @@ function shownRule({ line, name, id, ...rule }: RuleView): Record<string, unknow
 async function endRule(cli: Cli, id: string, dryRun: boolean | undefined): Promise<void> {
   const options = { query: { dryRun } }
   const ended = await cli.delete<DeletedRuleView>(await targetOf(cli, id), options)
-  if (cli.output === 'table') cli.say(sayDeleted(ended, dryRun === true))
+  if (cli.output === 'table') cli.say(sayDeleted(ended, { dryRun }))
   else cli.print(ended)
 }
 
