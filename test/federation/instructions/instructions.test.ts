@@ -208,10 +208,7 @@ t.test('curl: over https_spiffe it only looks, and openssl checks', async (t) =>
   const [look] = renderInstructions('curl', facts(spiffe)).parts
   t.match(look?.text, /--insecure/)
   t.match(look?.text, /a look, nothing to put trust in/)
-  t.match(
-    look?.text,
-    /openssl s_client -connect acme\.entente\.example:443 .*-verify_return_error/,
-  )
+  t.match(look?.text, /openssl s_client -connect acme\.entente\.example:443 .*-verify_return_error/)
   const [plain] = renderInstructions('curl', facts(web)).parts
   t.notMatch(plain?.text, /insecure/)
 })
